@@ -1,0 +1,223 @@
+/**
+ * What the author of a policy or a balancer sees. Everything built in uses this and nothing else, so whatever a
+ * built-in policy can do, a file beside a configuration can do too.
+ *
+ * Times are milliseconds, sizes bytes, unless a name says otherwise.
+ */
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from './errors.ts';
+import type { Schema } from './util/schema.ts';
+
+/**
+ * The header fields of one message, in the order and spelling of the wire (RFC 9110, section 5). Names compare
+ * case-insensitively. Every name and value that is set is validated: a name that is not a token, or a value with CR,
+ * LF, NUL or another control character, throws a `TypeError` (response splitting cannot be expressed).
+ */
+export interface HeaderList extends Iterable<readonly [name: string, value: string]> {
+  /** The value of the first field of this name, or undefined. */
+  get(name: string): string | undefined;
+  /** The values of all fields of this name, in order. */
+  getAll(name: string): string[];
+  has(name: string): boolean;
+  /** Replaces all fields of this name by one. */
+  set(name: string, value: string): void;
+  /** Adds one more field of this name. */
+  add(name: string, value: string): void;
+  remove(name: string): void;
+}
+
+/** The other end of the client's connection, as the kernel or the PROXY protocol reports it. */
+export interface Peer {
+  /** An IP address in its canonical text form; IPv4-mapped IPv6 addresses appear as IPv4. Empty for a Unix socket. */
+  readonly address: string;
+  readonly port: number;
+  /** The verified client certificate, if the listener asks for one; DER, SHA-256 fingerprint and subject names. */
+  readonly certificate: PeerCertificate | null;
+}
+
+export interface PeerCertificate {
+  readonly subject: string;
+  /** As in `subjectAltName`: `DNS:a.example`, `URI:spiffe://x`. */
+  readonly altNames: readonly string[];
+  /** Lower-case hexadecimal SHA-256 of the DER encoding, no separators. */
+  readonly fingerprint: string;
+}
+
+/** Who is calling, once a policy has found out. */
+export interface Consumer {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
+/** What a policy may know of the route that was chosen. */
+export interface RouteInfo {
+  readonly name: string;
+  /** The methods that some route accepts for this host and path; for `Allow` and for CORS preflights. */
+  readonly methods: readonly string[] | null;
+}
+
+/** A response that the gateway makes itself. A value, never an exception. */
+export interface Reply {
+  readonly status: number;
+  /** Field names and values; `content-length` is added. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly body?: string | Uint8Array;
+  /** The failure that this reply reports; without a `body` it becomes problem details (RFC 9457). */
+  readonly code?: ErrorCode;
+  /** One sentence for the problem details. Constant text: nothing of the request, the upstream or a secret. */
+  readonly detail?: string;
+}
+
+/**
+ * One request and its response, on their way. Knows nothing of the HTTP version. It lives until `onFinish` returns;
+ * do not keep it longer.
+ */
+export interface Exchange {
+  readonly listener: string;
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+  /** How the client called: `https` when the listener terminates TLS or a trusted proxy says so. */
+  readonly scheme: 'http' | 'https';
+  readonly peer: Peer;
+  /** The address of the client: the peer's, or what a trusted proxy reports. */
+  readonly clientIp: string;
+
+  readonly method: string;
+  /** Host of the request, lower-case, without port; an IPv6 address without brackets. */
+  readonly host: string;
+  /** The one canonical path (RFC 3986, section 6.2.2): the form that the router matched and the upstream gets. */
+  readonly path: string;
+  /** The query as on the wire, without `?`; empty when there is none. */
+  readonly query: string;
+  /** Segments that the route's path captured. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly requestHeaders: HeaderList;
+  /** The whole request body, if a policy of this route asked for it with `buffersRequest`; may be replaced. */
+  requestBody: Uint8Array | null;
+
+  readonly route: RouteInfo;
+  consumer: Consumer | null;
+  /** The request id, once a policy has given it one. In problem details and in the access log. */
+  requestId: string;
+
+  /** Status of the response; 0 before there is one. May be changed in `onResponse`. */
+  status: number;
+  readonly responseHeaders: HeaderList;
+  /** The whole response body, if a policy of this route asked for it with `buffersResponse`; may be replaced. */
+  responseBody: Uint8Array | null;
+
+  /** Parsed on first use, kept. */
+  readonly searchParams: URLSearchParams;
+  /** Parsed on first use, kept. The first cookie of a name counts. */
+  readonly cookies: ReadonlyMap<string, string>;
+  /** Aborts when the client goes away or the exchange ends. Made on first use. */
+  readonly signal: AbortSignal;
+  /** The monotonic time at which the head of the request had arrived, in milliseconds. */
+  readonly startedAt: number;
+}
+
+/** The request of one attempt, as it is about to be sent to a target. Changes do not reach other attempts. */
+export interface UpstreamRequest {
+  readonly upstream: string;
+  /** The URL of the target as configured. */
+  readonly target: string;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly headers: HeaderList;
+}
+
+/** How an exchange ended. */
+export interface Outcome {
+  readonly status: number;
+  readonly code: ErrorCode | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+  /** Attempts made upstream; 0 when the gateway answered itself. */
+  readonly attempts: number;
+}
+
+export type MaybePromise<T> = T | Promise<T>;
+
+/** One configured use of a policy. Only the phases that are present cost anything. */
+export interface Policy {
+  /** Before cache and upstream, in declared order. A `Reply` answers here: later policies never see the request. */
+  onRequest?(exchange: Exchange): MaybePromise<Reply | undefined | void>;
+  /** Once per attempt, after the target was chosen, in declared order. */
+  onUpstreamRequest?(exchange: Exchange, request: UpstreamRequest): MaybePromise<void>;
+  /**
+   * Before the head of the response goes out: for upstream, cached and own responses alike, but not for interim (1xx)
+   * ones. In reverse order, and only for policies whose `onRequest` was reached.
+   */
+  onResponse?(exchange: Exchange): MaybePromise<void>;
+  /** Exactly once, after the last byte or the failure, for policies whose `onRequest` was reached. Changes nothing. */
+  onFinish?(exchange: Exchange, outcome: Outcome): void;
+  /** Buffer the whole request body, up to this many bytes (else 413), before this policy's `onRequest`. */
+  readonly buffersRequest?: number;
+  /** Buffer the whole response body, up to this many bytes (else 502), before `onResponse` hooks run. */
+  readonly buffersResponse?: number;
+  /** After the `onRequest` hooks: a stream that the request body passes through, or null to leave this one alone. */
+  transformRequest?(exchange: Exchange): Duplex | null;
+  /** After the `onResponse` hooks: a stream that the response body passes through, or null to leave this one alone. */
+  transformResponse?(exchange: Exchange): Duplex | null;
+}
+
+/** What the gateway hands to a policy when it is created. */
+export interface PolicyEnv {
+  /** The name of the route that uses it. */
+  readonly route: string;
+  /** Folder of the configuration file: relative file names in options are relative to it. */
+  readonly baseDir: string;
+  /** Monotonic milliseconds. Use it instead of `Date.now()` or `performance.now()`; tests replace it. */
+  now(): number;
+  /** A line in the application log, with the policy and route named. Never pass a secret. */
+  warn(message: string): void;
+}
+
+/** What a policy establishes or relies on, so that a wrong order is found when the configuration is loaded. */
+export type Capability = 'consumer' | 'requestId' | (string & {});
+
+export interface PolicyDefinition<Options = unknown> {
+  readonly name: string;
+  /** One sentence for the reference. */
+  readonly summary: string;
+  /** Declares, validates and documents the options. */
+  readonly options: Schema<Options>;
+  readonly needs?: readonly Capability[];
+  readonly provides?: readonly Capability[];
+  /** Once per use in the configuration, never per request. What it throws is a configuration problem. */
+  create(options: Options, env: PolicyEnv): Policy;
+}
+
+/** Declares a policy; the options of `create` are typed by the schema. */
+export function definePolicy<Options>(definition: PolicyDefinition<Options>): PolicyDefinition<Options> {
+  return definition;
+}
+
+/** A target as a balancer sees it. */
+export interface BalancerTarget {
+  readonly url: string;
+  readonly weight: number;
+  /** Requests of this thread on their way to it. */
+  readonly inFlight: number;
+}
+
+/** Chooses among the targets of one upstream. Made once per upstream and snapshot. */
+export interface Balancer {
+  /**
+   * The index of the target for the next attempt, or -1 when none is left.
+   * @param tried indices already tried for this exchange; usually empty.
+   */
+  pick(exchange: Exchange, tried: readonly number[]): number;
+}
+
+export interface BalancerDefinition {
+  readonly name: string;
+  readonly summary: string;
+  create(targets: readonly BalancerTarget[]): Balancer;
+}
+
+/** Declares a balancer. */
+export function defineBalancer(definition: BalancerDefinition): BalancerDefinition {
+  return definition;
+}

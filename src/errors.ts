@@ -1,0 +1,157 @@
+/**
+ * The one table of everything that can go wrong with an exchange: a stable code, the status it is answered with, whose
+ * fault it is and whether the same request may be sent again. The access log, the metrics, the problem details
+ * (RFC 9457) and the generated reference all read this table; nothing else assigns a status to a failure.
+ */
+
+/** Whose fault a failure is: the client's, the gateway's own, or the upstream's. */
+export type ErrorSource = 'client' | 'gateway' | 'upstream';
+
+export interface ErrorEntry {
+  /** The HTTP status of the reply. 499 is only ever logged: the client that would read it is gone. */
+  readonly status: number;
+  readonly source: ErrorSource;
+  /** Whether sending the very same request again later can succeed. */
+  readonly retry: boolean;
+  /** The `title` of the problem details: constant, in plain words, without internals. */
+  readonly title: string;
+  /** The paragraph of the reference: what it means and what to do. */
+  readonly help: string;
+  /** The error type of `Proxy-Status` (RFC 9209, section 2.3), where one fits. */
+  readonly proxyStatus?: string;
+}
+
+export const errors = {
+  BAD_REQUEST: {
+    status: 400, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request is malformed',
+    help: 'The bytes are not a valid HTTP/1.1 request (RFC 9112): a bad request line, header, Host, length or chunk. The connection is closed, because where the next request would begin is not known. Correct the client.',
+  },
+  BAD_PATH: {
+    status: 400, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request path is not acceptable',
+    help: 'The path cannot be made canonical: an encoded slash or backslash, a control character, malformed percent-encoding, a `#`, or dot segments that leave the root. Such paths mean different things to different servers, so they are refused before a route is chosen. A route that needs encoded slashes opts in with `match.encodedSlash: keep`.',
+  },
+  BODY_TOO_LARGE: {
+    status: 413, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request body is too large',
+    help: 'The body is larger than the listener\'s `limits.bodyBytes`, a `bodyLimit` policy, or what a policy that needs the whole body may buffer. Send less, or raise the limit.',
+  },
+  TARGET_TOO_LONG: {
+    status: 414, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request target is too long',
+    help: 'The request target is longer than the listener\'s `limits.targetBytes`.',
+  },
+  HEAD_TOO_LARGE: {
+    status: 431, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request head is too large',
+    help: 'The request line and headers exceed the listener\'s `limits.headBytes`, or there are more headers than `limits.headers`.',
+  },
+  EXPECTATION_FAILED: {
+    status: 417, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The expectation is not supported',
+    help: 'The only expectation that HTTP defines is `Expect: 100-continue` (RFC 9110, section 10.1.1).',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408, source: 'client', retry: true, proxyStatus: 'http_request_error',
+    title: 'The request took too long to arrive',
+    help: 'The head did not arrive within the listener\'s `timeouts.head`, or the body stood still for `timeouts.bodyIdle`.',
+  },
+  NOT_IMPLEMENTED: {
+    status: 501, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The request needs a feature of HTTP that is not supported',
+    help: 'A transfer coding other than `chunked`, or the method CONNECT: a gateway is not a forward proxy.',
+  },
+  VERSION_NOT_SUPPORTED: {
+    status: 505, source: 'client', retry: false, proxyStatus: 'http_request_error',
+    title: 'The HTTP version is not supported',
+    help: 'Only HTTP/1.0 and HTTP/1.1 are spoken on this listener.',
+  },
+  NO_ROUTE: {
+    status: 404, source: 'client', retry: false, proxyStatus: 'destination_not_found',
+    title: 'No route matches the request',
+    help: 'No route matches the host, path, headers and query of the request.',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405, source: 'client', retry: false, proxyStatus: 'http_request_denied',
+    title: 'The method is not allowed here',
+    help: 'Routes match the request but for its method. The `Allow` header lists the methods that they accept.',
+  },
+  IP_DENIED: {
+    status: 403, source: 'client', retry: false, proxyStatus: 'http_request_denied',
+    title: 'This address may not call here',
+    help: 'An `ipFilter` policy refuses the address of the client. Behind a proxy or load balancer, name it in the listener\'s `trustedProxies`, so that the address of the real client is seen.',
+  },
+  DRAINING: {
+    status: 503, source: 'gateway', retry: true, proxyStatus: 'proxy_internal_response',
+    title: 'The gateway is shutting down',
+    help: 'The process was asked to stop and finishes what it has begun. Another instance should have the traffic by now.',
+  },
+  TOO_MANY_CONNECTIONS: {
+    status: 503, source: 'gateway', retry: true, proxyStatus: 'connection_limit_reached',
+    title: 'The gateway has too many connections',
+    help: 'The listener\'s `limits.connections` is reached. Raise it, or find out who holds the connections.',
+  },
+  POLICY_FAILED: {
+    status: 500, source: 'gateway', retry: false, proxyStatus: 'proxy_internal_error',
+    title: 'A policy failed',
+    help: 'A policy threw instead of answering; that is a defect in the policy. The request was refused (fail closed). The log names the policy and the error.',
+  },
+  BAD_REWRITE: {
+    status: 500, source: 'gateway', retry: false, proxyStatus: 'proxy_configuration_error',
+    title: 'The rewritten path is not acceptable',
+    help: 'The result of the route\'s `rewrite.path` for this request cannot be made canonical, or contains dot segments. Nothing was sent to the upstream. Correct the rewrite.',
+  },
+  INTERNAL: {
+    status: 500, source: 'gateway', retry: false, proxyStatus: 'proxy_internal_error',
+    title: 'The gateway failed',
+    help: 'A defect in the gateway. The log has the error; please report it.',
+  },
+  UPSTREAM_UNREACHABLE: {
+    status: 502, source: 'upstream', retry: true, proxyStatus: 'connection_refused',
+    title: 'The upstream cannot be reached',
+    help: 'No target of the upstream accepted a connection (refused, no route to host, name not resolved). Check that the service runs and listens where the configuration says.',
+  },
+  UPSTREAM_TLS_FAILED: {
+    status: 502, source: 'upstream', retry: false, proxyStatus: 'tls_protocol_error',
+    title: 'The upstream could not be trusted',
+    help: 'The TLS handshake with the target failed, or its certificate is not valid for its name. Give the upstream the right `tls.ca` and `tls.serverName`.',
+  },
+  UPSTREAM_RESET: {
+    status: 502, source: 'upstream', retry: true, proxyStatus: 'connection_terminated',
+    title: 'The upstream closed the connection',
+    help: 'The target closed or reset the connection before a complete response had arrived.',
+  },
+  UPSTREAM_BAD_RESPONSE: {
+    status: 502, source: 'upstream', retry: false, proxyStatus: 'http_protocol_error',
+    title: 'The upstream sent an invalid response',
+    help: 'What the target sent is not a valid HTTP response (RFC 9112): a bad status line, header, length or chunk, too large a head, or too many interim responses. It was not forwarded and the connection was destroyed.',
+  },
+  UPSTREAM_RESPONSE_TOO_LARGE: {
+    status: 502, source: 'upstream', retry: false, proxyStatus: 'http_response_body_size',
+    title: 'The upstream response is too large',
+    help: 'A policy needs the whole response body, and it is larger than that policy may buffer.',
+  },
+  UPSTREAM_BUSY: {
+    status: 503, source: 'gateway', retry: true, proxyStatus: 'connection_limit_reached',
+    title: 'The upstream is busy',
+    help: 'Every target is at its `connections.max` and the queue is full, or the request waited in it for `queue.timeout`.',
+  },
+  UPSTREAM_CONNECT_TIMEOUT: {
+    status: 504, source: 'upstream', retry: true, proxyStatus: 'connection_timeout',
+    title: 'The upstream did not accept a connection in time',
+    help: 'No connection to a target was established within `timeouts.connect`.',
+  },
+  UPSTREAM_TIMEOUT: {
+    status: 504, source: 'upstream', retry: true, proxyStatus: 'http_response_timeout',
+    title: 'The upstream did not answer in time',
+    help: 'The target did not begin its response within `timeouts.firstByte`, stood still for `timeouts.idle`, or the exchange exceeded `timeouts.total`. After the head has been sent the connection to the client is closed instead, so that it can see the truncation.',
+  },
+  CLIENT_CLOSED: {
+    status: 499, source: 'client', retry: false,
+    title: 'The client went away',
+    help: 'The client closed its connection before the response was complete. The upstream request was cancelled. Nobody receives this status; it appears in the log and the metrics only.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errors;

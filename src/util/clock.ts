@@ -1,0 +1,19 @@
+/** Time as a parameter: production passes `systemClock`, tests a clock they turn by hand. */
+export interface Clock {
+  /** Monotonic milliseconds; for durations and deadlines. */
+  now(): number;
+  /** Milliseconds since the epoch; for dates in logs and headers only. */
+  wallNow(): number;
+  /** Calls `callback` every `periodMs` until the returned function is called. Does not keep the process alive. */
+  every(periodMs: number, callback: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  every(periodMs, callback) {
+    const timer = setInterval(callback, periodMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+};
