@@ -1,0 +1,115 @@
+/**
+ * What a header field means to a gateway. A message's fields are classified once, when its head is parsed; every later
+ * decision (framing, hop-by-hop removal, forwarding) is a comparison of small integers. Fields of kind `ORDINARY` are
+ * forwarded as they are; every other kind has a rule of its own.
+ */
+
+export const ORDINARY = 0;
+export const HOST = 1;
+export const CONTENT_LENGTH = 2;
+export const TRANSFER_ENCODING = 3;
+export const CONNECTION = 4;
+export const UPGRADE = 5;
+export const EXPECT = 6;
+export const TE = 7;
+/** Meaningful to one hop only, and of no use to this gateway (RFC 9110, section 7.6.1; RFC 9112, section 9.3). */
+export const HOP_BY_HOP = 8;
+export const TRAILER = 9;
+export const VIA = 10;
+export const X_FORWARDED_FOR = 11;
+export const X_FORWARDED_PROTO = 12;
+export const X_FORWARDED_HOST = 13;
+export const X_FORWARDED_PORT = 14;
+export const FORWARDED = 15;
+/** Says who the client is. Believed from trusted proxies only, otherwise removed (see SECURITY.md, section B). */
+export const IDENTITY = 16;
+/**
+ * Never forwarded: fields that override the request line behind the gateway's back (CVE-2018-14773) or that fold onto
+ * an environment variable (`Proxy`, CVE-2016-5385).
+ */
+export const FORBIDDEN = 17;
+/** Advertises another endpoint of the upstream, which clients of the gateway must not go to (RFC 7838). */
+export const ALT_SVC = 18;
+export const DATE = 19;
+/** Named by `Connection`, so meant for this hop only. */
+export const NOMINATED = 20;
+
+const kinds: readonly (readonly [name: string, kind: number])[] = [
+  ['host', HOST],
+  ['content-length', CONTENT_LENGTH],
+  ['transfer-encoding', TRANSFER_ENCODING],
+  ['connection', CONNECTION],
+  ['upgrade', UPGRADE],
+  ['expect', EXPECT],
+  ['te', TE],
+  ['trailer', TRAILER],
+  ['keep-alive', HOP_BY_HOP],
+  ['proxy-connection', HOP_BY_HOP],
+  ['http2-settings', HOP_BY_HOP],
+  ['via', VIA],
+  ['x-forwarded-for', X_FORWARDED_FOR],
+  ['x-forwarded-proto', X_FORWARDED_PROTO],
+  ['x-forwarded-host', X_FORWARDED_HOST],
+  ['x-forwarded-port', X_FORWARDED_PORT],
+  ['forwarded', FORWARDED],
+  ['x-real-ip', IDENTITY],
+  ['x-client-ip', IDENTITY],
+  ['x-cluster-client-ip', IDENTITY],
+  ['x-originating-ip', IDENTITY],
+  ['x-remote-ip', IDENTITY],
+  ['x-remote-addr', IDENTITY],
+  ['x-remote-user', IDENTITY],
+  ['remote-user', IDENTITY],
+  ['client-ip', IDENTITY],
+  ['true-client-ip', IDENTITY],
+  ['cf-connecting-ip', IDENTITY],
+  ['fastly-client-ip', IDENTITY],
+  ['x-userinfo', IDENTITY],
+  ['x-consumer', IDENTITY],
+  ['x-original-url', FORBIDDEN],
+  ['x-original-uri', FORBIDDEN],
+  ['x-original-host', FORBIDDEN],
+  ['x-rewrite-url', FORBIDDEN],
+  ['proxy', FORBIDDEN],
+  ['alt-svc', ALT_SVC],
+  ['date', DATE],
+];
+
+/** Whole families of names that gateways and authentication layers set about the client. */
+const families: readonly (readonly [prefix: string, kind: number])[] = [
+  ['x-forwarded-', IDENTITY],
+  ['x-consumer-', IDENTITY],
+  ['x-credential-', IDENTITY],
+  ['x-authenticated-', IDENTITY],
+];
+
+const longestName = Math.max(...kinds.map(([name]) => name.length));
+const byLength = Array.from({ length: longestName + 1 }, (_, length) => kinds.filter(([name]) => name.length === length));
+const X = 0x78;
+const DASH = 0x2d;
+
+/** The kind of the field whose name is `text[start, end)`. The name must be a valid token. */
+export function fieldKind(text: string, start: number, end: number): number {
+  const length = end - start;
+  if (length <= longestName) {
+    for (const [name, kind] of byLength[length]!) {
+      if (equalsAt(text, start, name)) return kind;
+    }
+  }
+  if (length > 11 && (text.charCodeAt(start) | 0x20) === X && text.charCodeAt(start + 1) === DASH) {
+    for (const [prefix, kind] of families) {
+      if (equalsAt(text, start, prefix)) return kind;
+    }
+  }
+  return ORDINARY;
+}
+
+/** Whether `text` at `start` spells `name`, which is lower-case; ASCII case does not count. */
+function equalsAt(text: string, start: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const wanted = name.charCodeAt(i);
+    const found = text.charCodeAt(start + i);
+    if (found !== wanted && (found < 0x41 || found > 0x5a || (found | 0x20) !== wanted)) return false;
+  }
+  return true;
+}
