@@ -93,6 +93,11 @@ export interface Exchange {
   readonly requestHeaders: HeaderList;
   /** The whole request body, if a policy of this route asked for it with `buffersRequest`; may be replaced. */
   requestBody: Uint8Array | null;
+  /**
+   * Refuses the request with 413 `BODY_TOO_LARGE` as soon as more than this many bytes of its body have arrived, however
+   * it is framed. To be called in `onRequest`. Of several limits, the listener's included, the smallest counts.
+   */
+  limitRequestBody(maxBytes: number): void;
 
   readonly route: RouteInfo;
   consumer: Consumer | null;
