@@ -38,7 +38,8 @@ export function platformOf(name: string): Pick<LockedPackage, 'os' | 'cpu' | 'li
 }
 
 /**
- * The entries that optional dependencies of locked packages lack, by their key in `packages`.
+ * The entries that optional dependencies of locked packages lack, by their key in `packages`. Their own keys stand in
+ * the order in which npm writes them, so that its next run changes nothing.
  * @throws {Error} if a dependency is named by a range: what its version is, only a registry could tell.
  */
 export function missingEntries(packages: LockedPackages): LockedPackages {
@@ -47,11 +48,14 @@ export function missingEntries(packages: LockedPackages): LockedPackages {
     for (const [name, range] of Object.entries(parent.optionalDependencies ?? {})) {
       if (`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages) continue;
       if (!/^\d+\.\d+\.\d+/.test(range)) throw new Error(`${name}: the lock needs an exact version, not ${range}`);
+      const { cpu, libc, os } = platformOf(name);
       missing[`node_modules/${name}`] = {
         version: range,
+        ...(cpu && { cpu }),
         ...(parent.dev && { dev: true }),
+        ...(libc && { libc }),
         optional: true,
-        ...platformOf(name),
+        ...(os && { os }),
       };
     }
   }
@@ -70,7 +74,7 @@ function main(): void {
     return;
   }
   const all = { ...lock.packages, ...missing };
-  lock.packages = Object.fromEntries(Object.entries(all).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  lock.packages = Object.fromEntries(Object.entries(all).toSorted(([a], [b]) => a.localeCompare(b, 'en')));
   writeFileSync(file, JSON.stringify(lock, null, 2) + '\n');
   console.log(`package-lock.json: added ${names.length} platform packages`);
 }
