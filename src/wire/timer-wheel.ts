@@ -1,0 +1,119 @@
+/**
+ * One coarse timer wheel per thread for all time-outs of connections and exchanges.
+ *
+ * Arming is what happens on every request, firing hardly ever does. So arming again only writes the new deadline; the
+ * timer stays in its slot, and when that slot comes up it is either moved on or, if it was disarmed, dropped. A timer
+ * fires at most one tick late.
+ */
+import type { Clock } from '../util/clock.ts';
+
+const slots = 512;
+
+export class Timer {
+  /** Monotonic time at which it fires; 0 while it is disarmed. Written by the wheel only. */
+  deadlineAt = 0;
+  /** The tick in whose slot it waits; -1 while it is in none. */
+  tick = -1;
+  next: Timer | null = null;
+  readonly fire: () => void;
+
+  constructor(fire: () => void) {
+    this.fire = fire;
+  }
+
+  /** Forgets the deadline. Costs one write. */
+  disarm(): void {
+    this.deadlineAt = 0;
+  }
+}
+
+export class TimerWheel {
+  private readonly clock: Clock;
+  private readonly tickMs: number;
+  private readonly heads: (Timer | null)[] = Array.from({ length: slots }, () => null);
+  private currentTick: number;
+  private waiting = 0;
+  private stopTicking: (() => void) | null = null;
+
+  /** @param tickMs how late a timer may fire. */
+  constructor(clock: Clock, tickMs = 25) {
+    this.clock = clock;
+    this.tickMs = tickMs;
+    this.currentTick = Math.floor(clock.now() / tickMs);
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  /** Makes the timer fire once, `delayMs` after `now`; an earlier deadline of it is forgotten. */
+  arm(timer: Timer, delayMs: number, now = this.clock.now()): void {
+    timer.deadlineAt = now + delayMs;
+    const tick = Math.ceil(timer.deadlineAt / this.tickMs);
+    // It waits in an earlier slot: when that comes up it is moved on. In a later one it would fire too late.
+    if (timer.tick !== -1 && timer.tick <= tick) return;
+    if (timer.tick !== -1) this.unlink(timer);
+    this.link(timer, tick);
+  }
+
+  private link(timer: Timer, tick: number): void {
+    if (this.waiting++ === 0) this.start();
+    timer.tick = Math.max(tick, this.currentTick + 1);
+    const slot = timer.tick % slots;
+    timer.next = this.heads[slot]!;
+    this.heads[slot] = timer;
+  }
+
+  private unlink(timer: Timer): void {
+    const slot = timer.tick % slots;
+    let previous: Timer | null = null;
+    for (let entry = this.heads[slot]!; entry !== timer && entry !== null; entry = entry.next) previous = entry;
+    if (previous === null) this.heads[slot] = timer.next;
+    else previous.next = timer.next;
+    this.release(timer);
+  }
+
+  private release(timer: Timer): void {
+    timer.next = null;
+    timer.tick = -1;
+    this.waiting--;
+  }
+
+  private start(): void {
+    this.currentTick = Math.floor(this.clock.now() / this.tickMs);
+    this.stopTicking = this.clock.every(this.tickMs, () => this.advance());
+  }
+
+  /** Works off every slot up to now; after a long stall no more than one round of the wheel. */
+  private advance(): void {
+    const now = this.clock.now();
+    const nowTick = Math.floor(now / this.tickMs);
+    const first = Math.max(this.currentTick + 1, nowTick - slots + 1);
+    for (let tick = first; tick <= nowTick; tick++) {
+      this.currentTick = tick;
+      this.expire(tick % slots, now);
+    }
+    this.currentTick = Math.max(this.currentTick, nowTick);
+    if (this.waiting === 0) {
+      this.stopTicking?.();
+      this.stopTicking = null;
+    }
+  }
+
+  private expire(slot: number, now: number): void {
+    let timer = this.heads[slot]!;
+    this.heads[slot] = null;
+    while (timer !== null) {
+      const next = timer.next;
+      const { deadlineAt, tick } = timer;
+      this.release(timer);
+      if (deadlineAt !== 0 && deadlineAt <= now) {
+        timer.disarm();
+        timer.fire();
+      } else if (deadlineAt !== 0) {
+        this.link(timer, Math.max(Math.ceil(deadlineAt / this.tickMs), tick));
+      }
+      timer = next!;
+    }
+  }
+}
