@@ -1,0 +1,110 @@
+/**
+ * The quickstart: three demo services on loopback ports and the gateway in front of them, as the command line starts
+ * it. Prints what to try and stops everything on Ctrl-C. `PORT=9000 npm start` serves on another port.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { catalogService } from './services/catalog.ts';
+import { jsonServer, listen } from './services/json-service.ts';
+import { ordersService } from './services/orders.ts';
+import { usersService } from './services/users.ts';
+
+const command = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const configuration = fileURLToPath(new URL('./gateway.yaml', import.meta.url));
+const readyWithinMs = 10_000;
+
+/** This port if it is free, otherwise another one that is. */
+async function freePort(preferred: number): Promise<number> {
+  const probe = createServer();
+  const port = await listen(probe, preferred);
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** Until `/readyz` says that the gateway serves; false if it ended or did not come up in time. */
+async function isReady(gateway: ChildProcess, adminPort: number): Promise<boolean> {
+  const deadline = performance.now() + readyWithinMs;
+  while (gateway.exitCode === null && performance.now() < deadline) {
+    try {
+      const response = await fetch(`http://127.0.0.1:${adminPort}/readyz`);
+      await response.arrayBuffer();
+      if (response.ok) return true;
+    } catch {
+      // Not listening yet.
+    }
+    await sleep(25);
+  }
+  return false;
+}
+
+function printInvitation(port: number, adminPort: number): void {
+  const url = `http://127.0.0.1:${port}`;
+  console.log(`
+Gatewright serves three demo services at ${url} (examples/quickstart/gateway.yaml).
+Its admin port, with /livez and /readyz, is http://127.0.0.1:${adminPort}
+
+Try in another terminal:
+
+  curl -i ${url}/products                     # 200 the catalog service, with a request id and security headers
+  curl -s ${url}/products?tag=green           # 200 the query goes along
+  curl -i ${url}/users/ada                    # 200 rewritten to /v1/users/ada of the users service
+  curl -i ${url}/orders -d '{"product": 1, "quantity": 2}'   # 201 the orders service
+  curl -N ${url}/orders/events                # 200 server-sent events as they happen; Ctrl-C ends them
+  curl -s ${url}/echo -d 'hello'              # 200 the request as the service got it: via, x-forwarded-for …
+  curl -i -X DELETE ${url}/products           # 405 the gateway knows which methods are allowed
+  curl -i ${url}/shop/products/1              # 308 moved
+  curl -i ${url}/nothing/here                 # 404 problem details, with a code and the request id
+  curl -i http://127.0.0.1:${adminPort}/readyz             # 200
+
+Ctrl-C stops everything.
+`);
+}
+
+async function startServices(): Promise<{ servers: Server[]; ports: number[] }> {
+  const servers = [catalogService, ordersService, usersService].map(jsonServer);
+  const ports: number[] = [];
+  for (const [index, server] of servers.entries()) ports.push(await listen(server, 3001 + index));
+  return { servers, ports };
+}
+
+const { servers, ports } = await startServices();
+const port = await freePort(Number(process.env['PORT'] ?? 8080));
+const adminPort = await freePort(9901);
+const gateway = spawn(process.execPath, [command, 'run', configuration], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+  // A process group of its own: a terminal sends Ctrl-C to a whole group, and one signal is enough for the gateway.
+  detached: true,
+  env: {
+    ...process.env,
+    GATEWAY_PORT: String(port),
+    ADMIN_PORT: String(adminPort),
+    CATALOG_PORT: String(ports[0]),
+    ORDERS_PORT: String(ports[1]),
+    USERS_PORT: String(ports[2]),
+  },
+});
+const gatewayEnded = once(gateway, 'exit');
+
+let stopping = false;
+function stop(): void {
+  if (!stopping) gateway.kill('SIGTERM');
+  stopping = true;
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+process.on('exit', stop);
+
+if (await isReady(gateway, adminPort)) {
+  printInvitation(port, adminPort);
+} else if (!stopping) {
+  console.error('The gateway did not start; its message is above.');
+  stop();
+}
+const [exitCode] = (await gatewayEnded) as [number | null];
+for (const server of servers) {
+  server.close();
+  server.closeAllConnections();
+}
+process.exitCode = exitCode ?? 1;
