@@ -1,0 +1,77 @@
+/** Ourselves, started as a user starts it, with one thread because there is one core. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Launch } from '../lab.ts';
+import { routePrefixes, type Arm, type Assignment } from './arm.ts';
+import { NODE, versionOfNode } from './node-servers.ts';
+
+const REPOSITORY = join(import.meta.dirname, '..', '..');
+const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.ts');
+
+export const gatewright: Arm = gatewrightArm('gatewright', 'Gatewright', 1);
+export const gatewrightPipelined: Arm = gatewrightArm('gatewright-pipelining', 'Gatewright, `pipelining: 8`', 8);
+
+function gatewrightArm(name: string, title: string, pipelining: number): Arm {
+  return {
+    name,
+    title,
+    routes: true,
+    installHint: 'src/cli/main.ts is not there yet',
+    version,
+    prepare: (assignment) => gatewrightLaunch(assignment, pipelining),
+  };
+}
+
+/** Also used by `profile.ts`, which puts options of its own before the program. */
+export function gatewrightLaunch(assignment: Assignment, pipelining: number, nodeOptions: string[] = []): Launch {
+  const file = join(assignment.directory, 'gateway.yaml');
+  writeFileSync(file, configuration(assignment, pipelining));
+  return { command: NODE, args: [...nodeOptions, ENTRY, 'run', file], env: { NODE_ENV: 'production' } };
+}
+
+/** Every feature at its default, except what the scenarios need: no log, large bodies, patient time-outs. */
+function configuration(assignment: Assignment, pipelining: number): string {
+  const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
+  const patience = '{head: 10m, bodyIdle: 10m, keepAlive: 10m}';
+  return `
+listeners:
+  web:
+    host: 127.0.0.1
+    port: ${port}
+    limits: {bodyBytes: 2GiB, connections: ${clients + 1024}}
+    timeouts: ${patience}
+${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]}` : ''}
+admin: {host: 127.0.0.1, port: ${adminPort}}
+threads: 1
+telemetry: {accessLog: false}
+upstreams:
+  origin:
+    targets: ["http://127.0.0.1:${upstreamPort}"]
+    connections: {idle: 10m, pipelining: ${pipelining}}
+defaults:
+  timeouts: {idle: 10m, firstByte: 10m, total: 10m}
+routes:
+${routeLines(routes)}
+`;
+}
+
+function routeLines(routes: number): string {
+  if (routes === 0) return '  everything: {match: {path: /*}, upstream: origin}';
+  return routePrefixes(routes)
+    .map((prefix) => `  ${prefix.slice(1)}: {match: {path: ${prefix}/*}, upstream: origin}`)
+    .join('\n');
+}
+
+/** `0.1.0 (69a18be, modified)` */
+function version(): string | undefined {
+  if (!existsSync(ENTRY)) return undefined;
+  const { version: released } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as { version: string };
+  const commit = git('rev-parse', '--short', 'HEAD');
+  const state = git('status', '--porcelain', '--', 'src') ? ', modified' : '';
+  return `${released}${commit ? ` (${commit}${state})` : ''}, Node ${versionOfNode()}`;
+}
+
+function git(...args: string[]): string {
+  return spawnSync('git', ['-C', REPOSITORY, ...args], { encoding: 'utf8' }).stdout?.trim() ?? '';
+}

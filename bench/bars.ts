@@ -1,0 +1,86 @@
+/** What Gatewright is to reach, as ratios within one run. The one absolute time is the start. */
+import { pairedRatios, summarise, type Summary } from './measure.ts';
+import { FEW_ROUTES_ARM, MANY_ROUTES_ARM } from './scenarios/routing.ts';
+import type { ScenarioResult } from './scenarios/scenario.ts';
+
+interface Bar {
+  readonly what: string;
+  readonly scenario: string;
+  readonly arm: string;
+  /** The arm to divide by; undefined compares the value itself. */
+  readonly against: string | undefined;
+  readonly metric: string;
+  readonly limit: number;
+  readonly aim?: number;
+  /** What a value without `against` is counted in. */
+  readonly unit?: string;
+}
+
+export interface Verdict {
+  readonly what: string;
+  readonly limit: string;
+  readonly measured: string;
+  /** Undefined when this run did not measure it. */
+  readonly holds: boolean | undefined;
+}
+
+const CPU = { arm: 'gatewright', metric: 'cpuMicros' };
+
+const BARS: readonly Bar[] = [
+  { what: 'bare GET: CPU against nginx', scenario: 'bare', against: 'nginx', limit: 1.35, aim: 1.2, ...CPU },
+  { what: 'bare GET: CPU against undici behind node:http', scenario: 'bare', against: 'undici', limit: 0.65, ...CPU },
+  { what: 'bare GET: CPU against Caddy', scenario: 'bare', against: 'caddy', limit: 0.45, ...CPU },
+  {
+    what: 'bare GET with `pipelining: 8`: CPU against nginx',
+    scenario: 'bare',
+    against: 'nginx',
+    limit: 1.15,
+    ...CPU,
+    arm: 'gatewright-pipelining',
+  },
+  { what: '1 MiB responses: CPU against nginx', scenario: 'response', against: 'nginx', limit: 0.8, ...CPU },
+  { what: 'TLS: CPU against nginx', scenario: 'tls', against: 'nginx', limit: 1.3, ...CPU },
+  {
+    what: '100,000 routes: CPU against 10 routes',
+    scenario: 'routes-100k',
+    against: FEW_ROUTES_ARM,
+    limit: 1.05,
+    ...CPU,
+    arm: MANY_ROUTES_ARM,
+  },
+  single('1 GiB to a slow client: growth of RSS', 'stream-down', 'growthMiB', 64, 'MiB'),
+  single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
+  single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),
+  single('start to first served request', 'start', 'startMs', 500, 'ms'),
+];
+
+function single(what: string, scenario: string, metric: string, limit: number, unit: string): Bar {
+  return { what, scenario, arm: 'gatewright', against: undefined, metric, limit, unit };
+}
+
+/** One verdict per bar; a bar whose scenario or arms were not part of the run is not judged. */
+export function judge(results: readonly ScenarioResult[]): Verdict[] {
+  return BARS.map((bar) => {
+    const summary = measured(bar, results.find(({ scenario }) => scenario.name === bar.scenario));
+    const aim = bar.aim === undefined ? '' : ` (aim ${bar.aim})`;
+    return {
+      what: bar.what,
+      limit: bar.unit ? `≤ ${bar.limit} ${bar.unit}` : `≤ ${bar.limit} ×${aim}`,
+      measured: summary ? inWords(summary, bar) : 'not measured',
+      holds: summary ? summary.median <= bar.limit : undefined,
+    };
+  });
+}
+
+function measured(bar: Bar, result: ScenarioResult | undefined): Summary | undefined {
+  const samplesOf = (name: string) => result?.rows.find(({ arm, failure }) => arm === name && !failure)?.samples ?? [];
+  const own = samplesOf(bar.arm);
+  return bar.against === undefined
+    ? summarise(own.map((sample) => sample[bar.metric]))
+    : summarise(pairedRatios(own, samplesOf(bar.against), bar.metric));
+}
+
+function inWords({ median, min, max }: Summary, { unit }: Bar): string {
+  const show = (value: number): string => value.toFixed(unit === undefined ? 2 : unit === 'ms' ? 0 : 1);
+  return `${show(median)} ${unit ?? '×'} [${show(min)}–${show(max)}]`;
+}

@@ -1,0 +1,20 @@
+import { idle } from './idle.ts';
+import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
+import { routes1000, routes100000 } from './routing.ts';
+import type { Scenario } from './scenario.ts';
+import { start } from './start.ts';
+import { streamDown, streamUp } from './stream.ts';
+
+/** In the order in which they run. */
+export const SCENARIOS: readonly Scenario[] = [
+  bare,
+  response1MiB,
+  upload1MiB,
+  tls,
+  routes1000,
+  routes100000,
+  idle,
+  streamDown,
+  streamUp,
+  start,
+];

@@ -1,0 +1,153 @@
+/** The scenarios in which wrk puts load on the gateways, in rounds that go from arm to arm. */
+import type { Arm } from '../arms/arm.ts';
+import { checkEqualWork, startGateway, type RunningGateway } from '../gateway.ts';
+import { coresBusyMicros, processTree, residentBytes, treeCpuMicros, type Sample } from '../measure.ts';
+import { probe, type ProbeRequest } from '../probe.ts';
+import { MEBIBYTE } from '../upstream.ts';
+import { runWrk, type WrkLoad, type WrkResult } from '../wrk.ts';
+import type { Bench, Metric, Row } from './scenario.ts';
+
+export const LOAD_METRICS: readonly Metric[] = [
+  { key: 'cpuMicros', title: 'CPU µs/request', digits: 1 },
+  { key: 'requestsPerSecond', title: 'requests/s', digits: 0 },
+  { key: 'p50Millis', title: 'p50 ms', digits: 2 },
+  { key: 'p99Millis', title: 'p99 ms', digits: 2 },
+  { key: 'rssMiB', title: 'RSS MiB', digits: 0 },
+  { key: 'corePercent', title: 'core used %', digits: 0 },
+];
+
+/** What load to put on the arms of a scenario. */
+export interface LoadPlan {
+  readonly connections: number;
+  /** The request that wrk will repeat, for checking the answer beforehand. */
+  readonly request: ProbeRequest;
+  /** What the answer's body must be: its exact text, or its length in bytes. */
+  readonly dueBody: string | number;
+  readonly script: string;
+  readonly scriptArgs?: readonly string[];
+  readonly tls?: boolean;
+  readonly routes?: number;
+}
+
+interface Contestant {
+  readonly row: Row;
+  readonly gateway: RunningGateway;
+  readonly load: WrkLoad;
+  /** Length of one right answer on the wire. */
+  readonly answerBytes: number;
+}
+
+const WARM_UP_SECONDS = 2;
+
+/** One arm of a scenario together with the load it gets; usually the same load for all. */
+export interface Entry {
+  readonly arm: Arm;
+  readonly title?: string;
+  readonly name?: string;
+  readonly plan: LoadPlan;
+}
+
+/** Starts all arms, checks and warms each of them, measures in alternating rounds, ends them. */
+export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  const contestants: Contestant[] = [];
+  try {
+    for (const entry of entries) {
+      const { arm } = entry;
+      const row: Row = { arm: entry.name ?? arm.name, title: entry.title ?? arm.title, samples: [], failure: undefined };
+      rows.push(row);
+      await unlessItFails(bench, row, async () => {
+        contestants.push(await enter(bench, entry, row));
+      });
+    }
+    for (let round = 1; round <= bench.rounds; round++) {
+      for (const contestant of contestants.filter(({ row }) => row.failure === undefined)) {
+        await unlessItFails(bench, contestant.row, async () => {
+          const sample = await measureOnce(bench, contestant);
+          contestant.row.samples.push(sample);
+          bench.say(`  round ${round}  ${contestant.row.arm}  ${sample.cpuMicros.toFixed(1)} µs/request  ` +
+            `${sample.requestsPerSecond.toFixed(0)}/s`);
+        });
+      }
+    }
+  } finally {
+    await Promise.all(contestants.map(({ gateway }) => bench.lab.stop(gateway.running)));
+  }
+  return rows;
+}
+
+async function enter(bench: Bench, { arm, plan }: Entry, row: Row): Promise<Contestant> {
+  const { tls = false, routes = 0 } = plan;
+  const gateway = await startGateway(bench.lab, arm, { upstreamPort: bench.upstream.port, tls, routes });
+  try {
+    await checkEqualWork(gateway.endpoint, routes);
+    const answer = await probe(gateway.endpoint, plan.request);
+    const body = typeof plan.dueBody === 'string' ? answer.body.toString() : answer.body.length;
+    if (answer.status !== 200 || body !== plan.dueBody) {
+      throw new Error(`answered ${answer.status} with ${answer.body.length} bytes, which is not the upstream's answer`);
+    }
+    const load: WrkLoad = {
+      endpoint: gateway.endpoint,
+      path: plan.request.path,
+      seconds: bench.seconds,
+      connections: bench.connections ?? plan.connections,
+      script: plan.script,
+      scriptArgs: plan.scriptArgs ?? [],
+    };
+    await runWrk(bench.lab, { ...load, seconds: WARM_UP_SECONDS });
+    return { row, gateway, load, answerBytes: answer.wireBytes };
+  } catch (error) {
+    await bench.lab.stop(gateway.running);
+    throw error;
+  }
+}
+
+async function measureOnce(bench: Bench, { gateway, load, answerBytes }: Contestant): Promise<Sample> {
+  const { pid } = gateway.running;
+  const cpuBefore = treeCpuMicros(pid);
+  const coreBefore = coresBusyMicros(bench.lab.gatewayCores);
+  const startedAt = performance.now();
+  const result = await runWrk(bench.lab, load);
+  const wallMicros = (performance.now() - startedAt) * 1000;
+  const cpuMicros = treeCpuMicros(pid) - cpuBefore;
+  const coreMicros = coresBusyMicros(bench.lab.gatewayCores) - coreBefore;
+  refuseBadAnswers(result, load.connections, answerBytes);
+  const foreignShare = Math.max(0, coreMicros - cpuMicros) / wallMicros;
+  return {
+    cpuMicros: cpuMicros / result.requests,
+    requestsPerSecond: result.requests / (result.durationMicros / 1e6),
+    p50Millis: result.p50Micros / 1000,
+    p99Millis: result.p99Micros / 1000,
+    rssMiB: residentBytes(processTree(pid)) / MEBIBYTE,
+    corePercent: (cpuMicros / wallMicros) * 100,
+    foreignPercent: foreignShare * 100,
+  };
+}
+
+/** A wrong status, a lost connection or an answer of the wrong length makes the measurement worthless. */
+function refuseBadAnswers(result: WrkResult, connections: number, answerBytes: number): void {
+  const { requests, bytes, badStatuses, connectErrors, readErrors, writeErrors, timeouts } = result;
+  if (requests === 0) throw new Error('no request was answered');
+  if (badStatuses > 0) throw new Error(`${badStatuses} of ${requests} answers had a status other than 2xx or 3xx`);
+  const broken = connectErrors + readErrors + writeErrors + timeouts;
+  if (broken > 0) {
+    throw new Error(`connections failed: ${connectErrors} connecting, ${readErrors} reading, ${writeErrors} writing, ` +
+      `${timeouts} timed out`);
+  }
+  // wrk does not look at lengths, but it counts bytes. Every connection may have been cut off within one answer.
+  const surplus = bytes - requests * answerBytes;
+  const slack = connections * answerBytes + bytes * 0.001;
+  if (Math.abs(surplus) > slack) {
+    throw new Error(`answers had ${(bytes / requests).toFixed(1)} bytes on average where ${answerBytes} were due`);
+  }
+}
+
+/** An arm that fails drops out with its reason; the others go on. */
+export async function unlessItFails(bench: Bench, row: Row, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    row.failure = (error as Error).message;
+    bench.say(`  ${row.arm} drops out: ${row.failure}`);
+  }
+}
