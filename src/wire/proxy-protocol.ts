@@ -66,8 +66,7 @@ function decodeV1(received: Buffer): ProxyHeader {
   const bytes = end + 2;
 
   // Whatever a proxy adds behind UNKNOWN must be ignored.
-  if (line === 'PROXY UNKNOWN' || line.startsWith('PROXY UNKNOWN '))
-    return { kind: 'complete', bytes, connection: null };
+  if (/^PROXY UNKNOWN(?: |$)/.test(line)) return { kind: 'complete', bytes, connection: null };
   const [, protocol, source, destination, sourcePort, destinationPort, ...rest] = line.split(' ');
   if (protocol !== 'TCP4' && protocol !== 'TCP6') return refuse('unknown protocol in a PROXY v1 header');
   if (source === undefined || destination === undefined || destinationPort === undefined || rest.length > 0) {
