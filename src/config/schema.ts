@@ -1,0 +1,121 @@
+/**
+ * The configuration, declared once. From this come the TypeScript types, the validator, the JSON Schema for editors and
+ * the reference in `docs/reference/`. What users write is `ConfigInput`; what the gateway is built from is
+ * `GatewayConfig`: plain data, durations in milliseconds, sizes in bytes, fractions for percentages, defaults applied
+ * and lists where one or several could be written.
+ */
+import { z } from '../util/schema.ts';
+import { cacheSchema, consumerSchema, storeSchema } from './schema/access.ts';
+import { adminSchema, listenerSchema } from './schema/listener.ts';
+import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
+import { NAME_PATTERN, integer, notAvailable } from './schema/scalars.ts';
+import { telemetrySchema } from './schema/telemetry.ts';
+import { upstreamSchema } from './schema/upstream.ts';
+
+export type { FieldMatch } from './schema/route.ts';
+export type { TargetAddress, TargetConfig } from './schema/upstream.ts';
+
+const name = z.string().regex(NAME_PATTERN, {
+  error: 'a name is letters, digits, `_`, `-` and `.`, and begins with a letter, a digit or `_`',
+});
+
+const threads = z.union([z.literal('auto'), z.literal(1), notAvailable(integer(2, 1024))], {
+  error: 'write auto or a whole number of at least 1',
+});
+
+export const gatewaySchema = z.strictObject({
+  $schema: z.string().optional().describe('Where editors find the schema of this file.'),
+  listeners: z
+    .record(name, listenerSchema)
+    .prefault({ web: {} })
+    .describe('Sockets that requests come in on. By default one named `web` on port 8080.'),
+  admin: adminSchema.prefault({}).describe('The socket for operators: health, metrics, API and dashboard.'),
+  threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
+  stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
+  consumers: z.record(name, notAvailable(consumerSchema)).default({}).describe('Who may call.'),
+  upstreams: z.record(name, upstreamSchema).default({}).describe('Named groups of equivalent targets.'),
+  policies: z.record(name, policyUseSchema).default({}).describe('Named policies that any route may use.'),
+  defaults: defaultsSchema.prefault({}).describe('What holds for every route.'),
+  routes: z.record(name, routeSchema).default({}).describe('Which requests go where. Their order has no meaning.'),
+  notFound: notFoundSchema.prefault({}).describe('What happens to requests that no route matches.'),
+  telemetry: telemetrySchema.prefault({}).describe('What the gateway tells about its traffic.'),
+  cache: notAvailable(cacheSchema).optional().describe('Where responses are kept.'),
+});
+
+/** What a user writes. */
+export type ConfigInput = z.input<typeof gatewaySchema>;
+
+/** One use of a policy: what to create it from, and what it is given. */
+export interface PolicyUse {
+  /** The name of the policy: in the registry, or in the module that `use` names. */
+  readonly name: string;
+  /** How the configuration calls it: the name under `policies`, otherwise that of the policy. */
+  readonly label: string;
+  /** The absolute path of the module that `use` names; null for a policy of the registry. */
+  readonly module: string | null;
+  /** The options as the policy's schema has parsed them: defaults applied, plain data. */
+  readonly options: unknown;
+}
+
+/** How long the parts of an exchange may take, in milliseconds. */
+export interface RouteTimeouts {
+  readonly connect: number;
+  readonly firstByte: number;
+  readonly idle: number;
+  /** null for no limit. */
+  readonly total: number | null;
+}
+
+type RouteDeclaration = z.output<typeof routeSchema>;
+type UpstreamDeclaration = z.output<typeof upstreamSchema>;
+
+export type ListenerConfig = Readonly<z.output<typeof listenerSchema>>;
+export type ListenerTlsConfig = NonNullable<ListenerConfig['tls']>;
+export type AdminConfig = Readonly<z.output<typeof adminSchema>>;
+export type UpstreamConfig = Readonly<
+  Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & { balance: string }
+>;
+export type UpstreamTlsConfig = UpstreamConfig['tls'];
+export type MatchConfig = RouteDeclaration['match'];
+export type PathMatch = MatchConfig['path'][number];
+export type RewriteConfig = NonNullable<RouteDeclaration['rewrite']>;
+export type RedirectConfig = NonNullable<RouteDeclaration['redirect']>;
+export type RespondConfig = NonNullable<RouteDeclaration['respond']>;
+export type WeightedUpstream = NonNullable<RouteDeclaration['upstream']>[number];
+export type AccessLogConfig = NonNullable<z.output<typeof telemetrySchema>['accessLog']>;
+
+/** A route with everything that holds for it: the defaults are merged in, named policies resolved. */
+export interface RouteConfig {
+  readonly name: string;
+  readonly match: MatchConfig;
+  readonly priority: number;
+  /** `defaults.policies`, then its own. */
+  readonly policies: readonly PolicyUse[];
+  /** Exactly one of `upstream`, `redirect` and `respond` is not null. */
+  readonly upstream: readonly WeightedUpstream[] | null;
+  readonly redirect: RedirectConfig | null;
+  readonly respond: RespondConfig | null;
+  readonly rewrite: RewriteConfig | null;
+  readonly timeouts: RouteTimeouts;
+}
+
+/** What happens to requests that no route matches. */
+export interface NotFoundConfig {
+  /** `defaults.policies`, then its own. */
+  readonly policies: readonly PolicyUse[];
+  /** null for 404 `NO_ROUTE`. */
+  readonly respond: RespondConfig | null;
+}
+
+/** What a gateway is built from: a plain document that can be sent to another thread. */
+export interface GatewayConfig {
+  /** The folder that relative file names are relative to. */
+  readonly baseDir: string;
+  readonly listeners: Readonly<Record<string, ListenerConfig>>;
+  readonly admin: AdminConfig;
+  readonly threads: number | 'auto';
+  readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
+  readonly routes: Readonly<Record<string, RouteConfig>>;
+  readonly notFound: NotFoundConfig;
+  readonly telemetry: { readonly accessLog: AccessLogConfig | null };
+}

@@ -1,0 +1,47 @@
+/** `consumers`, `stores` and `cache`: who calls, and what is shared with other machines. Not available yet. */
+import { z } from '../../util/schema.ts';
+import { duration, size } from '../../util/units.ts';
+import { fileName, flag, reference, secret } from './scalars.ts';
+
+/** `2027-12-31`, as text: YAML 1.2 has no dates. */
+const day = z.string().regex(/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, { error: 'write a day such as 2027-12-31' });
+
+const apiKey = z.strictObject({
+  hash: z.string().regex(/^sha256:./, { error: 'write sha256: and the hash of the key in hexadecimal' }),
+  label: z.string().optional().describe('What the key is for.'),
+  expires: day.optional().describe('The last day on which it is accepted.'),
+});
+
+const certificateMatch = z.union([
+  z.strictObject({ san: z.string().regex(/^(?:DNS|URI|email|IP):./).describe('A subject alternative name.') }),
+  z.strictObject({ fingerprint: z.string().regex(/^sha256:./).describe('The SHA-256 of the certificate.') }),
+]);
+
+export const consumerSchema = z.strictObject({
+  groups: z.array(z.string().min(1)).default([]).describe('The groups that it belongs to.'),
+  apiKeys: z.array(apiKey).default([]).describe('Hashes of its API keys; `gatewright keys new` makes them.'),
+  basic: z
+    .strictObject({ password: z.string().min(1).describe('A bcrypt, htpasswd or argon2id hash.') })
+    .optional()
+    .describe('Its password for `basicAuth`.'),
+  hmac: z.strictObject({ keyId: z.string().min(1), secret: secret() }).optional().describe('Its key for signatures.'),
+  jwt: z
+    .looseObject({ subject: z.string().optional(), issuer: z.string().optional() })
+    .optional()
+    .describe('The claims that a token of it has.'),
+  certificates: z.array(certificateMatch).default([]).describe('Its client certificates.'),
+});
+
+export const storeSchema = z.strictObject({
+  type: z.literal('redis').describe('Redis or Valkey.'),
+  url: secret().describe('`redis://host:port` or `rediss://…`.'),
+  timeout: duration({ min: 1 }).prefault('50ms').describe('How long an answer may take.'),
+  prefix: z.string().default('gw:').describe('Put before every key.'),
+  tls: z.strictObject({ ca: fileName().optional(), insecure: flag().default(false) }).optional(),
+});
+
+export const cacheSchema = z.strictObject({
+  memory: size().prefault('256MiB').describe('Memory for responses.'),
+  disk: z.strictObject({ path: fileName(), size: size() }).optional().describe('Space on a disk for responses.'),
+  store: reference().optional().describe('A store to share responses through.'),
+});

@@ -1,0 +1,207 @@
+/** `routes`, `defaults`, `policies` and `notFound`: which requests are meant, and what happens to them. */
+import { z } from '../../util/schema.ts';
+import { duration, percentage, size } from '../../util/units.ts';
+import { TOKEN_PATTERN, fileName, flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
+
+const MAX_WEIGHT = 10_000;
+
+/** `api.example.com`, `*.example.com`, an IP address. Lower-case once parsed, IPv6 without brackets. */
+const host = z.string().transform((text, context) => {
+  const name = text.toLowerCase().replace(/^\[([0-9a-f:.]+)\]$/, '$1');
+  if (/^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(name) || /^[0-9a-f:.]*:[0-9a-f:.]*$/.test(name)) return name;
+  const message = `${JSON.stringify(text)} is not a host name such as api.example.com or *.example.com (no port)`;
+  context.issues.push({ code: 'custom', message, input: text });
+  return z.NEVER;
+});
+
+const regex = z.string().min(1, { error: 'is empty' });
+
+const path = z.union([
+  z.string().startsWith('/', { error: 'a path begins with /' }),
+  z.strictObject({ regex: regex.describe('A regular expression without anything that can backtrack.') }),
+]);
+
+const method = z.string().regex(TOKEN_PATTERN, { error: 'is not an HTTP method' });
+
+/** What one header or query parameter must be like. */
+export type FieldMatch =
+  | { readonly name: string; readonly equals: string }
+  | { readonly name: string; readonly regex: string }
+  | { readonly name: string; readonly present: boolean };
+
+const fieldCondition = z.union([
+  z.string(),
+  z.strictObject({ present: flag().describe('Whether it must be there, or must not.') }),
+  z.strictObject({ regex: regex.describe('A regular expression that its value must match.') }),
+]);
+
+type FieldCondition = z.output<typeof fieldCondition>;
+
+function toFieldMatch(name: string, condition: FieldCondition): FieldMatch {
+  return typeof condition === 'string' ? { name, equals: condition } : { name, ...condition };
+}
+
+const headerMatches = z
+  .record(z.string().regex(TOKEN_PATTERN, { error: 'is not a header name' }), fieldCondition)
+  .transform((record) => Object.entries(record).map(([name, is]) => toFieldMatch(name.toLowerCase(), is)));
+
+const queryMatches = z
+  .record(z.string(), fieldCondition)
+  .transform((record) => Object.entries(record).map(([name, is]) => toFieldMatch(name, is)));
+
+export const matchSchema = z.strictObject({
+  host: oneOrMore(host).default([]).describe('`api.example.com`, or `*.example.com` for every name below it.'),
+  path: oneOrMore(path)
+    .default([])
+    .describe('`/a/b` exactly, `/users/{id}` with a captured segment, `/files/*` or `/files/{rest...}` with all below, or a regex.'),
+  methods: oneOrMore(method).optional().describe('The methods. By default all.'),
+  headers: headerMatches.default([]).describe('What headers must be: a value, `{present: true}` or `{regex: …}`.'),
+  query: queryMatches.default([]).describe('What query parameters must be, likewise.'),
+  listener: oneOrMore(reference()).default([]).describe('The listeners that the request must have come in on. By default any.'),
+  emptySegments: z
+    .enum(['merge', 'keep'])
+    .default('merge')
+    .describe('Whether `//` in the path is made `/` before matching.'),
+  encodedSlash: z
+    .enum(['refuse', 'keep'])
+    .default('refuse')
+    .describe('Whether a path with `%2F` is refused, or matched and sent on as it is.'),
+});
+
+export const routeTimeoutsSchema = z.strictObject({
+  connect: duration({ min: 1 }).optional().describe('For a connection to a target. By default 2s.'),
+  firstByte: duration({ min: 1 }).optional().describe('From the end of the request to the response. By default 30s.'),
+  idle: duration({ min: 1 })
+    .optional()
+    .describe('For the next bytes either way, while a response or an upgraded connection lasts. By default 60s.'),
+  total: z
+    .union([z.literal('none').transform(() => null), duration({ min: 1 })])
+    .optional()
+    .describe('For all of it, retries included; `none` (the default) for no limit but the others.'),
+});
+
+/** Any policy use as it is written. The options are judged by the policy's own schema, not here. */
+export const policyUseSchema = z.union(
+  [
+    z.string().min(1),
+    z.strictObject({
+      use: fileName().describe('A module that default-exports `definePolicy(…)`, relative to the configuration.'),
+      options: z.unknown().optional().describe('What that policy is given.'),
+    }),
+    z.record(z.string(), z.unknown()),
+  ],
+  { error: 'write the name of a policy, {name: options}, or {use: ./file.ts, options: …}' },
+);
+
+const weightedUpstream = z.strictObject({
+  upstream: reference().describe('The upstream.'),
+  weight: integer(0, MAX_WEIGHT).default(1).describe('Its share of the requests, relative to the others.'),
+});
+
+const upstream = z.union([
+  reference().transform((name) => [{ upstream: name, weight: 1 }]),
+  z.array(weightedUpstream).min(1, { error: 'the list is empty' }),
+]);
+
+const rewrite = z.strictObject({
+  path: z
+    .string()
+    .startsWith('/', { error: 'a path begins with /' })
+    .optional()
+    .describe('The path that the upstream gets; `{name}` and `{*}` stand for what the match captured.'),
+  host: z.string().min(1).optional().describe('The Host that the upstream gets.'),
+});
+
+const redirect = z.strictObject({
+  to: z
+    .string()
+    .min(1)
+    .describe('Where to: a URL or a path; `{name}` and `{*}` stand for what the match captured. The query is kept.'),
+  status: z
+    .literal([301, 302, 303, 307, 308], { error: 'write 301, 302, 303, 307 or 308' })
+    .default(308)
+    .describe('308 and 307 keep the method; 308 and 301 are remembered by browsers.'),
+});
+
+export const respondSchema = z.strictObject({
+  status: integer(200, 599).default(200).describe('The status.'),
+  headers: z
+    .record(z.string().regex(TOKEN_PATTERN, { error: 'is not a header name' }), z.string())
+    .default({})
+    .describe('Headers. By default `content-type: text/plain; charset=utf-8` when there is a body.'),
+  body: z.string().default('').describe('The body.'),
+});
+
+const cache = z.union([
+  flag(),
+  z.strictObject({
+    ttl: duration().optional(),
+    respectOrigin: flag().default(true),
+    methods: z.array(method).optional(),
+    statuses: z.array(integer(200, 599)).optional(),
+    key: z
+      .strictObject({
+        query: z.array(z.string()).optional(),
+        headers: z.array(z.string()).optional(),
+        cookies: z.array(z.string()).optional(),
+        consumer: flag().optional(),
+      })
+      .optional(),
+    staleWhileRevalidate: duration().optional(),
+    staleIfError: duration().optional(),
+    maxBytes: size().optional(),
+    coalesce: flag().default(true),
+    tags: z.string().optional(),
+    store: reference().optional(),
+  }),
+]);
+
+const retries = z.strictObject({
+  attempts: integer(0, 10).default(2),
+  on: z
+    .array(z.union([z.enum(['connect', 'reset', 'timeout']), integer(400, 599)]))
+    .default(['connect', 'reset', 'timeout', 502, 503, 504]),
+  methods: z.union([z.literal('idempotent'), z.array(method)]).default('idempotent'),
+  budget: percentage().prefault('20%'),
+  backoff: z
+    .string()
+    .regex(/^[0-9.]+(?:ms|s)\.\.[0-9.]+(?:ms|s)$/, { error: 'write a range such as 25ms..250ms' })
+    .default('25ms..250ms'),
+});
+
+const mirror = z.strictObject({ upstream: reference(), sample: percentage().prefault('100%') });
+
+const hedge = z.strictObject({
+  after: z.union([z.string().regex(/^p[0-9]{1,2}$/), duration({ min: 1 })]).default('p95'),
+  max: integer(1, 10).default(1),
+});
+
+export const routeSchema = z.strictObject({
+  match: matchSchema.prefault({}).describe('Which requests are meant. All conditions must hold; none means all requests.'),
+  priority: integer(-1_000_000, 1_000_000)
+    .default(0)
+    .describe('Among several routes that match, the highest wins, before anything else is compared.'),
+  policies: z.array(policyUseSchema).default([]).describe('What is done with the requests, in this order.'),
+  upstream: upstream.optional().describe('Send them to an upstream, or split them over several by weight.'),
+  rewrite: rewrite.optional().describe('Change what the upstream gets.'),
+  redirect: redirect.optional().describe('Answer with a redirect.'),
+  respond: respondSchema.optional().describe('Answer with a fixed response.'),
+  timeouts: routeTimeoutsSchema.prefault({}).describe('How long things may take; what is not given comes from `defaults`.'),
+  cache: notAvailable(cache).optional().describe('Keep responses and serve them again (RFC 9111).'),
+  mirror: notAvailable(mirror).optional().describe('Send a copy of requests elsewhere.'),
+  retries: notAvailable(retries).optional().describe('Try again when an attempt fails.'),
+  hedge: notAvailable(hedge).optional().describe('Try a second target when the first is slow.'),
+});
+
+export const defaultsSchema = z.strictObject({
+  timeouts: routeTimeoutsSchema.prefault({}).describe('Merged under the timeouts of every route.'),
+  policies: z.array(policyUseSchema).default([]).describe('Run before the policies of every route.'),
+});
+
+export const notFoundSchema = z.strictObject({
+  policies: z
+    .array(policyUseSchema)
+    .default([])
+    .describe('Run for requests that no route matches, after `defaults.policies`.'),
+  respond: respondSchema.optional().describe('Answer them with this instead of 404 `NO_ROUTE`.'),
+});

@@ -1,0 +1,31 @@
+/** `telemetry`: what the gateway tells about its traffic. */
+import { z } from '../../util/schema.ts';
+import { percentage } from '../../util/units.ts';
+import { integer, notAvailable } from './scalars.ts';
+
+const accessLog = z.strictObject({
+  file: z.string().min(1).default('stdout').describe('`stdout`, `stderr`, or a file that lines are added to.'),
+  format: z.enum(['json']).default('json').describe('One JSON object a line.'),
+  sample: percentage().prefault('100%').describe('The share of requests that are logged. Failures always are.'),
+  redact: z
+    .array(z.string().min(1))
+    .default(['authorization', 'cookie', '?token'])
+    .describe('Headers, and query parameters with a `?` before their name, whose values never appear.'),
+});
+
+const tracing = z.strictObject({
+  otlp: z.string().min(1).describe('Where spans are sent: the URL of an OTLP/HTTP receiver.'),
+  sample: percentage().prefault('5%').describe('The share of requests that are traced.'),
+  serviceName: z.string().min(1).default('gatewright').describe('The name that the spans carry.'),
+});
+
+export const telemetrySchema = z.strictObject({
+  accessLog: z
+    .union([z.literal(false).transform(() => null), accessLog], { error: 'write false or {file, format, sample, redact}' })
+    .prefault({})
+    .describe('A line for every request; `false` for none.'),
+  metrics: notAvailable(z.strictObject({ maxSeries: integer(1).default(2000) }))
+    .optional()
+    .describe('Counters and histograms on the admin port.'),
+  tracing: notAvailable(tracing).optional().describe('OpenTelemetry traces.'),
+});
