@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it, test } from 'node:test';
+import type { Echo } from '../../examples/echo.ts';
+import { RunningExample, curlLines, readmeOf } from './running-example.ts';
+
+const url = 'http://127.0.0.1:8080';
+
+/** Runs every line of the README, and then what the example promises beyond the statuses. */
+function describeExample(name: string, promises: (example: () => RunningExample) => void): void {
+  describe(`the example ${name}`, () => {
+    let running: RunningExample | undefined;
+    const example = (): RunningExample => {
+      assert.ok(running);
+      return running;
+    };
+    before(async () => {
+      running = await RunningExample.start(name);
+    });
+    after(async () => {
+      assert.equal(await running?.stop(), 0);
+    });
+
+    for (const { command, status } of curlLines(readmeOf(name))) {
+      it(`answers ${status} to: ${command}`, async () => {
+        const answer = await example().curl(command);
+        assert.equal(answer.status, status, answer.text);
+      });
+    }
+    promises(example);
+  });
+}
+
+async function echoOf(example: RunningExample, line: string): Promise<Echo> {
+  const { status, text } = await example.curl(line);
+  assert.equal(status, 200, text);
+  return JSON.parse(text) as Echo;
+}
+
+test('the lines of a README are found with the status that their comment promises', () => {
+  const readme =
+    "```sh\ncurl -s http://a/   # 200 ok\n  head x | curl -d 'b # 1' http://a/ # 413\n```\ncurl is a program\n";
+  assert.deepEqual(curlLines(readme), [
+    { command: 'curl -s http://a/', status: 200 },
+    { command: "head x | curl -d 'b # 1' http://a/", status: 413 },
+  ]);
+  for (const name of ['routing', 'policies', 'tls', 'typescript']) {
+    assert.ok(curlLines(readmeOf(name)).length >= 3, name);
+  }
+});
+
+describeExample('routing', (example) => {
+  for (const [line, service, path] of [
+    [`curl ${url}/users/7`, 'echo-3001', '/accounts/by-id/7'],
+    [`curl ${url}/users/me`, 'echo-3001', '/accounts/current'],
+    [`curl ${url}/files/2026/report.pdf`, 'echo-3001', '/store/2026/report.pdf'],
+    [`curl --path-as-is ${url}/files/%2e%2e/users/7`, 'echo-3001', '/accounts/by-id/7'],
+    [`curl ${url}/items`, 'echo-3001', '/items'],
+    [`curl -H 'x-beta: yes' ${url}/items`, 'echo-3002', '/items'],
+    [`curl '${url}/items?preview=1'`, 'echo-3002', '/items?preview=1'],
+    [`curl -H 'host: any.example.com' ${url}/`, 'echo-3002', '/'],
+  ] as const) {
+    it(`sends ${line} to ${service} as ${path}`, async () => {
+      const echo = await echoOf(example(), line);
+      assert.equal(echo.service, service);
+      assert.equal(echo.url, path);
+    });
+  }
+
+  it('shows the service its own name where the route rewrites the host', async () => {
+    const echo = await echoOf(example(), `curl -H 'host: shop.example.com' ${url}/`);
+    assert.equal(echo.headers['host'], 'shop.internal');
+    assert.equal(echo.headers['x-forwarded-host'], 'shop.example.com');
+  });
+
+  it('splits the canary over both services', async () => {
+    const line = `curl ${url}/canary/x`;
+    const services: string[] = [];
+    for (let i = 0; i < 60; i++) services.push((await echoOf(example(), line)).service);
+    assert.deepEqual([...new Set(services)].toSorted(), ['echo-3001', 'echo-3002']);
+    assert.ok(services.filter((service) => service === 'echo-3001').length > 30);
+  });
+
+  it('names the allowed methods and the place that a redirect leads to', async () => {
+    assert.match((await example().curl(`curl -i -X DELETE ${url}/items`)).text, /^allow: GET, HEAD\r$/im);
+    assert.match(
+      (await example().curl(`curl -i ${url}/old/page`)).text,
+      /^location: https:\/\/www\.example\.com\/page\r$/im,
+    );
+  });
+});
+
+describeExample('policies', (example) => {
+  it('changes the headers of the request and of the response', async () => {
+    const echo = await echoOf(example(), `curl -H 'cookie: a=b' ${url}/headers`);
+    assert.equal(echo.headers['x-from-gateway'], 'yes');
+    assert.equal(echo.headers['cookie'], undefined);
+    const { text } = await example().curl(`curl -i ${url}/headers`);
+    assert.match(text, /^x-served-by: gatewright\r$/im);
+    assert.match(text, /^x-frame-options: SAMEORIGIN\r$/im);
+  });
+
+  it('gives the client and the service the same request id', async () => {
+    const { text } = await example().curl(`curl -i ${url}/headers`);
+    const [head = '', body = ''] = text.split('\r\n\r\n');
+    const id = /^x-request-id: (.+)$/im.exec(head)?.[1];
+    assert.ok(id);
+    assert.equal((JSON.parse(body) as Echo).headers['x-request-id'], id);
+  });
+
+  it('lets pages of the allowed origin read the response, and no others', async () => {
+    const allowed = await example().curl(`curl -i ${url}/browser -H 'origin: https://shop.example.com'`);
+    assert.match(allowed.text, /^access-control-allow-origin: https:\/\/shop\.example\.com\r$/im);
+    const others = await example().curl(`curl -i ${url}/browser -H 'origin: https://evil.example'`);
+    assert.doesNotMatch(others.text, /access-control-allow-origin/i);
+  });
+
+  it('compresses for clients that accept it', async () => {
+    const { text } = await example().curl(`curl -i --compressed ${url}/compressed`);
+    assert.match(text, /^content-encoding: (zstd|br|gzip)\r$/im);
+    assert.match(text, /"service": "echo-3001"/);
+  });
+
+  it('tells the service the tenant under another name than the client can', async () => {
+    const echo = await echoOf(example(), `curl -H 'x-tenant: north' -H 'x-tenant-id: forged' ${url}/tenant/a`);
+    assert.equal(echo.headers['x-tenant-id'], 'tenant:north');
+    assert.equal(echo.headers['x-tenant'], undefined);
+  });
+
+  it('adds to its own refusals what the policy adds to every response', async () => {
+    const { text } = await example().curl(`curl -i ${url}/tenant/a`);
+    assert.match(text, /unknown tenant/);
+    assert.match(text, /^vary: .*x-tenant\r$/im);
+  });
+});
+
+describeExample('tls', (example) => {
+  const trust = '--cacert examples/tls/certificates/ca.pem --connect-to ::127.0.0.1:8443';
+
+  it('chooses the certificate by the name that the client asks for', async () => {
+    for (const host of ['shop.example.test', 'api.example.test']) {
+      const echo = await echoOf(example(), `curl ${trust} https://${host}/`);
+      assert.equal(echo.headers['host'], host);
+      assert.equal(echo.headers['x-forwarded-proto'], 'https');
+    }
+  });
+
+  it('does not send a request to an upstream that it cannot trust', async () => {
+    const { text } = await example().curl(`curl ${trust} https://api.example.test/untrusted`);
+    assert.equal((JSON.parse(text) as { code: string }).code, 'UPSTREAM_TLS_FAILED');
+  });
+});
+
+describeExample('typescript', (example) => {
+  it('serves what the program says', async () => {
+    assert.equal((await echoOf(example(), `curl ${url}/catalog/7`)).service, 'echo-3001');
+    assert.equal((await echoOf(example(), `curl ${url}/orders -d x`)).body, 'x');
+  });
+});

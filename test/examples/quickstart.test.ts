@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { curlLines, freePorts, root, runCurl } from './running-example.ts';
+
+/** What the quickstart prints, until it has said how to stop it. */
+async function invitationOf(quickstart: ChildProcess): Promise<string> {
+  let text = '';
+  for await (const chunk of quickstart.stdout as AsyncIterable<Buffer>) {
+    text += chunk.toString();
+    if (text.includes('Ctrl-C stops everything')) return text;
+  }
+  throw new Error(`the quickstart ended early:\n${text}`);
+}
+
+describe('the quickstart', () => {
+  let quickstart: ChildProcess;
+  let invitation = '';
+  let folder = '';
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gatewright-quickstart-'));
+    const [port] = await freePorts(1);
+    const script = join(root, 'examples/quickstart/start.ts');
+    const env = { ...process.env, PORT: String(port) };
+    quickstart = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    invitation = await invitationOf(quickstart);
+    // What follows is the access log; nobody may stop reading it, or the gateway would wait.
+    quickstart.stdout?.resume();
+  });
+  after(async () => {
+    if (quickstart.exitCode === null) quickstart.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+  });
+
+  it('prints lines to try, and each answers what its comment promises', async () => {
+    const lines = curlLines(invitation);
+    assert.ok(lines.length >= 9, invitation);
+    for (const { command, status } of lines) {
+      const answer = await runCurl(command, folder);
+      assert.equal(answer.status, status, `${command}\n${answer.text}`);
+    }
+  });
+
+  it('passes events on as they happen', async () => {
+    const line = curlLines(invitation).find(({ command }) => command.includes('events'));
+    assert.ok(line);
+    const { text } = await runCurl(line.command, folder);
+    assert.match(text, /^event: order$/m);
+  });
+
+  it('shows a service what the gateway adds to a request', async () => {
+    const line = curlLines(invitation).find(({ command }) => command.includes('/echo'));
+    assert.ok(line);
+    const { text } = await runCurl(line.command, folder);
+    const echo = JSON.parse(text) as { url: string; body: string; headers: Record<string, string> };
+    assert.equal(echo.url, '/v1/echo');
+    assert.equal(echo.body, 'hello');
+    assert.equal(echo.headers['x-greeting'], 'hello');
+    assert.equal(echo.headers['x-forwarded-for'], '127.0.0.1');
+    assert.ok(echo.headers['via']);
+    assert.ok(echo.headers['x-request-id']);
+  });
+
+  it('ends cleanly and takes everything with it', async () => {
+    const ended = once(quickstart, 'exit');
+    quickstart.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+    const line = curlLines(invitation)[0];
+    assert.ok(line);
+    assert.equal((await runCurl(line.command, folder)).status, 0);
+  });
+});
