@@ -1,0 +1,227 @@
+/** An exchange without a connection, and the way of a request through policies (DESIGN: stations 4, 7, 8 and 9). */
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import type {
+  Consumer,
+  Exchange,
+  Outcome,
+  Peer,
+  Policy,
+  PolicyDefinition,
+  PolicyEnv,
+  Reply,
+  RouteInfo,
+} from '../../src/contract.ts';
+import { HeaderFields } from '../../src/http/header-fields.ts';
+
+/** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
+export type FakeHeaders =
+  | Readonly<Record<string, string | readonly string[]>>
+  | readonly (readonly [name: string, value: string])[];
+
+/** What a test wants to be different from a plain `GET http://api.example.com/` from 192.0.2.10. */
+export interface FakeRequest {
+  readonly listener?: string;
+  readonly protocol?: Exchange['protocol'];
+  readonly scheme?: Exchange['scheme'];
+  readonly peer?: Partial<Peer>;
+  readonly clientIp?: string;
+  readonly method?: string;
+  readonly host?: string;
+  readonly path?: string;
+  readonly query?: string;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly headers?: FakeHeaders;
+  /** The body, as if a policy had asked for it to be buffered. */
+  readonly body?: string | Uint8Array;
+  readonly route?: Partial<RouteInfo>;
+  readonly consumer?: Consumer;
+  readonly startedAt?: number;
+}
+
+export interface FakeResponse {
+  readonly status?: number;
+  readonly headers?: FakeHeaders;
+  /** One chunk, or several. */
+  readonly body?: string | Uint8Array | Iterable<Uint8Array>;
+}
+
+export class FakeExchange implements Exchange {
+  readonly listener: string;
+  readonly protocol: Exchange['protocol'];
+  readonly scheme: Exchange['scheme'];
+  readonly peer: Peer;
+  readonly clientIp: string;
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly requestHeaders: HeaderFields;
+  requestBody: Uint8Array | null;
+  readonly route: RouteInfo;
+  consumer: Consumer | null;
+  requestId = '';
+  status = 0;
+  readonly responseHeaders = new HeaderFields();
+  responseBody: Uint8Array | null = null;
+  readonly startedAt: number;
+  /** The smallest limit that a policy set. */
+  requestBodyLimit = Number.POSITIVE_INFINITY;
+
+  private parsedQuery: URLSearchParams | undefined;
+  private parsedCookies: ReadonlyMap<string, string> | undefined;
+  private controller: AbortController | undefined;
+
+  constructor(request: FakeRequest = {}) {
+    this.listener = request.listener ?? 'web';
+    this.protocol = request.protocol ?? 'HTTP/1.1';
+    this.scheme = request.scheme ?? 'http';
+    this.peer = { address: '192.0.2.10', port: 40_000, certificate: null, ...request.peer };
+    this.clientIp = request.clientIp ?? this.peer.address;
+    this.method = request.method ?? 'GET';
+    this.host = request.host ?? 'api.example.com';
+    this.path = request.path ?? '/';
+    this.query = request.query ?? '';
+    this.params = request.params ?? {};
+    this.requestHeaders = HeaderFields.from(pairsOf(request.headers));
+    this.requestBody = request.body === undefined ? null : bytesOf(request.body);
+    this.route = { name: 'test-route', methods: null, ...request.route };
+    this.consumer = request.consumer ?? null;
+    this.startedAt = request.startedAt ?? 0;
+  }
+
+  get searchParams(): URLSearchParams {
+    this.parsedQuery ??= new URLSearchParams(this.query);
+    return this.parsedQuery;
+  }
+
+  get cookies(): ReadonlyMap<string, string> {
+    this.parsedCookies ??= parseCookies(this.requestHeaders.getAll('cookie'));
+    return this.parsedCookies;
+  }
+
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    return this.controller.signal;
+  }
+
+  limitRequestBody(maxBytes: number): void {
+    this.requestBodyLimit = Math.min(this.requestBodyLimit, maxBytes);
+  }
+
+  /** The client goes away. */
+  abort(): void {
+    this.controller ??= new AbortController();
+    this.controller.abort();
+  }
+
+  /** Makes a response, of an upstream or of a policy, the one that `onResponse` hooks see. */
+  respond(response: FakeResponse | Reply): void {
+    this.status = response.status ?? 200;
+    for (const [name, value] of pairsOf(response.headers)) this.responseHeaders.add(name, value);
+  }
+}
+
+/** What the client got, and what the upstream saw. */
+export interface FakeResult {
+  readonly exchange: FakeExchange;
+  /** The reply of the policy that answered, if one did; nothing was then sent upstream. */
+  readonly reply: Reply | null;
+  readonly status: number;
+  readonly headers: HeaderFields;
+  readonly body: Buffer;
+}
+
+/** Takes one exchange all the way through the policies, with an upstream that answers with `response`. */
+export async function runThrough(
+  policies: readonly Policy[],
+  exchange: FakeExchange,
+  response: FakeResponse = {},
+): Promise<FakeResult> {
+  let reply: Reply | null = null;
+  let reached = 0;
+  for (const policy of policies) {
+    reached++;
+    reply = (await policy.onRequest?.(exchange)) ?? null;
+    if (reply !== null) break;
+  }
+  exchange.respond(reply ?? response);
+  for (const policy of policies.slice(0, reached).toReversed()) await policy.onResponse?.(exchange);
+  const body = await bodyThrough(policies.slice(0, reached), exchange, reply === null ? response.body : reply.body);
+  const outcome = outcomeOf(exchange.status, body.length);
+  for (const policy of policies.slice(0, reached)) policy.onFinish?.(exchange, outcome);
+  return { exchange, reply, status: exchange.status, headers: exchange.responseHeaders, body };
+}
+
+export function outcomeOf(status: number, bytesOut = 0): Outcome {
+  return { status, code: null, bytesIn: 0, bytesOut, durationMs: 1, attempts: 1 };
+}
+
+/** An environment whose clock stands still until it is set, and that keeps its warnings. */
+export class FakeEnv implements PolicyEnv {
+  readonly route = 'test-route';
+  readonly baseDir = '/nowhere';
+  readonly warnings: string[] = [];
+  nowMs = 0;
+
+  now(): number {
+    return this.nowMs;
+  }
+
+  warn(message: string): void {
+    this.warnings.push(message);
+  }
+}
+
+/** Creates a policy as the gateway does: options from a configuration are parsed by the policy's own schema first. */
+export function createPolicy<Options>(
+  definition: PolicyDefinition<Options>,
+  options: unknown = {},
+  env: PolicyEnv = new FakeEnv(),
+): Policy {
+  return definition.create(definition.options.parse(options), env);
+}
+
+async function bodyThrough(
+  policies: readonly Policy[],
+  exchange: Exchange,
+  body: FakeResponse['body'],
+): Promise<Buffer> {
+  let stream: Readable = Readable.from(chunksOf(body), { objectMode: false });
+  for (const policy of policies.toReversed()) {
+    const transform = policy.transformResponse?.(exchange);
+    if (transform != null) stream = stream.pipe(transform);
+  }
+  return buffer(stream);
+}
+
+function chunksOf(body: FakeResponse['body']): Iterable<Uint8Array> {
+  if (body === undefined) return [];
+  return typeof body === 'string' || body instanceof Uint8Array ? [bytesOf(body)] : body;
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : body;
+}
+
+function pairsOf(headers: FakeHeaders = []): (readonly [string, string])[] {
+  if (isPairs(headers)) return [...headers];
+  return Object.entries(headers).flatMap(([name, value]) =>
+    (typeof value === 'string' ? [value] : value).map((one) => [name, one] as const),
+  );
+}
+
+function isPairs(headers: FakeHeaders): headers is readonly (readonly [string, string])[] {
+  return Array.isArray(headers);
+}
+
+function parseCookies(fields: readonly string[]): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  for (const pair of fields.join(';').split(';')) {
+    const equals = pair.indexOf('=');
+    const name = pair.slice(0, equals).trim();
+    if (equals > 0 && !cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim());
+  }
+  return cookies;
+}
