@@ -23,6 +23,7 @@ const checks: readonly Check[] = [
     finds: 'generated reference pages that are out of date',
     command: 'node scripts/generate-reference.ts --check',
   },
+  { name: 'links', finds: 'links in Markdown that lead nowhere', command: 'node scripts/check-links.ts' },
   { name: 'lock', finds: 'platform packages that the lock lacks', command: 'node scripts/complete-lock.ts --check' },
   {
     name: 'package',
