@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, test } from 'node:test';
 import type { Echo } from '../../examples/echo.ts';
+import { unlessInstalled } from '../support/needed-programs.ts';
 import { RunningExample, curlLines, readmeOf } from './running-example.ts';
 
 const url = 'http://127.0.0.1:8080';
 
 /** Runs every line of the README, and then what the example promises beyond the statuses. */
 function describeExample(name: string, promises: (example: () => RunningExample) => void): void {
-  describe(`the example ${name}`, () => {
+  describe(`the example ${name}`, { skip: unlessInstalled('curl', 'openssl') }, () => {
     let running: RunningExample | undefined;
     const example = (): RunningExample => {
       assert.ok(running);

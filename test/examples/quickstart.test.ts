@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { unlessInstalled } from '../support/needed-programs.ts';
 import { curlLines, freePorts, root, runCurl } from './running-example.ts';
 
 /** What the quickstart prints, until it has said how to stop it. */
@@ -17,7 +18,7 @@ async function invitationOf(quickstart: ChildProcess): Promise<string> {
   throw new Error(`the quickstart ended early:\n${text}`);
 }
 
-describe('the quickstart', () => {
+describe('the quickstart', { skip: unlessInstalled('curl') }, () => {
   let quickstart: ChildProcess;
   let invitation = '';
   let folder = '';
