@@ -7,6 +7,7 @@
  *
  * Results are numbers, not exceptions: the offset behind the head, or one of the negative constants below.
  */
+import type { ErrorCode } from '../errors.ts';
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -30,6 +31,22 @@ export const HEAD_TOO_LARGE = -4;
 export const VERSION_NOT_SUPPORTED = -5;
 export const NOT_IMPLEMENTED = -6;
 export const EXPECTATION_FAILED = -7;
+
+const refusals: readonly ErrorCode[] = [
+  'INTERNAL',
+  'INTERNAL',
+  'BAD_REQUEST',
+  'TARGET_TOO_LONG',
+  'HEAD_TOO_LARGE',
+  'VERSION_NOT_SUPPORTED',
+  'NOT_IMPLEMENTED',
+  'EXPECTATION_FAILED',
+];
+
+/** What a client is told about a negative result of `parseRequestHead`. */
+export function refusalOf(result: number): ErrorCode {
+  return refusals[-result] ?? 'BAD_REQUEST';
+}
 
 export interface HeadLimits {
   /** Bytes of the whole head, request line included. */

@@ -15,6 +15,7 @@ export class Timer {
   /** The tick in whose slot it waits; -1 while it is in none. */
   tick = -1;
   next: Timer | null = null;
+  previous: Timer | null = null;
   readonly fire: () => void;
 
   constructor(fire: () => void) {
@@ -46,8 +47,12 @@ export class TimerWheel {
     return this.clock.now();
   }
 
-  /** Makes the timer fire once, `delayMs` after `now`; an earlier deadline of it is forgotten. */
+  /** Makes the timer fire once, `delayMs` after `now`, or never if that is Infinity; an earlier deadline is forgotten. */
   arm(timer: Timer, delayMs: number, now = this.clock.now()): void {
+    if (delayMs === Infinity) {
+      timer.disarm();
+      return;
+    }
     timer.deadlineAt = now + delayMs;
     const tick = Math.ceil(timer.deadlineAt / this.tickMs);
     // It waits in an earlier slot: when that comes up it is moved on. In a later one it would fire too late.
@@ -57,24 +62,27 @@ export class TimerWheel {
   }
 
   private link(timer: Timer, tick: number): void {
-    if (this.waiting++ === 0) this.start();
+    if (this.stopTicking === null) this.start();
+    this.waiting++;
     timer.tick = Math.max(tick, this.currentTick + 1);
     const slot = timer.tick % slots;
-    timer.next = this.heads[slot]!;
+    const first = this.heads[slot]!;
+    timer.next = first;
+    if (first !== null) first.previous = timer;
     this.heads[slot] = timer;
   }
 
   private unlink(timer: Timer): void {
-    const slot = timer.tick % slots;
-    let previous: Timer | null = null;
-    for (let entry = this.heads[slot]!; entry !== timer && entry !== null; entry = entry.next) previous = entry;
-    if (previous === null) this.heads[slot] = timer.next;
-    else previous.next = timer.next;
+    const { previous, next } = timer;
+    if (previous === null) this.heads[timer.tick % slots] = next;
+    else previous.next = next;
+    if (next !== null) next.previous = previous;
     this.release(timer);
   }
 
   private release(timer: Timer): void {
     timer.next = null;
+    timer.previous = null;
     timer.tick = -1;
     this.waiting--;
   }
@@ -101,19 +109,26 @@ export class TimerWheel {
   }
 
   private expire(slot: number, now: number): void {
-    let timer = this.heads[slot]!;
-    this.heads[slot] = null;
+    let timer: Timer | null = this.heads[slot]!;
+    const later: Timer[] = [];
     while (timer !== null) {
-      const next = timer.next;
-      const { deadlineAt, tick } = timer;
+      const next: Timer | null = timer.next;
+      const { deadlineAt } = timer;
+      // Firing one may unlink or link any other, so the rest of the list must stand on its own.
+      if (next !== null) next.previous = null;
+      this.heads[slot] = next;
       this.release(timer);
       if (deadlineAt !== 0 && deadlineAt <= now) {
         timer.disarm();
         timer.fire();
       } else if (deadlineAt !== 0) {
-        this.link(timer, Math.max(Math.ceil(deadlineAt / this.tickMs), tick));
+        later.push(timer);
       }
-      timer = next!;
+      timer = this.heads[slot]!;
+    }
+    for (const waiting of later) {
+      // Unless another timer, firing, has armed or disarmed it meanwhile.
+      if (waiting.tick === -1 && waiting.deadlineAt !== 0) this.link(waiting, Math.ceil(waiting.deadlineAt / this.tickMs));
     }
   }
 }

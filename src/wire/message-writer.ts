@@ -1,0 +1,93 @@
+/**
+ * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
+ * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
+ */
+import { ALT_SVC, DATE, NOMINATED, ORDINARY, TRAILER, VIA } from '../http/field-kind.ts';
+import type { HeaderFields } from '../http/header-fields.ts';
+
+/** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
+export function responseFields(headers: HeaderFields): string {
+  const { list, kinds } = headers;
+  let text = '';
+  for (let i = 0; i < kinds.length; i++) {
+    const kind = kinds[i]!;
+    if (kind === ORDINARY || kind === DATE || (kind >= VIA && kind !== ALT_SVC && kind !== NOMINATED)) {
+      text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+    }
+  }
+  return text;
+}
+
+/**
+ * Fields that a trailer section must not carry (RFC 9110, section 6.5.1): a recipient that merged them into the head
+ * would change framing, routing, authentication or caching after the fact. Those with a kind of their own are covered by
+ * it.
+ */
+const notInTrailers = new Set([
+  'age',
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'cookie',
+  'expires',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'location',
+  'max-forwards',
+  'pragma',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'range',
+  'retry-after',
+  'set-cookie',
+  'vary',
+  'warning',
+  'www-authenticate',
+]);
+
+/** The trailer fields that are forwarded. */
+export function trailerFields(trailers: HeaderFields | null): string {
+  if (trailers === null) return '';
+  const { list, kinds } = trailers;
+  let text = '';
+  for (let i = 0; i < kinds.length; i++) {
+    if (kinds[i] !== ORDINARY || notInTrailers.has(list[i * 2]!.toLowerCase())) continue;
+    text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+  }
+  return text;
+}
+
+/** `Trailer` announces what comes behind the body; it makes sense only where the body is still framed by chunks. */
+export function trailerAnnouncement(headers: HeaderFields): string {
+  const names = headers.joinKind(TRAILER);
+  return names === '' ? '' : `trailer: ${names}\r\n`;
+}
+
+/** Whether a field of a request is copied to the upstream as it is. Host and forwarding fields are written afresh. */
+export function isForwardedVerbatim(kind: number): boolean {
+  return kind === ORDINARY || kind === DATE;
+}
+
+
+/** `HTTP/1.1 200 OK`; the gateway always speaks as HTTP/1.1, whatever the other side did (RFC 9110, section 2.5). */
+export function statusLine(status: number, statusText: string): string {
+  return `HTTP/1.1 ${status} ${statusText}\r\n`;
+}
+
+let dateSecond = 0;
+let dateText = '';
+
+/** A Date field for a response that has none (RFC 9110, section 6.6.1). Made once a second. */
+export function dateField(wallNowMs: number): string {
+  const second = Math.floor(wallNowMs / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = `date: ${new Date(wallNowMs).toUTCString()}\r\n`;
+  }
+  return dateText;
+}

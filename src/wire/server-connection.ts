@@ -1,0 +1,385 @@
+/**
+ * The server side of HTTP/1.1 (RFC 9112): one accepted connection, its requests one after the other. The connection is
+ * itself the stream of the request that it is serving; requests that were sent ahead wait in the kernel, behind at most
+ * one block here.
+ */
+import type { Socket } from 'node:net';
+import type { Peer } from '../contract.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { HeaderFields } from '../http/header-fields.ts';
+import { BodyReader } from './body-reader.ts';
+import type { BodySink, OwnedSocket } from './connection.ts';
+import { latin1 } from './latin1.ts';
+import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf, type HeadLimits } from './message-head.ts';
+import { responseFields, statusLine } from './message-writer.ts';
+import { ResponseWriter, noRequest } from './response-writer.ts';
+import type { RequestHandler, ServerStream, StreamHandler, StreamMemo } from './server-stream.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+import type { ClientTunnelEnd } from './tunnel.ts';
+
+export interface ServerConnectionOptions {
+  readonly limits: HeadLimits & { readonly bodyBytes: number };
+  readonly timeouts: { readonly headMs: number; readonly bodyIdleMs: number; readonly keepAliveMs: number };
+  readonly secure: boolean;
+  readonly handler: RequestHandler;
+  /** Told when the connection is gone. */
+  onConnectionClosed(connection: ServerConnection): void;
+}
+
+/** Waiting for a request, or for the rest of its head. */
+const HEAD = 0;
+/** The request body is arriving. */
+const BODY = 1;
+/** The request has arrived, its response has not left. */
+const RESPONDING = 2;
+/** All is said; what still arrives is thrown away until the client has read the last response. */
+const LINGERING = 3;
+const TUNNEL = 4;
+const CLOSED = 5;
+
+/** A body up to this size that came with its head is passed on as text. */
+const smallBody = 16_384;
+/** How much of a read is looked at as text at first; heads are rarely longer. */
+const firstLook = 16_384;
+/** A client that closes its side may only have finished sending; after this time it counts as gone. */
+const halfCloseGraceMs = 250;
+/** Time for a client to read the last response before unread data would reset the connection (RFC 9112, section 9.6). */
+const lingerMs = 2_000;
+/** A client that leaves this many bytes of responses unread gets no further request served until it has read them. */
+const maxUnreadBytes = 262_144;
+
+const nobody: StreamHandler = { onClientGone() {}, onBadBody() {} };
+
+export class ServerConnection extends ResponseWriter implements ServerStream {
+  readonly peer: Peer;
+  readonly localPort: number;
+  readonly secure: boolean;
+  handler: StreamHandler = nobody;
+  bodyText: string | null = '';
+  bytesIn = 0;
+  maxBodyBytes = 0;
+  readonly memo: StreamMemo = { authority: '', forwarding: '' };
+
+  private readonly options: ServerConnectionOptions;
+  private state = HEAD;
+  private headText = '';
+  private body: BodyReader | null = null;
+  private sink: BodySink | null = null;
+  /** Bytes that were read but cannot be used yet; reading is paused while there are any. */
+  private stash: Buffer | null = null;
+  /** Nothing is read until `resume`. */
+  private blocked = false;
+  private looping = false;
+  private responded = true;
+  private draining = false;
+
+  constructor(socket: Socket, peer: Peer, wheel: TimerWheel, options: ServerConnectionOptions) {
+    super(socket, wheel);
+    this.options = options;
+    this.peer = peer;
+    this.localPort = socket.localPort ?? 0;
+    this.secure = options.secure;
+    socket.on('data', onData);
+    wheel.arm(this.timer, options.timeouts.headMs);
+  }
+
+  get protocol(): 'HTTP/1.0' | 'HTTP/1.1' {
+    return this.head.minorVersion === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get target(): string {
+    return this.head.target;
+  }
+
+  get authority(): string {
+    return this.head.host;
+  }
+
+  get headers(): HeaderFields {
+    return this.head.headers;
+  }
+
+  get acceptsTrailers(): boolean {
+    return this.head.acceptsTrailers;
+  }
+
+  get wantsUpgrade(): boolean {
+    return this.head.upgrade && this.head.minorVersion === 1;
+  }
+
+  get bodyLength(): number {
+    return this.head.chunked ? -1 : Math.max(0, this.head.contentLength);
+  }
+
+  /** Finishes the request that it is serving, then closes; an idle connection closes at once. */
+  drain(): void {
+    this.draining = true;
+    if (this.state === HEAD && this.headText === '') this.finish();
+  }
+
+  // ---- reading -----------------------------------------------------------------------------------------------------
+
+  /** Uses up `bytes`: any number of requests, or a piece of one. The memory may be kept. */
+  receive(bytes: Buffer): void {
+    this.looping = true;
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.state === HEAD && this.socket.writableLength <= maxUnreadBytes) at = this.takeHead(bytes, at);
+      else if (this.state === BODY && this.sink !== null) at = this.takeBody(bytes, at, this.sink);
+      else if (this.state >= LINGERING) break;
+      else {
+        this.keep(bytes.subarray(at));
+        break;
+      }
+    }
+    this.looping = false;
+    if (this.state === BODY && this.sink !== null && !this.sink.flush(this)) {
+      this.timer.disarm();
+      this.block();
+    }
+  }
+
+  /** Goes on with what was put aside, then with the socket. Called when a body is wanted and when a request is done. */
+  resume(): void {
+    if (this.state === BODY) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    this.blocked = false;
+    const { stash } = this;
+    if (stash !== null) {
+      this.stash = null;
+      this.receive(stash);
+      // Whoever stopped the reading again will also resume it.
+      if (this.blocked) return;
+    }
+    if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  private block(): void {
+    this.blocked = true;
+    this.socket.pause();
+  }
+
+  private keep(bytes: Buffer): void {
+    this.stash = bytes;
+    this.block();
+    if (this.state === HEAD) this.socket.once('drain', () => this.resume());
+  }
+
+  private takeHead(bytes: Buffer, from: number): number {
+    const known = this.headText.length;
+    const { limits } = this.options;
+    let to = Math.min(bytes.length, from + firstLook);
+    let text = this.headText + latin1(bytes, from, to);
+    // A head that arrives in drops is parsed again only when a line of it may have become complete.
+    if (known > 0 && text.indexOf('\n', known) === -1 && text.length <= limits.targetBytes) {
+      this.headText = text;
+      return to;
+    }
+    let end: number;
+    for (;;) {
+      this.head = new RequestHead();
+      end = parseRequestHead(text, limits, this.head);
+      if (end !== INCOMPLETE || to === bytes.length) break;
+      to = Math.min(bytes.length, to + limits.headBytes);
+      text = this.headText + latin1(bytes, from, to);
+    }
+    if (end === INCOMPLETE) {
+      if (known === 0) this.wheel.arm(this.timer, this.options.timeouts.headMs);
+      this.headText = text;
+      return to;
+    }
+    this.headText = '';
+    return end < 0 ? this.refuse(refusalOf(end), this.head.reason, bytes) : this.begin(text, end, bytes, from + end - known);
+  }
+
+  /** The head is complete: finds out about the body and hands the request over. Returns the offset of what is unused. */
+  private begin(text: string, end: number, bytes: Buffer, at: number): number {
+    const { head } = this;
+    this.timer.disarm();
+    this.responded = false;
+    this.state = RESPONDING;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.bodyText = '';
+    this.maxBodyBytes = this.options.limits.bodyBytes;
+    const length = head.contentLength;
+    let rest = at;
+    if (length > this.maxBodyBytes) return this.refuse('BODY_TOO_LARGE', 'Content-Length over the limit', bytes);
+    if (head.chunked) {
+      this.expectBody(BodyReader.ofChunks(this.options.limits));
+    } else if (length > 0 && length <= smallBody && text.length - end >= length) {
+      this.bodyText = text.substring(end, end + length);
+      this.bytesIn = length;
+      rest += length;
+    } else if (length > 0) {
+      this.expectBody(BodyReader.ofLength(length));
+    }
+    this.options.handler.onRequest(this);
+    return rest;
+  }
+
+  private expectBody(body: BodyReader): void {
+    this.state = BODY;
+    this.body = body;
+    this.bodyText = null;
+  }
+
+  readBody(sink: BodySink): void {
+    if (this.state !== BODY) return;
+    this.sink = sink;
+    this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    if (this.head.expectsContinue) {
+      this.head.expectsContinue = false;
+      this.writeWhole('HTTP/1.1 100 Continue\r\n\r\n');
+    }
+    if (!this.looping) this.resume();
+  }
+
+  private takeBody(bytes: Buffer, from: number, sink: BodySink): number {
+    const body = this.body!;
+    const at = body.read(bytes, from, bytes.length, this);
+    // The sink may have answered, and so ended the reading, meanwhile.
+    if (this.sink !== sink) return bytes.length;
+    if (at < 0) return this.failBody('BAD_REQUEST', body.reason, bytes);
+    if (this.bytesIn > this.maxBodyBytes) return this.failBody('BODY_TOO_LARGE', 'body over the limit', bytes);
+    if (!body.done) {
+      this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+      return at;
+    }
+    this.body = null;
+    this.sink = null;
+    this.timer.disarm();
+    this.state = RESPONDING;
+    sink.end(body.trailers);
+    if (this.responded) this.next();
+    return at;
+  }
+
+  /** A decoded piece of the request body, on its way from the reader to the sink. */
+  data(bytes: Uint8Array): void {
+    this.bytesIn += bytes.length;
+    if (this.bytesIn <= this.maxBodyBytes && this.sink !== null) this.sink.data(bytes);
+  }
+
+  private failBody(code: ErrorCode, reason: string, bytes: Buffer): number {
+    this.closing = true;
+    this.body = null;
+    this.sink = null;
+    this.timer.disarm();
+    this.state = RESPONDING;
+    this.handler.onBadBody(code, reason);
+    return bytes.length;
+  }
+
+  private refuse(code: ErrorCode, reason: string, bytes: Buffer): number {
+    this.timer.disarm();
+    this.state = RESPONDING;
+    this.responded = false;
+    this.closing = true;
+    this.bodyText = '';
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.options.handler.onMalformed(this, code, reason);
+    return bytes.length;
+  }
+
+  // ---- the end of a request, and of the connection -----------------------------------------------------------------
+
+  protected mustClose(): boolean {
+    // A response that is ready before its request has arrived: nobody is going to read the rest of the body.
+    return this.closing || this.draining || this.state === BODY || !this.head.persistent;
+  }
+
+  protected onResponded(): void {
+    this.responded = true;
+    if (this.closing) this.finish();
+    else if (this.state === RESPONDING) this.next();
+  }
+
+  private next(): void {
+    this.state = HEAD;
+    this.handler = nobody;
+    this.head = noRequest;
+    if (this.closing || this.draining) {
+      this.finish();
+      return;
+    }
+    this.wheel.arm(this.timer, this.options.timeouts.keepAliveMs);
+    // Not at once: who has just responded still has this stream in hand.
+    if (!this.looping && this.blocked) process.nextTick(resumeConnection, this);
+  }
+
+  /** Sends our FIN behind what was written, and reads on for a while so that no reset destroys it on its way. */
+  private finish(): void {
+    this.state = LINGERING;
+    this.body = null;
+    this.sink = null;
+    this.stash = null;
+    this.head = noRequest;
+    this.handler = nobody;
+    this.uncork();
+    this.socket.end();
+    this.wheel.arm(this.timer, lingerMs);
+    if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  sendUpgrade(statusText: string, headers: HeaderFields): ClientTunnelEnd {
+    const protocol = headers.get('upgrade') ?? '';
+    this.writeWhole(
+      `${statusLine(101, statusText)}${responseFields(headers)}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`,
+    );
+    this.timer.disarm();
+    this.state = TUNNEL;
+    this.responded = true;
+    this.socket.off('data', onData);
+    const early = this.stash ?? Buffer.alloc(0);
+    this.stash = null;
+    return { socket: this.socket, early };
+  }
+
+  protected onStalled(stalled: boolean): void {
+    if (stalled) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    else if (this.state !== BODY) this.timer.disarm();
+  }
+
+  protected onTimeout(): void {
+    if (this.state === HEAD && this.headText !== '') {
+      this.refuse('REQUEST_TIMEOUT', 'head too slow', emptyBytes);
+    } else if (this.state === HEAD) {
+      this.finish();
+    } else if (this.state === BODY && this.socket.writableLength === 0) {
+      this.failBody('REQUEST_TIMEOUT', 'body too slow', emptyBytes);
+    } else {
+      this.socket.destroy();
+    }
+  }
+
+  protected onEnd(): void {
+    if (this.state === HEAD) this.finish();
+    else if (this.state === BODY) this.socket.destroy();
+    else if (this.state === RESPONDING) this.wheel.arm(this.timer, halfCloseGraceMs);
+  }
+
+  protected onClosed(): void {
+    const { handler, state } = this;
+    this.state = CLOSED;
+    this.handler = nobody;
+    this.sink = null;
+    this.stash = null;
+    if (state < LINGERING && !this.responded) handler.onClientGone();
+    this.options.onConnectionClosed(this);
+  }
+}
+
+function resumeConnection(connection: ServerConnection): void {
+  if (!connection.destroyed) connection.resume();
+}
+
+const emptyBytes = Buffer.alloc(0);
+
+function onData(this: OwnedSocket, bytes: Buffer): void {
+  (this.owner as ServerConnection).receive(bytes);
+}

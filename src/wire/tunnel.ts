@@ -1,0 +1,85 @@
+/**
+ * After a 101 the two connections carry bytes that are not ours to read (RFC 9110, section 7.8). A tunnel moves them,
+ * with backpressure, until both sides have ended or neither has said anything for its idle time.
+ */
+import type { Socket } from 'node:net';
+import { Timer, type TimerWheel } from './timer-wheel.ts';
+
+/** The client's side of a tunnel: its socket and what it had sent before the switch was complete. */
+export interface ClientTunnelEnd {
+  readonly socket: Socket;
+  readonly early: Uint8Array;
+}
+
+export interface TunnelEvents {
+  /** Both directions are done. Called once. */
+  onTunnelClosed(bytesFromClient: number, bytesFromUpstream: number, idledOut: boolean): void;
+}
+
+export class Tunnel {
+  private readonly client: Socket;
+  private readonly upstream: Socket;
+  private readonly wheel: TimerWheel;
+  private readonly idleMs: number;
+  private readonly timer: Timer;
+  private readonly events: TunnelEvents;
+  private bytesFromClient = 0;
+  private bytesFromUpstream = 0;
+  private idledOut = false;
+  private open = 2;
+
+  /** @param idleMs without a byte in either direction after which both sides are closed. */
+  constructor(client: Socket, upstream: Socket, idleMs: number, wheel: TimerWheel, events: TunnelEvents) {
+    this.client = client;
+    this.upstream = upstream;
+    this.wheel = wheel;
+    this.idleMs = idleMs;
+    this.events = events;
+    this.timer = new Timer(() => this.idleOut());
+    this.wheel.arm(this.timer, idleMs);
+    client.setNoDelay(true);
+    this.watch(client, upstream);
+    this.watch(upstream, client);
+    client.on('data', (bytes: Buffer) => this.fromClient(bytes));
+    client.resume();
+  }
+
+  /** Bytes that the client sent. The memory must not be reused by the caller. */
+  fromClient(bytes: Uint8Array): void {
+    this.bytesFromClient += bytes.length;
+    this.move(bytes, this.client, this.upstream);
+  }
+
+  /** Bytes that the upstream sent. The memory must not be reused by the caller. */
+  fromUpstream(bytes: Uint8Array): void {
+    this.bytesFromUpstream += bytes.length;
+    this.move(bytes, this.upstream, this.client);
+  }
+
+  private move(bytes: Uint8Array, from: Socket, to: Socket): void {
+    this.wheel.arm(this.timer, this.idleMs);
+    if (to.destroyed || bytes.length === 0) return;
+    if (!to.write(bytes)) from.pause();
+  }
+
+  private watch(from: Socket, to: Socket): void {
+    to.on('drain', () => {
+      this.wheel.arm(this.timer, this.idleMs);
+      from.resume();
+    });
+    // One side may finish speaking and still listen.
+    from.on('end', () => to.end());
+    from.on('close', () => {
+      to.destroySoon();
+      if (--this.open > 0) return;
+      this.timer.disarm();
+      this.events.onTunnelClosed(this.bytesFromClient, this.bytesFromUpstream, this.idledOut);
+    });
+  }
+
+  private idleOut(): void {
+    this.idledOut = true;
+    this.client.destroy();
+    this.upstream.destroy();
+  }
+}
