@@ -61,7 +61,10 @@ function single(what: string, scenario: string, metric: string, limit: number, u
 /** One verdict per bar; a bar whose scenario or arms were not part of the run is not judged. */
 export function judge(results: readonly ScenarioResult[]): Verdict[] {
   return BARS.map((bar) => {
-    const summary = measured(bar, results.find(({ scenario }) => scenario.name === bar.scenario));
+    const summary = measured(
+      bar,
+      results.find(({ scenario }) => scenario.name === bar.scenario),
+    );
     const aim = bar.aim === undefined ? '' : ` (aim ${bar.aim})`;
     return {
       what: bar.what,

@@ -49,7 +49,10 @@ export async function assign(lab: Lab, name: string, options: GatewayOptions): P
 }
 
 export async function launchGateway(
-  lab: Lab, name: string, launch: Launch, { port, tls, routes }: Assignment,
+  lab: Lab,
+  name: string,
+  launch: Launch,
+  { port, tls, routes }: Assignment,
 ): Promise<RunningGateway> {
   const endpoint: Endpoint = { port, tls: tls !== undefined };
   const path = routes > 0 ? '/service-0/items' : '/';
@@ -91,7 +94,9 @@ export async function checkEqualWork(endpoint: Endpoint, routes: number): Promis
   for (const name of Object.keys(due) as (keyof ArrivedHeaders)[]) {
     if (arrived[name] !== due[name]) throw new Error(`the upstream saw ${name} "${arrived[name]}", not "${due[name]}"`);
   }
-  if (endpoint.tls && answer.cipher !== CIPHER_SUITE) throw new Error(`negotiated ${answer.cipher}, not ${CIPHER_SUITE}`);
+  if (endpoint.tls && answer.cipher !== CIPHER_SUITE) {
+    throw new Error(`negotiated ${answer.cipher}, not ${CIPHER_SUITE}`);
+  }
 }
 
 /** A self-signed P-256 certificate, made once per run. */
@@ -102,11 +107,29 @@ function certificate({ directory }: Lab): Certificate {
     combinedFile: join(directory, 'site-with-key.pem'),
   };
   if (existsSync(made.combinedFile)) return made;
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST},DNS:localhost,IP:127.0.0.1`,
-    '-keyout', made.keyFile, '-out', made.certFile,
-  ], { stdio: 'pipe' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${HOST}`,
+      '-addext',
+      `subjectAltName=DNS:${HOST},DNS:localhost,IP:127.0.0.1`,
+      '-keyout',
+      made.keyFile,
+      '-out',
+      made.certFile,
+    ],
+    { stdio: 'pipe' },
+  );
   writeFileSync(made.combinedFile, Buffer.concat([readFileSync(made.certFile), readFileSync(made.keyFile)]));
   return made;
 }

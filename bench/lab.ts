@@ -3,7 +3,7 @@
  * was started here ends here, on success, on failure and on Ctrl-C.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +35,9 @@ export class Lab {
   /** CPU lists as `taskset -c` takes them. */
   readonly gatewayCores: string;
   readonly loadCores: string;
+  /** Whether the kernel was told to poll when a core has nothing to do, instead of letting the core sleep. */
+  readonly coresStayAwake: boolean;
+  readonly #latencyRequest: number | undefined;
   readonly #running = new Map<number, Running>();
   readonly #usedPorts = new Set<number>();
   #started = 0;
@@ -42,11 +45,17 @@ export class Lab {
   constructor(gatewayCores: string, loadCores: string) {
     this.gatewayCores = gatewayCores;
     this.loadCores = loadCores;
+    this.#latencyRequest = requestNoLatency();
+    this.coresStayAwake = this.#latencyRequest !== undefined;
     this.directory = mkdtempSync(join(tmpdir(), 'gatewright-bench-'));
     // The workers of an nginx that was started by root run as another user and must reach the files in here.
     chmodSync(this.directory, 0o755);
     process.on('exit', () => this.#endAtOnce());
-    for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+    for (const [signal, code] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+      ['SIGHUP', 129],
+    ] as const) {
       process.on(signal, () => process.exit(code));
     }
   }
@@ -85,10 +94,10 @@ export class Lab {
   }
 
   /** Ends a process politely, then firmly, and resolves when it is gone. */
-  async stop(running: Running): Promise<void> {
+  async stop(running: Running, graceMs = STOP_GRACE_MS): Promise<void> {
     if (!this.#running.has(running.pid)) return;
     signalGroup(running.pid, 'SIGTERM');
-    const timer = setTimeout(() => signalGroup(running.pid, 'SIGKILL'), STOP_GRACE_MS);
+    const timer = setTimeout(() => signalGroup(running.pid, 'SIGKILL'), graceMs);
     await running.ended;
     clearTimeout(timer);
     // The leader is gone; a worker that ignored the polite signal must not outlive it.
@@ -99,6 +108,7 @@ export class Lab {
   async close(): Promise<void> {
     await Promise.all([...this.#running.values()].map((running) => this.stop(running)));
     rmSync(this.directory, { recursive: true, force: true });
+    if (this.#latencyRequest !== undefined) closeSync(this.#latencyRequest);
   }
 
   #endAtOnce(): void {
@@ -127,6 +137,22 @@ export function logTail(running: Running, lines = 6): string {
 export function firstLineOf(command: string, args: readonly string[]): string | undefined {
   const { error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   return error ? undefined : `${stdout}${stderr}`.trim().split('\n', 1)[0];
+}
+
+/**
+ * Waking a core that sleeps costs whoever sends to it, and on a virtual machine it costs tens of microseconds. A fast
+ * gateway keeps wrk busy and rarely pays; a slow one lets it sleep and pays at every write, which would make it look
+ * even slower. The kernel keeps cores awake while this file is open with a zero in it (Linux, power/pm_qos_interface).
+ * Undefined without the right to open it.
+ */
+function requestNoLatency(): number | undefined {
+  try {
+    const file = openSync('/dev/cpu_dma_latency', 'w');
+    writeSync(file, Buffer.alloc(4));
+    return file;
+  } catch {
+    return undefined;
+  }
 }
 
 let hasParentDeathSignal: boolean | undefined;

@@ -72,7 +72,9 @@ export function coreNumbers(cores: string): number[] {
 
 /** How many files this process, and so what it starts, may have open. */
 export function openFilesLimit(): number {
-  const line = readFileSync('/proc/self/limits', 'utf8').split('\n').find((text) => text.startsWith('Max open files'));
+  const line = readFileSync('/proc/self/limits', 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith('Max open files'));
   return Number(line?.split(/\s{2,}/)[1] ?? 0);
 }
 

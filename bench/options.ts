@@ -81,13 +81,18 @@ function parse(args: readonly string[]) {
 }
 
 function list(text: string): string[] {
-  return text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 function positive(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new UsageError(`--${name} wants a whole number above 0, not ${text}`);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new UsageError(`--${name} wants a whole number above 0, not ${text}`);
+  }
   return value;
 }
 

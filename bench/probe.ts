@@ -85,7 +85,7 @@ function parseAnswer(bytes: Buffer, socket: Socket): ProbeAnswer | undefined {
 
 function unchunk(bytes: Buffer): Buffer | undefined {
   const parts: Buffer[] = [];
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const lineEnd = bytes.indexOf('\r\n', at);
     if (lineEnd < 0) return undefined;
     const size = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16);

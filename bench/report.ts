@@ -11,6 +11,8 @@ export interface RunFacts {
   readonly command: string;
   readonly gatewayCores: string;
   readonly loadCores: string;
+  /** See `Lab`. */
+  readonly coresStayAwake: boolean;
   /** Title of an arm → its version. */
   readonly versions: ReadonlyMap<string, string>;
   /** Arms and scenarios that were left out, and why. */
@@ -55,10 +57,14 @@ export function scenarioSection({ scenario, rounds, seconds, rows }: ScenarioRes
   ];
   const foreign = Math.max(0, ...rows.flatMap(({ samples }) => samples.map((sample) => sample.foreignPercent ?? 0)));
   if (foreign > DISTURBED_PERCENT) {
-    lines.push('', `Disturbed: other processes used up to ${foreign.toFixed(0)} % of the gateway's core during a measurement.`);
+    lines.push(
+      '',
+      `Disturbed: other processes used up to ${foreign.toFixed(0)} % of the gateway's core during a measurement.`,
+    );
   }
   const failures = rows.filter(({ failure }) => failure !== undefined);
-  if (failures.length > 0) lines.push('', ...failures.map(({ title, failure }) => `- ${title} dropped out: ${failure}`));
+  if (failures.length > 0) lines.push('');
+  lines.push(...failures.map(({ title, failure }) => `- ${title} dropped out: ${failure}`));
   return lines.join('\n');
 }
 
@@ -75,7 +81,8 @@ function cells(row: Row, metrics: readonly Metric[], reference: Row | undefined)
   const values = metrics.map(({ key, digits }, index) => {
     const summary = summarise(row.samples.map((sample) => sample[key]));
     if (!summary) return '–';
-    const show = (value: number): string => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const show = (value: number): string =>
+      value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
     // The spread of the first metric is what says how far to trust the row.
     return index === 0 ? `${show(summary.median)} [${show(summary.min)}–${show(summary.max)}]` : show(summary.median);
   });
@@ -96,7 +103,8 @@ function machineLines(facts: RunFacts): string[] {
   return [
     `- Machine: ${processors[0]?.model.trim() ?? 'unknown processor'}, ${processors.length} cores, ` +
       `${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
-    `- Cores: gateway under test on ${facts.gatewayCores}; wrk and the upstream nginx on ${facts.loadCores}`,
+    `- Cores: gateway under test on ${facts.gatewayCores}; wrk and the upstream nginx on ${facts.loadCores}; ` +
+      (facts.coresStayAwake ? 'idle cores poll' : 'idle cores may sleep, which slow arms pay for at every wake-up'),
     `- Run as: \`${facts.command}\``,
     ...[...facts.versions].map(([title, version]) => `- ${title}: ${version}`),
   ];
@@ -104,13 +112,14 @@ function machineLines(facts: RunFacts): string[] {
 
 /** A Markdown table whose source is aligned as well: first column left, the others right. */
 function alignedTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(3, ...rows.map((row) => [...row[column]].length)));
-  const line = (row: readonly string[]): string => `| ${row.map((cell, column) => pad(cell, widths[column], column)).join(' | ')} |`;
-  const rule = `|${widths.map((width, column) => (column === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
-  return [line(rows[0]), rule, ...rows.slice(1).map(line)].join('\n');
+  const widths = rows[0].map((_, column) => Math.max(3, ...rows.map((row) => row[column].length)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, column) => pad(cell, widths[column], column)).join(' | ')} |`;
+  const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`));
+  return [line(rows[0]), `|${rule.join('|')}|`, ...rows.slice(1).map(line)].join('\n');
 }
 
 function pad(cell: string, width: number, column: number): string {
-  const space = ' '.repeat(width - [...cell].length);
+  const space = ' '.repeat(width - cell.length);
   return column === 0 ? cell + space : space + cell;
 }

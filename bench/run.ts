@@ -41,14 +41,21 @@ async function main(): Promise<number> {
   } finally {
     await lab.close();
   }
-  conclude(options, factsOf(options, versions, results, leftOut), results);
-  const ownFailure = results.flatMap(({ rows }) => rows).some(({ arm, failure }) => arm.startsWith('gatewright') && failure);
+  conclude(options, factsOf(options, lab, versions, results, leftOut), results);
+  const ownFailure = results
+    .flatMap(({ rows }) => rows)
+    .some(({ arm, failure }) => arm.startsWith('gatewright') && failure);
   return results.length === 0 || ownFailure ? 1 : 0;
 }
 
 /** A scenario whose precondition this machine does not meet is left out with the reason; the others go on. */
 async function runScenario(
-  lab: Lab, upstream: Upstream, scenario: Scenario, contestants: readonly Arm[], options: Options, leftOut: string[],
+  lab: Lab,
+  upstream: Upstream,
+  scenario: Scenario,
+  contestants: readonly Arm[],
+  options: Options,
+  leftOut: string[],
 ): Promise<ScenarioResult | undefined> {
   const rounds = options.rounds ?? scenario.rounds;
   const seconds = scenario.seconds === 0 ? 0 : (options.seconds ?? scenario.seconds);
@@ -75,7 +82,13 @@ function takesPart(arm: Arm, scenario: Scenario | undefined, { arms }: Options):
 function installedArms(options: Options, leftOut: string[]): Map<Arm, string> {
   const found = new Map<Arm, string>();
   for (const arm of ARMS) {
-    const wanted = options.scenarios.some((name) => takesPart(arm, SCENARIOS.find((known) => known.name === name), options));
+    const wanted = options.scenarios.some((name) =>
+      takesPart(
+        arm,
+        SCENARIOS.find((known) => known.name === name),
+        options,
+      ),
+    );
     if (!wanted) continue;
     const version = arm.version();
     if (version !== undefined) {
@@ -97,7 +110,9 @@ function requireTools(): void {
     ['taskset', ['--version'], 'util-linux'],
     ['openssl', ['version'], 'openssl'],
   ] as const;
-  const missing = needed.filter(([command, args]) => firstLineOf(command, args) === undefined).map(([, , name]) => name);
+  const missing = needed
+    .filter(([command, args]) => firstLineOf(command, args) === undefined)
+    .map(([, , name]) => name);
   if (missing.length > 0) throw new UsageError(`these are needed: apt-get install ${missing.join(' ')}`);
 }
 
@@ -113,15 +128,22 @@ function prepareOwnProcess({ gatewayCores, loadCores }: Options): void {
 }
 
 function factsOf(
-  options: Options, versions: ReadonlyMap<Arm, string>, results: readonly ScenarioResult[], leftOut: readonly string[],
+  options: Options,
+  lab: Lab,
+  versions: ReadonlyMap<Arm, string>,
+  results: readonly ScenarioResult[],
+  leftOut: readonly string[],
 ): RunFacts {
   const took = new Set(results.flatMap(({ scenario }) => scenario.arms).concat(options.arms ?? []));
-  const named = [...versions].filter(([arm]) => took.has(arm.name)).map(([arm, version]) => [arm.title, version] as const);
+  const named = [...versions]
+    .filter(([arm]) => took.has(arm.name))
+    .map(([arm, version]) => [arm.title, version] as const);
   return {
     date: new Date().toISOString().slice(0, 10),
     command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' '),
-    gatewayCores: options.gatewayCores,
-    loadCores: options.loadCores,
+    gatewayCores: lab.gatewayCores,
+    loadCores: lab.loadCores,
+    coresStayAwake: lab.coresStayAwake,
     versions: new Map([...named, ['wrk', firstLineOf('wrk', ['--version'])?.split(' ')[1] ?? 'unknown']]),
     leftOut,
   };

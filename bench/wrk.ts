@@ -34,15 +34,32 @@ const RESULT_MARK = 'WRK-RESULT ';
 /** Fails when wrk cannot be run or prints no result; failed requests are part of the result. */
 export async function runWrk(lab: Lab, load: WrkLoad): Promise<WrkResult> {
   const { port, tls } = load.endpoint;
-  const running = lab.startLoad('wrk', {
-    command: 'wrk',
-    args: [
-      '--threads', '1', '--connections', String(load.connections), '--duration', `${load.seconds}s`,
-      '--timeout', '20s', '--latency', '--header', `Host: ${HOST}`, '--script', join(SCRIPTS, load.script),
-      `${tls ? 'https' : 'http'}://127.0.0.1:${port}${load.path}`, '--', ...(load.scriptArgs ?? []),
-    ],
-    env: { BENCH_WRK_SCRIPTS: SCRIPTS, ...(tls ? { OPENSSL_CONF: openSslConfig(lab) } : {}) },
-  }, true);
+  const running = lab.startLoad(
+    'wrk',
+    {
+      command: 'wrk',
+      args: [
+        '--threads',
+        '1',
+        '--connections',
+        String(load.connections),
+        '--duration',
+        `${load.seconds}s`,
+        '--timeout',
+        '20s',
+        '--latency',
+        '--header',
+        `Host: ${HOST}`,
+        '--script',
+        join(SCRIPTS, load.script),
+        `${tls ? 'https' : 'http'}://127.0.0.1:${port}${load.path}`,
+        '--',
+        ...(load.scriptArgs ?? []),
+      ],
+      env: { BENCH_WRK_SCRIPTS: SCRIPTS, ...(tls ? { OPENSSL_CONF: openSslConfig(lab) } : {}) },
+    },
+    true,
+  );
   let output = '';
   running.child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
   const closed = new Promise((resolve) => running.child.once('close', resolve));
@@ -56,9 +73,19 @@ export async function runWrk(lab: Lab, load: WrkLoad): Promise<WrkResult> {
 /** wrk has no option for the cipher suite, but its OpenSSL reads a file; so every arm is asked for the same one. */
 function openSslConfig(lab: Lab): string {
   const file = join(lab.directory, 'openssl-client.cnf');
-  writeFileSync(file, [
-    'openssl_conf = all', '[all]', 'ssl_conf = ssl', '[ssl]', 'system_default = client',
-    '[client]', 'MinProtocol = TLSv1.3', `Ciphersuites = ${CIPHER_SUITE}`, '',
-  ].join('\n'));
+  writeFileSync(
+    file,
+    [
+      'openssl_conf = all',
+      '[all]',
+      'ssl_conf = ssl',
+      '[ssl]',
+      'system_default = client',
+      '[client]',
+      'MinProtocol = TLSv1.3',
+      `Ciphersuites = ${CIPHER_SUITE}`,
+      '',
+    ].join('\n'),
+  );
   return file;
 }

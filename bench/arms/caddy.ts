@@ -31,9 +31,12 @@ function configuration({ port, upstreamPort, tls, routes }: Assignment): string 
         compression off
       }
     }`;
-  const handlers = routes === 0
-    ? proxy
-    : routePrefixes(routes).map((prefix) => `handle ${prefix}/* {\n    ${proxy}\n  }`).join('\n  ');
+  const handlers =
+    routes === 0
+      ? proxy
+      : routePrefixes(routes)
+          .map((prefix) => `handle ${prefix}/* {\n    ${proxy}\n  }`)
+          .join('\n  ');
   return `
 {
   admin off

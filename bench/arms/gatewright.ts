@@ -19,15 +19,12 @@ function gatewrightArm(name: string, title: string, pipelining: number): Arm {
     routes: true,
     installHint: 'src/cli/main.ts is not there yet',
     version,
-    prepare: (assignment) => gatewrightLaunch(assignment, pipelining),
+    prepare(assignment): Launch {
+      const file = join(assignment.directory, 'gateway.yaml');
+      writeFileSync(file, configuration(assignment, pipelining));
+      return { command: NODE, args: [ENTRY, 'run', file], env: { NODE_ENV: 'production' } };
+    },
   };
-}
-
-/** Also used by `profile.ts`, which puts options of its own before the program. */
-export function gatewrightLaunch(assignment: Assignment, pipelining: number, nodeOptions: string[] = []): Launch {
-  const file = join(assignment.directory, 'gateway.yaml');
-  writeFileSync(file, configuration(assignment, pipelining));
-  return { command: NODE, args: [...nodeOptions, ENTRY, 'run', file], env: { NODE_ENV: 'production' } };
 }
 
 /** Every feature at its default, except what the scenarios need: no log, large bodies, patient time-outs. */
@@ -66,7 +63,9 @@ function routeLines(routes: number): string {
 /** `0.1.0 (69a18be, modified)` */
 function version(): string | undefined {
   if (!existsSync(ENTRY)) return undefined;
-  const { version: released } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as { version: string };
+  const { version: released } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   const commit = git('rev-parse', '--short', 'HEAD');
   const state = git('status', '--porcelain', '--', 'src') ? ', modified' : '';
   return `${released}${commit ? ` (${commit}${state})` : ''}, Node ${versionOfNode()}`;

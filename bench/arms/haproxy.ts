@@ -52,6 +52,11 @@ backend nowhere
 /** HAProxy's own way for many prefixes: a map that it keeps as a prefix tree. */
 function routeMap(directory: string, routes: number): string {
   const file = join(directory, 'routes.map');
-  writeFileSync(file, routePrefixes(routes).map((prefix) => `${prefix}/ origin\n`).join(''));
+  writeFileSync(
+    file,
+    routePrefixes(routes)
+      .map((prefix) => `${prefix}/ origin\n`)
+      .join(''),
+  );
   return file;
 }

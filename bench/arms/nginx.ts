@@ -34,9 +34,12 @@ function nginxArm(name: string, title: string, tuning: string): Arm {
 
 function configuration({ directory, port, upstreamPort, tls, routes, clients }: Assignment, tuning: string): string {
   const pass = 'proxy_pass http://origin;';
-  const locations = routes === 0
-    ? `location / { ${pass} }`
-    : routePrefixes(routes).map((prefix) => `location ${prefix}/ { ${pass} }`).join('\n    ');
+  const locations =
+    routes === 0
+      ? `location / { ${pass} }`
+      : routePrefixes(routes)
+          .map((prefix) => `location ${prefix}/ { ${pass} }`)
+          .join('\n    ');
   return `
 daemon off;
 worker_processes 1;
@@ -60,7 +63,7 @@ http {
 
   server {
     listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
-    ${tls ? `ssl_certificate ${tls.certFile};\n    ssl_certificate_key ${tls.keyFile};\n    ssl_protocols TLSv1.3;` : ''}
+    ${tls ? `ssl_protocols TLSv1.3; ssl_certificate ${tls.certFile}; ssl_certificate_key ${tls.keyFile};` : ''}
     ${tuning}
     # All the others stream request bodies; with buffering nginx would write each upload to a file first.
     proxy_request_buffering off;

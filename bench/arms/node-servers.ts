@@ -18,9 +18,21 @@ export function versionOfNode(): string {
   return nodeVersion;
 }
 
-export const undiciPool: Arm = nodeArm('undici', 'undici Pool.dispatch behind node:http', 'undici-pool.ts', ['undici'], false);
+export const undiciPool: Arm = nodeArm(
+  'undici',
+  'undici Pool.dispatch behind node:http',
+  'undici-pool.ts',
+  ['undici'],
+  false,
+);
 export const nodeHttp: Arm = nodeArm('node-http', 'node:http and http.request', 'node-http.ts', [], false);
-export const fastify: Arm = nodeArm('fastify', '@fastify/http-proxy', 'fastify.ts', ['@fastify/http-proxy', 'fastify'], true);
+export const fastify: Arm = nodeArm(
+  'fastify',
+  '@fastify/http-proxy',
+  'fastify.ts',
+  ['@fastify/http-proxy', 'fastify'],
+  true,
+);
 
 function nodeArm(name: string, title: string, file: string, packages: readonly string[], routes: boolean): Arm {
   return {

@@ -20,7 +20,8 @@ const HOLDER = join(import.meta.dirname, '..', 'clients', 'hold-connections.ts')
 export const idle: Scenario = {
   name: 'idle',
   title: '10,000 idle connections',
-  method: `A warm gateway, then ${CONNECTIONS.toLocaleString('en')} clients that each make one request and stay connected. ` +
+  method:
+    `A warm gateway, then ${CONNECTIONS.toLocaleString('en')} clients that each make one request and stay connected. ` +
     'Growth of RSS divided by their number; what the kernel keeps for a socket is not in it.',
   metrics: [
     { key: 'kibPerConnection', title: 'KiB/connection', digits: 1 },
@@ -35,8 +36,12 @@ export const idle: Scenario = {
     if (openFilesLimit() < FILES_NEEDED) {
       throw new Error(`needs ${FILES_NEEDED} open files; try: ulimit -n ${FILES_NEEDED}`);
     }
-    return inRounds(bench, arms, (arm) => measureArm(bench, arm), (sample) =>
-      `${sample.kibPerConnection.toFixed(1)} KiB/connection`);
+    return inRounds(
+      bench,
+      arms,
+      (arm) => measureArm(bench, arm),
+      (sample) => `${sample.kibPerConnection.toFixed(1)} KiB/connection`,
+    );
   },
 };
 
@@ -50,10 +55,14 @@ async function measureArm(bench: Bench, arm: Arm): Promise<Sample> {
     await runWrk(bench.lab, { endpoint, path: '/', seconds: 3, connections: 128, script: 'get.lua' });
     await sleep(SETTLE_MS);
     const before = residentBytes(processTree(running.pid));
-    holder = bench.lab.startLoad('holder', {
-      command: NODE,
-      args: [HOLDER, String(endpoint.port), String(CONNECTIONS), HOST],
-    }, true);
+    holder = bench.lab.startLoad(
+      'holder',
+      {
+        command: NODE,
+        args: [HOLDER, String(endpoint.port), String(CONNECTIONS), HOST],
+      },
+      true,
+    );
     const opened = await nextCount(holder);
     await sleep(SETTLE_MS);
     const after = residentBytes(processTree(running.pid));
@@ -78,7 +87,9 @@ async function measureArm(bench: Bench, arm: Arm): Promise<Sample> {
 
 function nextCount(holder: Running): Promise<number> {
   return new Promise((resolve, reject) => {
-    holder.child.stdout?.once('data', (line: Buffer) => resolve((JSON.parse(line.toString()) as { open: number }).open));
+    holder.child.stdout?.once('data', (line: Buffer) =>
+      resolve((JSON.parse(line.toString()) as { open: number }).open),
+    );
     void holder.ended.then((how) => reject(new Error(`the program that holds the connections ended (${how})`)));
   });
 }

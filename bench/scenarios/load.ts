@@ -54,7 +54,12 @@ export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<
   try {
     for (const entry of entries) {
       const { arm } = entry;
-      const row: Row = { arm: entry.name ?? arm.name, title: entry.title ?? arm.title, samples: [], failure: undefined };
+      const row: Row = {
+        arm: entry.name ?? arm.name,
+        title: entry.title ?? arm.title,
+        samples: [],
+        failure: undefined,
+      };
       rows.push(row);
       await unlessItFails(bench, row, async () => {
         contestants.push(await enter(bench, entry, row));
@@ -65,8 +70,10 @@ export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<
         await unlessItFails(bench, contestant.row, async () => {
           const sample = await measureOnce(bench, contestant);
           contestant.row.samples.push(sample);
-          bench.say(`  round ${round}  ${contestant.row.arm}  ${sample.cpuMicros.toFixed(1)} µs/request  ` +
-            `${sample.requestsPerSecond.toFixed(0)}/s`);
+          bench.say(
+            `  round ${round}  ${contestant.row.arm}  ${sample.cpuMicros.toFixed(1)} µs/request  ` +
+              `${sample.requestsPerSecond.toFixed(0)}/s`,
+          );
         });
       }
     }
@@ -131,8 +138,10 @@ function refuseBadAnswers(result: WrkResult, connections: number, answerBytes: n
   if (badStatuses > 0) throw new Error(`${badStatuses} of ${requests} answers had a status other than 2xx or 3xx`);
   const broken = connectErrors + readErrors + writeErrors + timeouts;
   if (broken > 0) {
-    throw new Error(`connections failed: ${connectErrors} connecting, ${readErrors} reading, ${writeErrors} writing, ` +
-      `${timeouts} timed out`);
+    throw new Error(
+      `connections failed: ${connectErrors} connecting, ${readErrors} reading, ${writeErrors} writing, ` +
+        `${timeouts} timed out`,
+    );
   }
   // wrk does not look at lengths, but it counts bytes. Every connection may have been cut off within one answer.
   const surplus = bytes - requests * answerBytes;

@@ -20,7 +20,9 @@ const smallGet: LoadPlan = {
 export const bare: Scenario = {
   name: 'bare',
   title: 'Bare proxied GET, small JSON',
-  method: `${SMALL_CONNECTIONS} keep-alive connections ask for a JSON object of ${SMALL_JSON.length} bytes. One route, no policy.`,
+  method:
+    `${SMALL_CONNECTIONS} keep-alive connections ask for a JSON object of ${SMALL_JSON.length} bytes. ` +
+    'One route, no policy.',
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: ['gatewright', 'gatewright-pipelining', ...EVERYBODY.slice(1)],
@@ -38,30 +40,34 @@ export const response1MiB: Scenario = {
   arms: [...EVERYBODY.slice(0, 2), 'nginx-large-buffers', ...EVERYBODY.slice(2)],
   rounds: 3,
   seconds: 2,
-  run: (bench, arms) => runSame(bench, arms, {
-    connections: LARGE_CONNECTIONS,
-    request: { path: ONE_MEBIBYTE_PATH },
-    dueBody: MEBIBYTE,
-    script: 'get.lua',
-  }),
+  run: (bench, arms) =>
+    runSame(bench, arms, {
+      connections: LARGE_CONNECTIONS,
+      request: { path: ONE_MEBIBYTE_PATH },
+      dueBody: MEBIBYTE,
+      script: 'get.lua',
+    }),
 };
 
 export const upload1MiB: Scenario = {
   name: 'upload',
   title: '1 MiB uploads',
-  method: `${LARGE_CONNECTIONS} keep-alive connections post 1 MiB each time; the upstream reads all of it before it answers.`,
+  method:
+    `${LARGE_CONNECTIONS} keep-alive connections post 1 MiB each time; ` +
+    'the upstream reads all of it before it answers.',
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: [...EVERYBODY.slice(0, 2), 'nginx-large-buffers', ...EVERYBODY.slice(2)],
   rounds: 3,
   seconds: 2,
-  run: (bench, arms) => runSame(bench, arms, {
-    connections: LARGE_CONNECTIONS,
-    request: { method: 'POST', path: UPLOAD_PATH, body: Buffer.alloc(MEBIBYTE, 'x') },
-    dueBody: UPLOAD_REPLY,
-    script: 'upload.lua',
-    scriptArgs: [String(MEBIBYTE)],
-  }),
+  run: (bench, arms) =>
+    runSame(bench, arms, {
+      connections: LARGE_CONNECTIONS,
+      request: { method: 'POST', path: UPLOAD_PATH, body: Buffer.alloc(MEBIBYTE, 'x') },
+      dueBody: UPLOAD_REPLY,
+      script: 'upload.lua',
+      scriptArgs: [String(MEBIBYTE)],
+    }),
 };
 
 export const tls: Scenario = {
@@ -77,5 +83,8 @@ export const tls: Scenario = {
 };
 
 function runSame(bench: Bench, arms: readonly Arm[], plan: LoadPlan): Promise<Row[]> {
-  return runLoad(bench, arms.map((arm) => ({ arm, plan })));
+  return runLoad(
+    bench,
+    arms.map((arm) => ({ arm, plan })),
+  );
 }

@@ -15,19 +15,25 @@ export const MANY_ROUTES_ARM = `gatewright-${MANY_ROUTES}-routes`;
 export const routes1000: Scenario = {
   name: 'routes',
   title: '1,000 routes',
-  method: `As the bare scenario, with 1,000 prefix routes that are asked for in turn, shuffled, each as often as the others.`,
+  method:
+    'As the bare scenario, with 1,000 prefix routes that are asked for in turn, shuffled, each as often as the others.',
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: ['gatewright', 'nginx', 'haproxy', 'caddy', 'fastify'],
   rounds: 3,
   seconds: 2,
-  run: (bench, arms) => runLoad(bench, withRoutes(arms).map((arm) => ({ arm, plan: planFor(1000) }))),
+  run: (bench, arms) =>
+    runLoad(
+      bench,
+      withRoutes(arms).map((arm) => ({ arm, plan: planFor(1000) })),
+    ),
 };
 
 export const routes100000: Scenario = {
   name: 'routes-100k',
   title: '100,000 routes against 10',
-  method: `As the scenario above. With 100,000 routes the load walks over all of them, so no cache of recent ones can help.`,
+  method:
+    'As the scenario above. With 100,000 routes the load walks over all of them, so no cache of recent ones can help.',
   metrics: LOAD_METRICS,
   reference: FEW_ROUTES_ARM,
   arms: ['gatewright'],
@@ -36,12 +42,14 @@ export const routes100000: Scenario = {
   run(bench, arms) {
     // Ours alone: some of the others would need minutes to load so many.
     const own = arms.filter(({ name }) => name === 'gatewright');
-    const entries = own.flatMap((arm): Entry[] => [FEW_ROUTES, MANY_ROUTES].map((count) => ({
-      arm,
-      name: `${arm.name}-${count}-routes`,
-      title: `${arm.title}, ${count.toLocaleString('en')} routes`,
-      plan: planFor(count),
-    })));
+    const entries = own.flatMap((arm): Entry[] =>
+      [FEW_ROUTES, MANY_ROUTES].map((count) => ({
+        arm,
+        name: `${arm.name}-${count}-routes`,
+        title: `${arm.title}, ${count.toLocaleString('en')} routes`,
+        plan: planFor(count),
+      })),
+    );
     return runLoad(bench, entries);
   },
 };

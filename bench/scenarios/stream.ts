@@ -46,8 +46,13 @@ function streamScenario(name: string, title: string, who: string, direction: Dir
     arms: ['gatewright', 'nginx', 'haproxy', 'undici'],
     rounds: 1,
     seconds: 0,
-    run: (bench, arms) => inRounds(bench, arms, (arm) => measureArm(bench, arm, direction), (sample) =>
-      `grew by ${sample.growthMiB.toFixed(1)} MiB`),
+    run: (bench, arms) =>
+      inRounds(
+        bench,
+        arms,
+        (arm) => measureArm(bench, arm, direction),
+        (sample) => `grew by ${sample.growthMiB.toFixed(1)} MiB`,
+      ),
   };
 }
 

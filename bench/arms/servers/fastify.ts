@@ -19,7 +19,13 @@ const fastify = createFastify({
 });
 
 const upstream = `http://127.0.0.1:${upstreamPort}`;
-const pool = { connections: 256, pipelining: 1, keepAliveTimeout: IDLE_MS, headersTimeout: IDLE_MS, bodyTimeout: IDLE_MS };
+const pool = {
+  connections: 256,
+  pipelining: 1,
+  keepAliveTimeout: IDLE_MS,
+  headersTimeout: IDLE_MS,
+  bodyTimeout: IDLE_MS,
+};
 
 for (const prefix of routes === 0 ? ['/'] : routePrefixes(routes)) {
   fastify.register(httpProxy, {

@@ -10,8 +10,16 @@ const IDLE_MS = 600_000;
 
 /** RFC 9110, section 7.6.1, and the fields that a proxy sets itself. Lower case. */
 const NOT_FORWARDED = new Set([
-  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
-  'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
 ]);
 
 /** Listens as the assignment says, with TLS if it has any. */
@@ -45,9 +53,12 @@ export function forwardedRequest(request: IncomingMessage): ForwardedRequest {
     if (!NOT_FORWARDED.has(name)) headers.push(raw[i], raw[i + 1]);
   }
   headers.push(
-    'X-Forwarded-For', request.socket.remoteAddress ?? '',
-    'X-Forwarded-Proto', assignment.tls ? 'https' : 'http',
-    'X-Forwarded-Host', host,
+    'X-Forwarded-For',
+    request.socket.remoteAddress ?? '',
+    'X-Forwarded-Proto',
+    assignment.tls ? 'https' : 'http',
+    'X-Forwarded-Host',
+    host,
   );
   return { headers, hasBody };
 }

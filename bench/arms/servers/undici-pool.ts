@@ -33,7 +33,12 @@ class Relay implements Dispatcher.DispatchHandler {
     if (this.#response.destroyed) this.#clientClosed();
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, message?: string): void {
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    message?: string,
+  ): void {
     const raw = controller.rawHeaders as readonly Buffer[];
     this.#response.writeHead(status, message, forwardedResponse(raw.map((text) => text.toString('latin1'))));
   }
