@@ -25,17 +25,26 @@ const FORWARDING: ReadonlySet<number> = new Set([
   kind.FORWARDED,
 ]);
 
-/** The name of a header of a request, as an option. */
-export const requestHeaderName = z.string().superRefine((name, context) => {
-  const problem = problemOfName(name) ?? problemOfRequestName(name);
-  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-});
+/** Which message a header belongs to. */
+export type Side = 'request' | 'response';
 
-/** The name of a header of a response, as an option. */
-export const responseHeaderName = z.string().superRefine((name, context) => {
-  const problem = problemOfName(name);
-  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-});
+/** The name of a header that a policy may change. */
+export function headerName(side: Side) {
+  return z.string().superRefine((name, context) => {
+    const problem = problemOfName(name, side);
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+  });
+}
+
+/** Headers that a policy may change, by name. */
+export function headerRecord<Value extends z.ZodType>(side: Side, value: Value) {
+  return z.record(z.string(), value).superRefine((record, context) => {
+    for (const name of Object.keys(record)) {
+      const problem = problemOfName(name, side);
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem, path: [name] });
+    }
+  });
+}
 
 /** The value of a header, as an option. */
 export const headerValue = z.string().superRefine((value, context) => {
@@ -46,17 +55,13 @@ export const headerValue = z.string().superRefine((value, context) => {
   }
 });
 
-function problemOfName(name: string): string | null {
+function problemOfName(name: string, side: Side): string | null {
   if (!isToken(name)) return `"${name}" is not a header name`;
   const fieldKind = kind.fieldKind(name, 0, name.length);
+  if (fieldKind === kind.HOST) return '"host" is set by "rewrite.host" of the route or "hostHeader" of the upstream';
   if (FRAMING.has(fieldKind)) return `the gateway alone decides on "${name}": it says how a message travels`;
-  return fieldKind === kind.HOST
-    ? '"host" is set by "rewrite.host" of the route or "hostHeader" of the upstream'
-    : null;
-}
-
-function problemOfRequestName(name: string): string | null {
-  return FORWARDING.has(kind.fieldKind(name, 0, name.length))
-    ? `the gateway itself sets "${name}" on every upstream request, after the policies`
-    : null;
+  if (side === 'request' && FORWARDING.has(fieldKind)) {
+    return `the gateway itself sets "${name}" on every upstream request, after the policies`;
+  }
+  return null;
 }

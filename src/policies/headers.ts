@@ -1,20 +1,24 @@
 import { type HeaderList, type Policy, definePolicy } from '../contract.ts';
 import { z } from '../util/schema.ts';
-import { headerValue, requestHeaderName, responseHeaderName } from './header-options.ts';
+import { type Side, headerName, headerRecord, headerValue } from './header-options.ts';
 
 /** What to do with the headers of one message; the schema of `request` and of `response`. */
-function changesSchema(headerName: typeof requestHeaderName) {
+function changesSchema(side: Side) {
   return z
     .strictObject({
-      set: z
-        .record(headerName, headerValue)
+      set: headerRecord(side, headerValue)
         .default({})
         .describe('Headers by name; each replaces all headers of its name.'),
-      add: z
-        .record(headerName, z.union([headerValue, z.array(headerValue).min(1)]))
+      add: headerRecord(
+        side,
+        z.union([headerValue, z.array(headerValue).min(1)], { error: 'write a value or a list of values' }),
+      )
         .default({})
         .describe('Headers by name, a value or a list of values; each is added to the headers of its name.'),
-      remove: z.array(headerName).default([]).describe('Names of headers; all headers of these names are removed.'),
+      remove: z
+        .array(headerName(side))
+        .default([])
+        .describe('Names of headers; all headers of these names are removed.'),
     })
     .superRefine((changes, context) => {
       for (const name of contradictions(changes.remove, Object.keys(changes.set))) {
@@ -26,10 +30,10 @@ function changesSchema(headerName: typeof requestHeaderName) {
 
 const options = z
   .strictObject({
-    request: changesSchema(requestHeaderName)
+    request: changesSchema('request')
       .optional()
       .describe('Changes to the request, for the policies that follow and for the upstream.'),
-    response: changesSchema(responseHeaderName)
+    response: changesSchema('response')
       .optional()
       .describe('Changes to the response, whether it comes from the upstream, the cache or the gateway itself.'),
   })

@@ -2,12 +2,12 @@ import { randomFillSync } from 'node:crypto';
 import { definePolicy } from '../contract.ts';
 import { isToken } from '../http/grammar.ts';
 import { z } from '../util/schema.ts';
-import { requestHeaderName } from './header-options.ts';
+import { headerName } from './header-options.ts';
 
 const MAX_ID_LENGTH = 128;
 
 const options = z.strictObject({
-  header: requestHeaderName
+  header: headerName('request')
     .default('x-request-id')
     .describe('The header that carries the id: to the upstream, and back to the client.'),
   trust: z

@@ -25,7 +25,7 @@ const hsts = z
 
 const options = z.strictObject({
   hsts: z
-    .union([off, hsts])
+    .union([off, hsts], { error: 'write false, or maxAge, includeSubDomains and preload' })
     .prefault({})
     .describe('`Strict-Transport-Security` (RFC 6797), sent over https only; `false` for none.'),
   contentTypeOptions: z
@@ -33,7 +33,7 @@ const options = z.strictObject({
     .default(true)
     .describe('`X-Content-Type-Options: nosniff`: browsers do not guess another content type.'),
   framing: z
-    .union([off, z.enum(['none', 'self'])])
+    .literal([false, 'none', 'self'])
     .default('none')
     .describe(
       'Which pages may show the response in a frame: no page, or pages of the same origin; `false` to say nothing. ' +
@@ -44,33 +44,31 @@ const options = z.strictObject({
     .optional()
     .describe('`Content-Security-Policy`, instead of the one that only says who may frame.'),
   referrerPolicy: z
-    .union([
-      off,
-      z.enum([
-        'no-referrer',
-        'no-referrer-when-downgrade',
-        'origin',
-        'origin-when-cross-origin',
-        'same-origin',
-        'strict-origin',
-        'strict-origin-when-cross-origin',
-        'unsafe-url',
-      ]),
+    .literal([
+      false,
+      'no-referrer',
+      'no-referrer-when-downgrade',
+      'origin',
+      'origin-when-cross-origin',
+      'same-origin',
+      'strict-origin',
+      'strict-origin-when-cross-origin',
+      'unsafe-url',
     ])
     .default('strict-origin-when-cross-origin')
     .describe(
       '`Referrer-Policy`: how much of its own address a page tells the pages that it links to; `false` for none.',
     ),
   permissionsPolicy: z
-    .union([off, headerValue.min(1)])
+    .union([off, headerValue.min(1)], { error: 'write the value of the header, or false' })
     .default('camera=(), geolocation=(), microphone=()')
     .describe('`Permissions-Policy`: which features of the browser pages may use; `false` for none.'),
   crossOriginOpenerPolicy: z
-    .union([off, z.enum(['same-origin', 'same-origin-allow-popups', 'noopener-allow-popups', 'unsafe-none'])])
+    .literal([false, 'same-origin', 'same-origin-allow-popups', 'noopener-allow-popups', 'unsafe-none'])
     .default('same-origin')
     .describe('`Cross-Origin-Opener-Policy`: which windows share a browsing context with the page; `false` for none.'),
   crossOriginResourcePolicy: z
-    .union([off, z.enum(['same-origin', 'same-site', 'cross-origin'])])
+    .literal([false, 'same-origin', 'same-site', 'cross-origin'])
     .default(false)
     .describe('`Cross-Origin-Resource-Policy`: whose pages may embed the response without CORS; `false` for none.'),
   override: z

@@ -1,0 +1,243 @@
+/** What every built-in policy holds, whatever it is for. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Policy } from '../../src/contract.ts';
+import { isFieldValue } from '../../src/http/grammar.ts';
+import { builtinPolicies } from '../../src/policies/index.ts';
+import { z } from '../../src/util/schema.ts';
+import { FakeEnv, FakeExchange, type FakeRequest, createPolicy, outcomeOf } from '../support/fake-exchange.ts';
+
+/** Options with which each policy has something to do, the least that it needs first. */
+const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
+  requestId: [{}, { header: 'x-correlation-id', trust: true }],
+  headers: [
+    { request: { remove: ['x-debug'] } },
+    {
+      request: { set: { 'x-a': '1' } },
+      response: { set: { 'x-b': '2' }, add: { vary: ['x-c', 'x-d'] }, remove: ['server'] },
+    },
+  ],
+  cors: [
+    { origins: ['https://a.example', 'https://*.b.example'] },
+    { origins: ['*'] },
+    { origins: ['*', 'null'], methods: ['*'], headers: ['*'], credentials: true, exposeHeaders: ['x-a'], maxAge: '1h' },
+  ],
+  ipFilter: [{ deny: ['192.0.2.0/24'] }, { allow: ['192.0.2.10', '2001:db8::/32', 'unix:'], deny: ['::1'] }],
+  bodyLimit: [{ max: '1KiB' }],
+  securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
+  compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
+};
+
+const interestingNames = fc.constantFrom(
+  'Origin',
+  'Access-Control-Request-Method',
+  'Access-Control-Request-Headers',
+  'Accept-Encoding',
+  'Cache-Control',
+  'Content-Length',
+  'Content-Type',
+  'Content-Encoding',
+  'ETag',
+  'Vary',
+  'X-Request-Id',
+  'X-Correlation-Id',
+  'Strict-Transport-Security',
+  'Digest',
+  'X-Debug',
+);
+const token = fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}$/);
+const interestingValues = fc.constantFrom(
+  'https://a.example',
+  'https://x.b.example',
+  'null',
+  '*',
+  'gzip',
+  'br;q=0.5, zstd',
+  'identity;q=0',
+  'no-transform',
+  'text/plain',
+  'application/json; charset=utf-8',
+  '1048576',
+  '-1',
+  '99999999999999999999',
+  '"abc"',
+  'PUT',
+  'private="no-transform',
+  '"\\',
+  ',,,',
+  ';q=;q=',
+);
+const anyValue = fc
+  .oneof(
+    interestingValues,
+    fc.string({ unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)) }),
+  )
+  .filter(isFieldValue);
+const headers = fc.array(fc.tuple(fc.oneof(interestingNames, token), anyValue), { maxLength: 12 });
+
+const request: fc.Arbitrary<FakeRequest> = fc.record({
+  method: fc.constantFrom('GET', 'HEAD', 'POST', 'OPTIONS', 'PATCH', 'X-ODD'),
+  scheme: fc.constantFrom('http', 'https'),
+  clientIp: fc.constantFrom(
+    '192.0.2.10',
+    '203.0.113.9',
+    '2001:db8::7',
+    '::ffff:192.0.2.10',
+    '',
+    'unknown',
+    'not an address',
+  ),
+  headers,
+  body: fc.uint8Array({ maxLength: 2048 }),
+  route: fc.record({ methods: fc.constantFrom(null, ['GET'], ['GET', 'OPTIONS'], []) }),
+});
+const response = fc.record({ status: fc.constantFrom(200, 204, 206, 301, 304, 401, 404, 500), headers });
+
+type Response = { status: number; headers: [string, string][] };
+
+/** Runs every phase, whatever the ones before did, and says all that a client and an upstream could notice. */
+async function* phases(policy: Policy, exchange: FakeExchange, upstream: Response) {
+  const reply = await policy.onRequest?.(exchange);
+  yield;
+  exchange.respond(reply ?? upstream);
+  await policy.onResponse?.(exchange);
+  yield;
+  const transform = policy.transformResponse?.(exchange) ?? null;
+  transform?.destroy();
+  yield;
+  policy.onFinish?.(exchange, outcomeOf(exchange.status));
+  const seen = {
+    reply,
+    request: [...exchange.requestHeaders],
+    status: exchange.status,
+    response: [...exchange.responseHeaders],
+    transforms: transform !== null,
+    requestBodyLimit: exchange.requestBodyLimit,
+  };
+  // An id is another one every time; that it is the same everywhere in an exchange is what counts.
+  const id = exchange.requestId;
+  return id === '' ? JSON.stringify(seen) : JSON.stringify(seen).replaceAll(JSON.stringify(id), '"THE ID"');
+}
+
+async function runAlone(policy: Policy, exchange: FakeExchange, upstream: Response): Promise<string> {
+  const steps = phases(policy, exchange, upstream);
+  for (;;) {
+    const step = await steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+test('every built-in policy is named once, and is tested here', () => {
+  assert.deepEqual(builtinPolicies.map(({ name }) => name).toSorted(), Object.keys(sampleOptions).toSorted());
+});
+
+for (const definition of builtinPolicies) {
+  const [leastOptions, ...moreOptions] = sampleOptions[definition.name];
+
+  suite(`the policy ${definition.name}`, () => {
+    test('has a name for configurations and a sentence for the reference', () => {
+      assert.match(definition.name, /^[a-z][A-Za-z]*$/);
+      assert.match(definition.summary, /^[A-Z].*\.$/);
+    });
+
+    test('describes every option, for the reference and for editors', () => {
+      const undescribed: string[] = [];
+      collectUndescribed(z.toJSONSchema(definition.options, { io: 'input' }), definition.name, undescribed);
+      assert.deepEqual(undescribed, []);
+    });
+
+    test('refuses an option that it does not know', () => {
+      const result = definition.options.safeParse({ ...(leastOptions as object), unknownOption: 1 });
+      assert.equal(result.success, false);
+      assert.equal(result.error.issues[0].code, 'unrecognized_keys');
+    });
+
+    for (const nonsense of [null, true, 7, 'text', []]) {
+      test(`refuses ${JSON.stringify(nonsense)} for its options`, () => {
+        assert.equal(definition.options.safeParse(nonsense).success, false);
+      });
+    }
+
+    for (const options of [leastOptions, ...moreOptions]) {
+      suite(`with ${JSON.stringify(options)}`, () => {
+        test('never throws and never makes an invalid header, whatever is sent', async () => {
+          await fc.assert(
+            fc.asyncProperty(request, response, async (sent, upstream) => {
+              // The fake exchange validates every name and value that a policy or a reply sets.
+              await runAlone(createPolicy(definition, options), new FakeExchange(sent), upstream);
+            }),
+          );
+        });
+
+        test('does the same for an exchange whether or not another one is on its way', async () => {
+          await fc.assert(
+            fc.asyncProperty(request, response, request, response, async (sentA, upstreamA, sentB, upstreamB) => {
+              const expectedA = await runAlone(createPolicy(definition, options), new FakeExchange(sentA), upstreamA);
+              const expectedB = await runAlone(createPolicy(definition, options), new FakeExchange(sentB), upstreamB);
+              const shared = createPolicy(definition, options);
+              const a = phases(shared, new FakeExchange(sentA), upstreamA);
+              const b = phases(shared, new FakeExchange(sentB), upstreamB);
+              for (;;) {
+                const [stepA, stepB] = [await a.next(), await b.next()];
+                if (stepA.done !== true || stepB.done !== true) continue;
+                assert.equal(stepA.value, expectedA);
+                assert.equal(stepB.value, expectedB);
+                break;
+              }
+            }),
+            { numRuns: 50 },
+          );
+        });
+
+        test('can be created twice from the same options, and leaves them as they are', async () => {
+          const parsed = Object.freeze(definition.options.parse(options));
+          const before = JSON.stringify(parsed);
+          const upstream: Response = { status: 200, headers: [['content-type', 'text/plain']] };
+          const one = await runAlone(definition.create(parsed, new FakeEnv()), new FakeExchange(), upstream);
+          const other = await runAlone(definition.create(parsed, new FakeEnv()), new FakeExchange(), upstream);
+          assert.equal(one, other);
+          assert.equal(JSON.stringify(parsed), before);
+        });
+
+        test('bears that the client goes away before, between and after its hooks', async () => {
+          const policy = createPolicy(definition, options);
+          const upstream: Response = { status: 200, headers: [['content-type', 'text/plain']] };
+          const steps = 4;
+          for (let abortAt = 0; abortAt < steps; abortAt++) {
+            const exchange = new FakeExchange({ headers: { 'accept-encoding': 'gzip' } });
+            const run = phases(policy, exchange, upstream);
+            for (let step = 0; step < steps; step++) {
+              if (step === abortAt) exchange.abort();
+              await run.next();
+            }
+          }
+        });
+
+        test('bears that an exchange ends before it had a response, and that hooks come without the ones before', async () => {
+          const policy = createPolicy(definition, options);
+          const unanswered = new FakeExchange();
+          await policy.onRequest?.(unanswered);
+          policy.onFinish?.(unanswered, outcomeOf(499));
+          policy.onFinish?.(new FakeExchange(), outcomeOf(499));
+          assert.equal(policy.transformResponse?.(new FakeExchange()) ?? null, null);
+          await policy.onResponse?.(new FakeExchange());
+        });
+      });
+    }
+  });
+}
+
+function collectUndescribed(schema: unknown, path: string, undescribed: string[]): void {
+  if (typeof schema !== 'object' || schema === null) return;
+  for (const [key, value] of Object.entries(schema)) {
+    if (key !== 'properties') {
+      collectUndescribed(value, path, undescribed);
+      continue;
+    }
+    for (const [name, property] of Object.entries(value as Record<string, { description?: string }>)) {
+      if (property.description === undefined) undescribed.push(`${path}.${name}`);
+      collectUndescribed(property, `${path}.${name}`, undescribed);
+    }
+  }
+}
