@@ -17,7 +17,7 @@ function gatewrightArm(name: string, title: string, pipelining: number): Arm {
     name,
     title,
     routes: true,
-    installHint: 'src/cli/main.ts is not there yet',
+    installHint: 'src/cli/main.ts is missing',
     version,
     prepare(assignment): Launch {
       const file = join(assignment.directory, 'gateway.yaml');
@@ -27,17 +27,15 @@ function gatewrightArm(name: string, title: string, pipelining: number): Arm {
   };
 }
 
-/** Every feature at its default, except what the scenarios need: no log, large bodies, patient time-outs. */
+/** Every feature at its default, except what the scenarios need: no log, large bodies, many connections. */
 function configuration(assignment: Assignment, pipelining: number): string {
   const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
-  const patience = '{head: 10m, bodyIdle: 10m, keepAlive: 10m}';
   return `
 listeners:
   web:
     host: 127.0.0.1
     port: ${port}
     limits: {bodyBytes: 2GiB, connections: ${clients + 1024}}
-    timeouts: ${patience}
 ${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]}` : ''}
 admin: {host: 127.0.0.1, port: ${adminPort}}
 threads: 1
@@ -45,9 +43,7 @@ telemetry: {accessLog: false}
 upstreams:
   origin:
     targets: ["http://127.0.0.1:${upstreamPort}"]
-    connections: {idle: 10m, pipelining: ${pipelining}}
-defaults:
-  timeouts: {idle: 10m, firstByte: 10m, total: 10m}
+    connections: {pipelining: ${pipelining}}
 routes:
 ${routeLines(routes)}
 `;
