@@ -46,7 +46,7 @@ export function canonicalizeTarget(target: string, method: string, out: Canonica
   if (target.charCodeAt(0) === SLASH) return canonicalizeOriginForm(target, out);
   if (target !== '*') return canonicalizeAbsoluteForm(target, method, out);
   // RFC 9112, section 3.2.4.
-  return method === 'OPTIONS' ? accept('*', '', out) : refuse('* without OPTIONS', out);
+  return method === 'OPTIONS' ? acceptAsterisk(out) : refuse('* without OPTIONS', out);
 }
 
 /**
@@ -118,7 +118,7 @@ function canonicalizeAbsoluteForm(target: string, method: string, out: Canonical
 
   const rest = target.substring(prefix.length);
   // RFC 9112, section 3.2.4: without path and query, OPTIONS is about the server.
-  if (rest === '' && method === 'OPTIONS') return accept('*', '', out);
+  if (rest === '' && method === 'OPTIONS') return acceptAsterisk(out);
   return canonicalizeOriginForm(rest.charCodeAt(0) === SLASH ? rest : `/${rest}`, out);
 }
 
@@ -147,10 +147,10 @@ function setCanonicalPath(path: string, out: CanonicalTarget): true {
   return true;
 }
 
-function accept(path: string, query: string, out: CanonicalTarget): true {
-  out.query = query;
-  out.asterisk = path === '*';
-  return setCanonicalPath(path, out);
+function acceptAsterisk(out: CanonicalTarget): true {
+  out.query = '';
+  out.asterisk = true;
+  return setCanonicalPath('*', out);
 }
 
 function refusePath(reason: string, out: CanonicalTarget): false {
