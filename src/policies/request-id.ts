@@ -48,40 +48,40 @@ function clientId(values: readonly string[]): string | null {
   return values.length === 1 && id !== undefined && id.length <= MAX_ID_LENGTH && isToken(id) ? id : null;
 }
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-/** Random bytes that one id takes: 74 random bits and the 6 that version and variant replace. */
-const BYTES_PER_ID = 10;
+const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
+/** Where the random digits of an id stand; the version is at 14, dashes at 8, 13, 18 and 23. */
+const RANDOM_AT = Uint8Array.of(15, 16, 17, 20, 21, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35);
+const VARIANT_AT = 19;
+const RANDOM_BYTES_PER_ID = RANDOM_AT.length + 1;
 const IDS_PER_REFILL = 512;
 
 /**
  * Makes ids of the form of UUID version 7 (RFC 9562, section 5.7): they sort by time and need no coordination. Random
- * bytes are fetched for many ids at once, because one call into the kernel's generator costs more than all the rest.
+ * bytes are fetched for many ids at once, and each id is written over the one before in the same 36 bytes, because
+ * every request pays for this.
  */
 function createIdSource(now: () => number): () => string {
   // The environment's clock is monotonic; this is where it stood at the beginning of the epoch.
   const epochOffsetMs = Date.now() - now();
-  const random = new Uint8Array(BYTES_PER_ID * IDS_PER_REFILL);
-  let at = random.length;
-  let prefixMs = -1;
-  let prefix = '';
+  const random = new Uint8Array(RANDOM_BYTES_PER_ID * IDS_PER_REFILL);
+  const text = Buffer.from('00000000-0000-7000-8000-000000000000', 'latin1');
+  let next = random.length;
+  let writtenMs = 0;
 
   return () => {
-    if (at === random.length) {
+    if (next === random.length) {
       randomFillSync(random);
-      at = 0;
+      next = 0;
     }
     const ms = Math.trunc(epochOffsetMs + now());
-    if (ms !== prefixMs) {
-      prefixMs = ms;
+    if (ms !== writtenMs) {
+      writtenMs = ms;
       const digits = ms.toString(16).padStart(12, '0');
-      prefix = `${digits.slice(0, 8)}-${digits.slice(8)}-`;
+      text.write(`${digits.slice(0, 8)}-${digits.slice(8)}`, 0, 'latin1');
     }
-    const r = random;
-    const i = at;
-    at += BYTES_PER_ID;
-    const version = HEX[0x70 | (r[i] & 0x0f)] + HEX[r[i + 1]];
-    const variant = HEX[0x80 | (r[i + 2] & 0x3f)] + HEX[r[i + 3]];
-    const node = HEX[r[i + 4]] + HEX[r[i + 5]] + HEX[r[i + 6]] + HEX[r[i + 7]] + HEX[r[i + 8]] + HEX[r[i + 9]];
-    return `${prefix}${version}-${variant}-${node}`;
+    for (let i = 0; i < RANDOM_AT.length; i++) text[RANDOM_AT[i]] = HEX_DIGITS[random[next++] & 0x0f];
+    // The variant is the bits 10, so the digit is 8, 9, a or b.
+    text[VARIANT_AT] = HEX_DIGITS[0x8 | (random[next++] & 0x3)];
+    return text.toString('latin1');
   };
 }

@@ -95,7 +95,8 @@ export const securityHeaders = definePolicy({
         const fields = scheme === 'https' ? secure : plain;
         for (let i = 0; i < fields.length; i++) {
           const [name, value] = fields[i];
-          if (override || !responseHeaders.has(name)) responseHeaders.set(name, value);
+          if (override) responseHeaders.set(name, value);
+          else if (!responseHeaders.has(name)) responseHeaders.add(name, value);
         }
       },
     };
