@@ -34,6 +34,16 @@ export const DATE = 19;
 /** Named by `Connection`, so meant for this hop only. */
 export const NOMINATED = 20;
 
+/** Whether a field of this kind tells the upstream how the client called. */
+export function isForwarding(kind: number): boolean {
+  return kind >= X_FORWARDED_FOR && kind <= FORWARDED;
+}
+
+/** Whether a field of this kind is a claim about the client, or about the request line, that anybody could make. */
+export function isClaim(kind: number): boolean {
+  return kind >= X_FORWARDED_FOR && kind <= FORBIDDEN;
+}
+
 const kinds: readonly (readonly [name: string, kind: number])[] = [
   ['host', HOST],
   ['content-length', CONTENT_LENGTH],

@@ -78,9 +78,10 @@ export class HeaderFields implements HeaderList {
     return joined;
   }
 
-  removeKind(kind: number): void {
+  /** Removes the fields of the kinds that the predicate accepts. */
+  removeWhere(accepts: (kind: number) => boolean): void {
     for (let i = this.kinds.length - 1; i >= 0; i--) {
-      if (this.kinds[i] === kind) this.removeAt(i);
+      if (accepts(this.kinds[i]!)) this.removeAt(i);
     }
   }
 

@@ -1,6 +1,6 @@
 /** A socket that we accept on: plain or TLS, with or without the PROXY protocol in front. */
 import { Server, type AddressInfo, type Socket } from 'node:net';
-import { Server as TlsServer, TLSSocket, type TlsOptions } from 'node:tls';
+import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
@@ -9,11 +9,12 @@ import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { RequestHandler } from './server-stream.ts';
 import type { TimerWheel } from './timer-wheel.ts';
+import type { ListenerTls } from './tls/listener-tls.ts';
 import { peerCertificate } from './tls/peer-certificate.ts';
 
 export interface ListenerOptions {
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
-  readonly tls: TlsOptions | null;
+  readonly tls: ListenerTls | null;
   readonly proxyProtocol: boolean;
   readonly maxConnections: number;
   readonly handshakeMs: number;
@@ -55,9 +56,9 @@ export class Listener {
     };
     // Half-open, because a client may finish sending before it has been answered.
     const socketOptions = { allowHalfOpen: true, noDelay: true };
-    this.tlsServer = options.tls === null ? null : new TlsServer({ ...options.tls, ...socketOptions });
+    this.tlsServer = options.tls === null ? null : new TlsServer({ ...options.tls.options, ...socketOptions });
+    if (this.tlsServer !== null) options.tls?.attach(this.tlsServer);
     this.tlsServer?.on('secureConnection', (socket: TLSSocket) => this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null));
-    this.tlsServer?.on('tlsClientError', (_error, socket) => socket.destroy());
     if (this.tlsServer !== null && !options.proxyProtocol) this.server = this.tlsServer;
     else this.server = new Server(socketOptions);
     this.server.on('connection', (socket: Socket) => this.admit(socket));

@@ -2,7 +2,7 @@
  * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
  * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
  */
-import { ALT_SVC, DATE, NOMINATED, ORDINARY, TRAILER, VIA } from '../http/field-kind.ts';
+import { ALT_SVC, DATE, IDENTITY, NOMINATED, ORDINARY, TRAILER, VIA, X_FORWARDED_FOR } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 
 /** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
@@ -68,11 +68,10 @@ export function trailerAnnouncement(headers: HeaderFields): string {
   return names === '' ? '' : `trailer: ${names}\r\n`;
 }
 
-/** Whether a field of a request is copied to the upstream as it is. Host and forwarding fields are written afresh. */
+/** Whether a field of a request is copied to the upstream as it is. Host, Via and framing are written afresh. */
 export function isForwardedVerbatim(kind: number): boolean {
-  return kind === ORDINARY || kind === DATE;
+  return kind === ORDINARY || kind === DATE || (kind >= X_FORWARDED_FOR && kind <= IDENTITY);
 }
-
 
 /** `HTTP/1.1 200 OK`; the gateway always speaks as HTTP/1.1, whatever the other side did (RFC 9110, section 2.5). */
 export function statusLine(status: number, statusText: string): string {

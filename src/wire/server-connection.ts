@@ -326,8 +326,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (this.socket.isPaused()) this.socket.resume();
   }
 
-  sendUpgrade(statusText: string, headers: HeaderFields): ClientTunnelEnd {
-    const protocol = headers.get('upgrade') ?? '';
+  sendUpgrade(statusText: string, protocol: string, headers: HeaderFields): ClientTunnelEnd {
     this.writeWhole(
       `${statusLine(101, statusText)}${responseFields(headers)}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`,
     );

@@ -62,7 +62,7 @@ export interface ServerStream {
   /** Ends the body; the result is that of `BodySink.end`. */
   sendEnd(trailers: HeaderFields | null): boolean;
   /** The 101 response; afterwards the bytes are no longer HTTP. */
-  sendUpgrade(statusText: string, headers: HeaderFields): ClientTunnelEnd;
+  sendUpgrade(statusText: string, protocol: string, headers: HeaderFields): ClientTunnelEnd;
   /** Breaks the response off, so that the client can see that it is not whole. */
   abort(): void;
 }

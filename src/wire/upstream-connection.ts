@@ -215,6 +215,11 @@ export class UpstreamConnection extends Connection implements BodySource {
     this.socket.resume();
   }
 
+  /** Returns an unused connection that was found for a call which has ended meanwhile. */
+  giveBack(): void {
+    if (!this.destroyed && this.calls.length === 0) this.becomeIdle();
+  }
+
   private becomeIdle(): void {
     if (this.block !== sharedBlock) {
       giveBlock(this.block);

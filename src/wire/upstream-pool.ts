@@ -2,17 +2,18 @@
  * The connections of one thread to one target. The most recently used idle connection is taken first, so that a small
  * load leaves the others to expire.
  */
-import { connect as connectTcp } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { HeadLimits } from './message-head.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { UpstreamCall } from './upstream-call.ts';
+import type { TargetTls } from './tls/upstream-tls.ts';
 import { UpstreamConnection, type ConnectionOwner } from './upstream-connection.ts';
 
 export interface UpstreamPoolOptions {
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** Options for `tls.connect`; null for plain connections. */
-  readonly tls: ConnectionOptions | null;
+  /** null for plain connections. */
+  readonly tls: TargetTls | null;
   readonly maxConnections: number;
   readonly idleExpiryMs: number;
   /** Calls under way on one connection; 1 means no pipelining. */
@@ -112,7 +113,7 @@ export class UpstreamPool implements ConnectionOwner {
     };
     // `tls.connect` hands these on to the socket.
     const options = { ...address, onread, noDelay: true };
-    const socket = tls === null ? connectTcp(options) : connectTls({ ...tls, ...options });
+    const socket = tls === null ? connectTcp(options) : connectSecurely(tls, options);
     connection = new UpstreamConnection(
       socket,
       this.wheel,
@@ -122,4 +123,10 @@ export class UpstreamPool implements ConnectionOwner {
     );
     this.all.add(connection);
   }
+}
+
+function connectSecurely(tls: TargetTls, options: object): Socket {
+  const socket = connectTls({ ...tls.connectOptions(), ...options });
+  tls.attach(socket);
+  return socket;
 }

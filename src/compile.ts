@@ -1,0 +1,214 @@
+/**
+ * From the document of a configuration to what serves it. The only file that knows both: what is data stays behind it,
+ * what is alive is in front.
+ */
+import type { Policy, PolicyDefinition, PolicyEnv, Reply } from './contract.ts';
+import { balancers } from './balancers/index.ts';
+import type { GatewayConfig, PolicyUse, RespondConfig, RouteConfig, RouteTimeouts, UpstreamConfig } from './config/schema.ts';
+import { errors } from './errors.ts';
+import { formatAuthority } from './http/forwarded.ts';
+import { splitByWeight } from './proxy/balance.ts';
+import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
+import { compileChain, type Route, type RouteAction } from './proxy/route.ts';
+import { parsePathPattern } from './proxy/router/pattern.ts';
+import { Router, type RouteRule } from './proxy/router/router.ts';
+import type { Snapshot } from './proxy/snapshot.ts';
+import { Target, type Upstream } from './proxy/upstream.ts';
+import type { Clock } from './util/clock.ts';
+import { IpSet } from './util/ip-set.ts';
+import type { HeadLimits } from './wire/message-head.ts';
+import type { TimerWheel } from './wire/timer-wheel.ts';
+import { UpstreamTls } from './wire/tls/upstream-tls.ts';
+import { UpstreamPool } from './wire/upstream-pool.ts';
+
+/** The live surroundings that a snapshot is compiled into. */
+export interface CompileEnv {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  /** The definition of a policy use: from the registry, or from the module that it names. */
+  definitionOf(use: PolicyUse): PolicyDefinition;
+  /** A line in the application log. */
+  warn(message: string, about: Readonly<Record<string, string>>): void;
+}
+
+/** A snapshot, and what has to be let go when it is no longer used. */
+export interface Compiled {
+  readonly snapshot: Snapshot;
+  /** Closes idle connections and watchers. Exchanges that are still under way go on. */
+  close(): void;
+}
+
+/** A configuration that cannot be served although it was checked; the message is for its author. */
+export class CompileError extends Error {
+  override readonly name = 'CompileError';
+}
+
+/** Limits for what upstreams send: theirs is not the listener's to configure, and a head beyond this is a defect. */
+const upstreamLimits: HeadLimits = { headBytes: 65_536, targetBytes: 65_536, headers: 200, keepUnderscores: true };
+
+export function compile(config: GatewayConfig, env: CompileEnv): Compiled {
+  const closers: (() => void)[] = [];
+  const upstreams = new Map<string, Upstream>();
+  for (const [name, upstream] of Object.entries(config.upstreams)) {
+    upstreams.set(name, compileUpstream(name, upstream, config.baseDir, env, closers));
+  }
+  const rules = Object.entries(config.routes).map(([name, route]) => compileRule(name, route, upstreams, config, env));
+  const { notFound } = config;
+  return {
+    snapshot: {
+      router: Router.compile(rules),
+      notFound: {
+        info: { name: '', methods: null },
+        chain: compilePolicies('notFound', notFound.policies, config, env),
+        action: { kind: 'reply', reply: notFound.respond === null ? noRoute : compileReply(notFound.respond) },
+        timeouts: noTimeouts,
+      },
+      trustedProxies: new Map(
+        Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
+      ),
+    },
+    close: () => closers.forEach((close) => close()),
+  };
+}
+
+const noRoute: Reply = { status: errors.NO_ROUTE.status, code: 'NO_ROUTE' };
+const noTimeouts = { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinity, totalMs: Infinity };
+
+// ---- routes --------------------------------------------------------------------------------------------------------
+
+function compileRule(
+  name: string,
+  config: RouteConfig,
+  upstreams: ReadonlyMap<string, Upstream>,
+  { baseDir }: GatewayConfig,
+  env: CompileEnv,
+): RouteRule<Route> {
+  const { match } = config;
+  return {
+    name,
+    priority: config.priority,
+    match: {
+      hosts: match.host,
+      paths: match.path,
+      methods: match.methods ?? null,
+      headers: match.headers,
+      query: match.query,
+      listeners: match.listener.length === 0 ? null : match.listener,
+      encodedSlash: match.encodedSlash,
+      emptySegments: match.emptySegments,
+    },
+    answersPreflight: config.policies.some((use) => use.name === 'cors'),
+    value: {
+      info: { name, methods: match.methods ?? null },
+      chain: compilePolicies(name, config.policies, { baseDir }, env),
+      action: compileAction(name, config, upstreams),
+      timeouts: compileTimeouts(config.timeouts),
+    },
+  };
+}
+
+function compileTimeouts({ connect, firstByte, idle, total }: RouteTimeouts): Route['timeouts'] {
+  return { connectMs: connect, firstByteMs: firstByte, idleMs: idle, totalMs: total ?? Infinity };
+}
+
+function compileAction(name: string, config: RouteConfig, upstreams: ReadonlyMap<string, Upstream>): RouteAction {
+  const { redirect, respond, rewrite, upstream } = config;
+  const captures = captureNames(config.match.path);
+  if (redirect !== null) {
+    const to = must(`routes.${name}.redirect.to`, compileRedirect(redirect.to, captures));
+    return { kind: 'redirect', status: redirect.status, to };
+  }
+  if (respond !== null) return { kind: 'reply', reply: compileReply(respond) };
+  const parts = (upstream ?? []).map((part) => ({ upstream: upstreams.get(part.upstream)!, weight: part.weight }));
+  const { path, host } = rewrite ?? {};
+  return {
+    kind: 'forward',
+    split: splitByWeight(parts),
+    rewrite: {
+      path: path === undefined ? null : must(`routes.${name}.rewrite.path`, compileTemplate(path, captures)),
+      host: host === undefined ? null : must(`routes.${name}.rewrite.host`, compileHost(host)),
+    },
+  };
+}
+
+/** What any of the paths captures; the configuration was checked to use only what all of them do. */
+function captureNames(paths: RouteConfig['match']['path']): string[] {
+  return paths.flatMap((path) => {
+    const pattern = typeof path === 'string' ? parsePathPattern(path, 'keep') : null;
+    if (pattern === null || 'error' in pattern) return [];
+    return pattern.rest === null ? [...pattern.names] : [...pattern.names, pattern.rest];
+  });
+}
+
+function compileReply({ status, headers, body }: RespondConfig): Reply {
+  const fields = Object.entries(headers);
+  const isTyped = fields.some(([name]) => name.toLowerCase() === 'content-type');
+  if (body !== '' && !isTyped) fields.push(['content-type', 'text/plain; charset=utf-8']);
+  return { status, headers: fields, body };
+}
+
+function must<T extends object | string>(place: string, result: T | TemplateError): T {
+  if (typeof result === 'object' && 'error' in result) throw new CompileError(`${place}: ${String(result.error)}`);
+  return result as T;
+}
+
+// ---- policies ------------------------------------------------------------------------------------------------------
+
+function compilePolicies(
+  route: string,
+  uses: readonly PolicyUse[],
+  { baseDir }: Pick<GatewayConfig, 'baseDir'>,
+  env: CompileEnv,
+): Route['chain'] {
+  return compileChain(uses.map((use) => ({ name: use.label, policy: createPolicy(route, use, baseDir, env) })));
+}
+
+function createPolicy(route: string, use: PolicyUse, baseDir: string, env: CompileEnv): Policy {
+  const policyEnv: PolicyEnv = {
+    route,
+    baseDir,
+    now: () => env.clock.now(),
+    warn: (message) => env.warn(message, { route, policy: use.label }),
+  };
+  try {
+    return env.definitionOf(use).create(use.options, policyEnv);
+  } catch (error) {
+    throw new CompileError(`route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+// ---- upstreams -----------------------------------------------------------------------------------------------------
+
+function compileUpstream(
+  name: string,
+  config: UpstreamConfig,
+  baseDir: string,
+  env: CompileEnv,
+  closers: (() => void)[],
+): Upstream {
+  const { clock, wheel } = env;
+  const isSecure = config.targets.some((target) => target.tls);
+  const tls = isSecure
+    ? new UpstreamTls(config.tls, { baseDir, clock, report: ({ message }) => env.warn(message, { upstream: name }) })
+    : null;
+  if (tls !== null) closers.push(() => tls.close());
+  const targets = config.targets.map(({ url, weight, host, port, unix, tls: secure }) => {
+    const pool = new UpstreamPool(
+      {
+        address: unix === null ? { host, port } : { path: unix },
+        tls: secure && tls !== null ? tls.target(host) : null,
+        maxConnections: config.connections.max,
+        idleExpiryMs: config.connections.idle,
+        pipelining: config.connections.pipelining,
+        limits: upstreamLimits,
+      },
+      wheel,
+    );
+    closers.push(() => pool.close());
+    const isDefaultPort = port === (secure ? 443 : 80);
+    return new Target(url, weight, unix === null ? formatAuthority(host, isDefaultPort ? 0 : port) : 'localhost', pool);
+  });
+  const balancer = balancers.get(config.balance);
+  if (balancer === undefined) throw new CompileError(`upstreams.${name}.balance: ${config.balance} is not available`);
+  return { name, targets, balancer: balancer.create(targets), hostHeader: config.hostHeader };
+}

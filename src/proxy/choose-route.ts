@@ -1,0 +1,81 @@
+/** Station 3: from the bytes of the target to one canonical path, and from that to one route. */
+import type { ErrorCode } from '../errors.ts';
+import { parseAuthority } from '../http/host.ts';
+import { CanonicalTarget, canonicalizeTarget } from '../http/path.ts';
+import type { ProxyExchange } from './exchange.ts';
+import type { RoutableRequest } from './router/route-rule.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Scratch of this station, which never waits. */
+const target = new CanonicalTarget();
+
+/**
+ * Sets host, path, query, route and params of the exchange. Everything after this station, the upstream included, sees
+ * the canonical path and no other form of it (CVE-2019-9901, CVE-2021-43557).
+ * @returns why the request cannot be routed, or null.
+ */
+export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorCode | null {
+  exchange.chosen = snapshot.notFound;
+  exchange.route = snapshot.notFound.info;
+  const { stream } = exchange;
+  if (!canonicalizeTarget(stream.target, stream.method, target)) return refuse(exchange, 'BAD_PATH', target.reason);
+  exchange.path = target.path;
+  exchange.query = target.query;
+  if (!setHost(exchange)) return refuse(exchange, 'BAD_REQUEST', 'bad Host');
+  exchange.dropClaims();
+
+  const found = snapshot.router.match(asRoutable(exchange));
+  if (found === null) return null;
+  if (found.kind === 'method') {
+    exchange.route = { name: snapshot.notFound.info.name, methods: found.allowed };
+    exchange.methodRefused = true;
+    return null;
+  }
+  const { match, value } = found.rule;
+  if (target.hasEncodedSlash && match.encodedSlash === 'refuse') return refuse(exchange, 'BAD_PATH', 'encoded slash');
+  if (match.emptySegments === 'keep') exchange.path = target.unmergedPath;
+  exchange.chosen = value;
+  exchange.route = value.info;
+  exchange.params = found.params;
+  return null;
+}
+
+function refuse(exchange: ProxyExchange, code: ErrorCode, reason: string): ErrorCode {
+  exchange.reason = reason;
+  return code;
+}
+
+/**
+ * An absolute-form target names the host itself and Host must not contradict it (RFC 9112, section 3.2.2); two names for
+ * one request would be two requests to two readers.
+ */
+function setHost(exchange: ProxyExchange): boolean {
+  const named = exchange.stream.authority;
+  if (named === '' && target.authority === '') return exchange.protocol === 'HTTP/1.0';
+  const authority = parseAuthority(target.authority === '' ? named : target.authority);
+  if (authority === null) return false;
+  if (target.authority !== '' && named !== '') {
+    const other = parseAuthority(named);
+    if (other === null || other.host !== authority.host) return false;
+  }
+  exchange.host = authority.host;
+  exchange.port = Math.max(0, authority.port);
+  return true;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const routable = {} as Mutable<RoutableRequest>;
+
+function asRoutable(exchange: ProxyExchange): RoutableRequest {
+  routable.listener = exchange.listener;
+  routable.method = exchange.method;
+  routable.host = exchange.host;
+  routable.matchPath = target.matchPath;
+  routable.path = target.path;
+  routable.unmergedMatchPath = target.unmergedMatchPath;
+  routable.unmergedPath = target.unmergedPath;
+  routable.query = target.query;
+  routable.headers = exchange.requestHeaders;
+  return routable;
+}

@@ -1,0 +1,246 @@
+/** Station 2: one object for one request and its response, on their way. What policies see, and what the stations note. */
+import type { Consumer, Exchange, Outcome, Peer, Reply, RouteInfo } from '../contract.ts';
+import { errors, type ErrorCode } from '../errors.ts';
+import {
+  FORWARDED,
+  IDENTITY,
+  X_FORWARDED_FOR,
+  X_FORWARDED_HOST,
+  X_FORWARDED_PORT,
+  X_FORWARDED_PROTO,
+  isClaim,
+} from '../http/field-kind.ts';
+import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
+import { HeaderFields } from '../http/header-fields.ts';
+import type { IpSet } from '../util/ip-set.ts';
+import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
+import type { TransformSink } from './body-sinks.ts';
+import { finish } from './finish.ts';
+import type { Forward } from './forward.ts';
+import { sendReply } from './respond.ts';
+import type { Route } from './route.ts';
+import type { Surroundings } from './snapshot.ts';
+
+export type Params = Readonly<Record<string, string>>;
+
+const noParams: Params = Object.freeze(Object.create(null) as Params);
+const noHeaders = new HeaderFields();
+const nothingReceived: ForwardingFields = Object.freeze({
+  forwarded: '',
+  xForwardedFor: '',
+  xForwardedProto: '',
+  xForwardedHost: '',
+  xForwardedPort: '',
+});
+
+export class ProxyExchange implements Exchange, StreamHandler {
+  readonly stream: ServerStream;
+  readonly around: Surroundings;
+  readonly listener: string;
+  readonly trusted: IpSet;
+  readonly startedAt: number;
+  readonly protocol: Exchange['protocol'];
+  readonly method: string;
+  readonly peer: Peer;
+  readonly requestHeaders: HeaderFields;
+
+  host = '';
+  /** The port that the client named; 0 when it named none. */
+  port = 0;
+  path = '';
+  query = '';
+  params: Params = noParams;
+  route: RouteInfo;
+  /** The compiled route; `route` is what policies see of it. */
+  chosen: Route;
+
+  requestBody: Uint8Array | null = null;
+  responseBody: Uint8Array | null = null;
+  consumer: Consumer | null = null;
+  requestId = '';
+  status = 0;
+  statusText = '';
+  responseHeaders: HeaderFields = noHeaders;
+
+  /** How many of the route's policies it has come to; only those take part in what follows. */
+  reached = 0;
+  /** Why it failed, once it has; reported at the end. */
+  code: ErrorCode | null = null;
+  /** For the log, a constant. */
+  reason = '';
+  forward: Forward | null = null;
+  /** The head of the final response was handed over: from now on a failure can only be shown by breaking off. */
+  headSent = false;
+  finished = false;
+
+  /** What trusted proxies say of the client. */
+  received: ForwardingFields = nothingReceived;
+  /** The whole response body as latin1 text, when it came with the head or is the gateway's own. */
+  bodyText: string | null = null;
+  /** Length of the response body by its Content-Length; -1 when it is not known. */
+  bodyLength = -1;
+  /** The method is what no route has. */
+  methodRefused = false;
+  /** What went through after a switch of protocols. */
+  tunnelled: { readonly bytesIn: number; readonly bytesOut: number } | null = null;
+  responseTransform: TransformSink | null = null;
+
+  private view: ClientView | null = null;
+  private lazySearchParams: URLSearchParams | null = null;
+  private lazyCookies: ReadonlyMap<string, string> | null = null;
+  private aborter: AbortController | null = null;
+
+  constructor(stream: ServerStream, around: Surroundings, listener: string, trusted: IpSet, route: Route) {
+    this.stream = stream;
+    this.around = around;
+    this.listener = listener;
+    this.trusted = trusted;
+    this.startedAt = around.clock.now();
+    this.protocol = stream.protocol;
+    this.method = stream.method;
+    this.peer = stream.peer;
+    this.requestHeaders = stream.headers;
+    this.chosen = route;
+    this.route = route.info;
+    stream.handler = this;
+  }
+
+  // ---- what is only made when somebody asks for it -----------------------------------------------------------------
+
+  get clientIp(): string {
+    return this.trusted.isEmpty ? this.peer.address : this.clientView.ip;
+  }
+
+  get scheme(): 'http' | 'https' {
+    if (this.trusted.isEmpty) return this.stream.secure ? 'https' : 'http';
+    return this.clientView.scheme;
+  }
+
+  /** What the connection itself says of the client. */
+  get directView(): ClientView {
+    const scheme = this.stream.secure ? 'https' : 'http';
+    return { ip: this.peer.address, scheme, host: this.host, port: this.port };
+  }
+
+  /** The client and how it called, as far as the proxies in front are believed. */
+  get clientView(): ClientView {
+    this.view ??= resolveClient(this.directView, this.trusted, this.received);
+    return this.view;
+  }
+
+  get searchParams(): URLSearchParams {
+    this.lazySearchParams ??= new URLSearchParams(this.query);
+    return this.lazySearchParams;
+  }
+
+  get cookies(): ReadonlyMap<string, string> {
+    this.lazyCookies ??= parseCookies(this.requestHeaders.getAll('cookie'));
+    return this.lazyCookies;
+  }
+
+  get signal(): AbortSignal {
+    if (this.aborter === null) {
+      this.aborter = new AbortController();
+      if (this.finished) this.aborter.abort();
+    }
+    return this.aborter.signal;
+  }
+
+  limitRequestBody(maxBytes: number): void {
+    if (maxBytes < this.stream.maxBodyBytes) this.stream.maxBodyBytes = maxBytes;
+  }
+
+  /**
+   * Takes away what the client claims about itself, before anybody can act on it (SECURITY.md, section B). From trusted
+   * proxies the forwarding fields are noted first, and fields about the identity of the client may stay.
+   */
+  dropClaims(): void {
+    const headers = this.requestHeaders;
+    if (!headers.kinds.some(isClaim)) return;
+    const believed = !this.trusted.isEmpty && this.trusted.has(this.peer.address);
+    if (believed) {
+      this.received = {
+        forwarded: headers.joinKind(FORWARDED),
+        xForwardedFor: headers.joinKind(X_FORWARDED_FOR),
+        xForwardedProto: headers.joinKind(X_FORWARDED_PROTO),
+        xForwardedHost: headers.joinKind(X_FORWARDED_HOST),
+        xForwardedPort: headers.joinKind(X_FORWARDED_PORT),
+      };
+    }
+    headers.removeWhere((kind) => isClaim(kind) && !(believed && kind === IDENTITY));
+  }
+
+  // ---- what happens to it ------------------------------------------------------------------------------------------
+
+  /** Ends the exchange with a failure: with a reply as long as that is possible, by breaking off otherwise. */
+  fail(code: ErrorCode, reason: string): void {
+    if (this.finished) return;
+    this.noteFailure(code, reason);
+    if (this.headSent) {
+      this.stream.abort();
+      finish(this);
+    } else {
+      sendReply(this, failure(code));
+    }
+  }
+
+  noteFailure(code: ErrorCode, reason: string): void {
+    this.code = code;
+    this.reason = reason;
+  }
+
+  onClientGone(): void {
+    if (this.finished) return;
+    this.forward?.cancel();
+    if (!this.headSent) this.status = errors.CLIENT_CLOSED.status;
+    this.noteFailure('CLIENT_CLOSED', 'the client closed the connection');
+    finish(this);
+  }
+
+  onBadBody(code: ErrorCode, reason: string): void {
+    this.forward?.cancel();
+    this.fail(code, reason);
+  }
+
+  /** The exchange is over: whoever waits on `signal` need not any longer. */
+  release(): void {
+    this.finished = true;
+    this.responseTransform?.destroy();
+    this.forward?.release();
+    this.aborter?.abort();
+  }
+
+  outcome(): Outcome {
+    return {
+      status: this.status,
+      code: this.code,
+      bytesIn: this.tunnelled?.bytesIn ?? this.stream.bytesIn,
+      bytesOut: this.tunnelled?.bytesOut ?? this.stream.bytesOut,
+      durationMs: this.around.clock.now() - this.startedAt,
+      attempts: this.forward === null ? 0 : this.forward.attempts,
+    };
+  }
+}
+
+const failures = new Map(
+  Object.entries(errors).map(([code, { status }]) => [code, Object.freeze({ status, code: code as ErrorCode })]),
+);
+
+/** The reply that reports a failure and says nothing else. */
+export function failure(code: ErrorCode): Reply {
+  return failures.get(code)!;
+}
+
+/** Cookie pairs (RFC 6265, section 5.4); the first of a name counts, as it does for most servers. */
+function parseCookies(fields: readonly string[]): Map<string, string> {
+  const cookies = new Map<string, string>();
+  for (const field of fields) {
+    for (const pair of field.split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals === -1) continue;
+      const name = pair.slice(0, equals).trim();
+      if (name !== '' && !cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim());
+    }
+  }
+  return cookies;
+}

@@ -1,0 +1,24 @@
+/** Station 9: the end of every exchange, exactly once, whichever way it came about. */
+import type { Outcome } from '../contract.ts';
+import type { ProxyExchange } from './exchange.ts';
+
+/** Told of every exchange that has ended. */
+export type Observer = (exchange: ProxyExchange, outcome: Outcome) => void;
+
+export function finish(exchange: ProxyExchange): void {
+  if (exchange.finished) return;
+  exchange.release();
+  const { observe } = exchange.around;
+  const steps = exchange.chosen.chain.onFinish;
+  if (observe === null && steps.length === 0) return;
+  const outcome = exchange.outcome();
+  for (const step of steps) {
+    if (step.position >= exchange.reached) continue;
+    try {
+      step.hook(exchange, outcome);
+    } catch (error) {
+      exchange.around.log.defect('a policy failed', { policy: step.policy, route: exchange.route.name }, error);
+    }
+  }
+  if (observe !== null) observe(exchange, outcome);
+}

@@ -1,0 +1,79 @@
+/** The head of the request that goes to the upstream: what is copied, what is removed, what the gateway says itself. */
+import {
+  FORWARDED,
+  VIA,
+  X_FORWARDED_FOR,
+  X_FORWARDED_HOST,
+  X_FORWARDED_PORT,
+  X_FORWARDED_PROTO,
+  isForwarding,
+} from '../http/field-kind.ts';
+import { appendVia, forwarded, forwardedFor, forwardedPort, formatAuthority } from '../http/forwarded.ts';
+import { HeaderFields } from '../http/header-fields.ts';
+import { isForwardedVerbatim } from '../wire/message-writer.ts';
+import type { ProxyExchange } from './exchange.ts';
+import type { Target, Upstream } from './upstream.ts';
+
+/** `GET /path?query HTTP/1.1` and Host. */
+export function requestLine(exchange: ProxyExchange, path: string, host: string): string {
+  const { query } = exchange;
+  const target = query === '' ? path : `${path}?${query}`;
+  return `${exchange.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
+}
+
+/** The Host that the upstream gets. A client of HTTP/1.0 may have named none. */
+export function upstreamHost(exchange: ProxyExchange, rewritten: string | null, upstream: Upstream, target: Target): string {
+  if (rewritten !== null) return rewritten;
+  if (upstream.hostHeader === 'target') return target.authority;
+  if (upstream.hostHeader !== 'preserve') return upstream.hostHeader;
+  return exchange.host === '' ? target.authority : formatAuthority(exchange.host, exchange.port);
+}
+
+/**
+ * The fields that are sent on. Hop-by-hop fields are gone before the gateway writes its own, so `Connection` cannot take
+ * those away (CVE-2024-45410). Of the fields that say who the client is, only those of trusted proxies and of policies
+ * have come this far (see `ProxyExchange.dropClaims`).
+ */
+export function copiedFields(headers: HeaderFields): string {
+  const { list, kinds } = headers;
+  let text = '';
+  for (let i = 0; i < kinds.length; i++) {
+    if (isForwardedVerbatim(kinds[i]!)) text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+  }
+  return text;
+}
+
+/**
+ * Who called and how: X-Forwarded-*, Forwarded and Via. One that a policy has set is left to it.
+ * @param headers what `copiedFields` was given.
+ */
+export function forwardingFields(exchange: ProxyExchange, headers: HeaderFields): string {
+  const { memo, authority } = exchange.stream;
+  const via = `via: ${appendVia(headers.joinKind(VIA), exchange.protocol)}\r\n`;
+  if (headers.kinds.some(isForwarding)) return ownFields(exchange, headers) + via;
+  if (!exchange.trusted.isEmpty) return ownFields(exchange, noFields) + via;
+  // Nothing but the connection and the Host go into it, so it is kept for the next request.
+  if (memo.forwarding === '' || memo.authority !== authority) {
+    memo.authority = authority;
+    memo.forwarding = ownFields(exchange, noFields);
+  }
+  return memo.forwarding + via;
+}
+
+const noFields = new HeaderFields();
+
+/** What the gateway says itself, except for what is in `given`. */
+function ownFields(exchange: ProxyExchange, given: HeaderFields): string {
+  const direct = exchange.directView;
+  const client = exchange.clientView;
+  const chain = forwardedFor(direct, client, exchange.received);
+  const field = (name: string, kind: number, value: string): string =>
+    value === '' || given.kinds.includes(kind) ? '' : `${name}: ${value}\r\n`;
+  return (
+    field('x-forwarded-for', X_FORWARDED_FOR, chain) +
+    field('x-forwarded-proto', X_FORWARDED_PROTO, client.scheme) +
+    field('x-forwarded-host', X_FORWARDED_HOST, client.host === '' ? '' : formatAuthority(client.host, client.port)) +
+    field('x-forwarded-port', X_FORWARDED_PORT, forwardedPort(client)) +
+    field('forwarded', FORWARDED, forwarded(direct, client, exchange.received))
+  );
+}

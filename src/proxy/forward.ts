@@ -1,0 +1,361 @@
+/**
+ * Station 7: one request on its way to an upstream. It makes attempts until one of them answers: a target that cannot be
+ * connected to is followed by the next, a pooled connection that turns out to be dead by a fresh one.
+ */
+import type { Socket } from 'node:net';
+import type { UpstreamRequest } from '../contract.ts';
+import type { ErrorCode } from '../errors.ts';
+import { UPGRADE } from '../http/field-kind.ts';
+import type { HeaderFields } from '../http/header-fields.ts';
+import { CanonicalTarget } from '../http/path.ts';
+import type { BodySink, BodySource } from '../wire/connection.ts';
+import type { ResponseHead } from '../wire/message-head.ts';
+import { Tunnel } from '../wire/tunnel.ts';
+import type { TunnelIntake, UpstreamCall } from '../wire/upstream-call.ts';
+import type { UpstreamConnection } from '../wire/upstream-connection.ts';
+import { chooseTarget } from './balance.ts';
+import { TransformSink, WaitingSink } from './body-sinks.ts';
+import type { ProxyExchange } from './exchange.ts';
+import { finish } from './finish.ts';
+import { copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
+import { failPolicy } from './policies.ts';
+import { respondFromUpstream } from './respond.ts';
+import { rewritePath } from './rewrite.ts';
+import type { RouteAction } from './route.ts';
+import type { Target, Upstream } from './upstream.ts';
+
+export type ForwardAction = Extract<RouteAction, { kind: 'forward' }>;
+
+/** RFC 9110, section 9.2.2. */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** Methods for which an absent body is said to be empty (RFC 9110, section 8.6). */
+const expectsBody = new Set(['POST', 'PUT', 'PATCH']);
+/** Failures after which the target has not seen the request, so that the next one may have it. */
+const beforeSending: ReadonlySet<ErrorCode> = new Set([
+  'UPSTREAM_UNREACHABLE',
+  'UPSTREAM_CONNECT_TIMEOUT',
+  'UPSTREAM_TLS_FAILED',
+  'UPSTREAM_BUSY',
+] satisfies ErrorCode[]);
+
+const untried: readonly number[] = [];
+const rewritten = new CanonicalTarget();
+
+export class Forward implements UpstreamCall {
+  readonly method: string;
+  readonly wantsUpgrade: boolean;
+  readonly pipelinable: boolean;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly idleMs: number;
+  readonly deadlineAt: number;
+  needsFreshConnection = false;
+
+  /** Attempts made so far. */
+  attempts = 0;
+  /** When the target had sent its response, or failed; monotonic. */
+  answeredAt = 0;
+  sentAt = 0;
+  upstream: Upstream;
+  target: Target | null = null;
+  /** Where the response body goes: null for straight to the client. */
+  sink: BodySink | null = null;
+
+  private readonly exchange: ProxyExchange;
+  private readonly action: ForwardAction;
+  private readonly path: string | null;
+  private tried: readonly number[] = untried;
+  private targetIndex = -1;
+  private connection: UpstreamConnection | null = null;
+  private underWay = false;
+  private bodyBegun = false;
+  private requestTransform: TransformSink | null = null;
+  private headers: HeaderFields;
+
+  constructor(exchange: ProxyExchange, action: ForwardAction) {
+    const { timeouts } = exchange.chosen;
+    const { stream } = exchange;
+    this.exchange = exchange;
+    this.action = action;
+    this.upstream = action.split.next();
+    this.method = exchange.method;
+    this.headers = exchange.requestHeaders;
+    this.wantsUpgrade = stream.wantsUpgrade && isWebSocket(exchange);
+    this.pipelinable =
+      exchange.requestBody === null && stream.bodyText === '' && !this.wantsUpgrade && idempotent.has(exchange.method);
+    this.connectMs = timeouts.connectMs;
+    this.firstByteMs = timeouts.firstByteMs;
+    this.idleMs = timeouts.idleMs;
+    this.deadlineAt = timeouts.totalMs === Infinity ? 0 : exchange.startedAt + timeouts.totalMs;
+    this.path = this.rewrite();
+  }
+
+  start(): void {
+    if (this.path === null) this.exchange.fail('BAD_REWRITE', rewritten.reason);
+    else this.attempt('UPSTREAM_UNREACHABLE', 'no target');
+  }
+
+  /** The path that the upstream gets, null when the rewrite of this one is not acceptable. */
+  private rewrite(): string | null {
+    const { exchange } = this;
+    const template = this.action.rewrite.path;
+    if (template === null) return exchange.path;
+    return rewritePath(template, exchange.params, rewritten) ? rewritten.path : null;
+  }
+
+  // ---- attempts ----------------------------------------------------------------------------------------------------
+
+  /** @param code what to answer, and `reason` why, when there is no target left to try. */
+  private attempt(code: ErrorCode, reason: string): void {
+    const index = chooseTarget(this.exchange, this.upstream, this.tried);
+    if (index === -1) {
+      this.exchange.fail(code, reason);
+      return;
+    }
+    this.targetIndex = index;
+    this.target = this.upstream.targets[index]!;
+    this.dispatch(this.target);
+  }
+
+  private dispatch(target: Target): void {
+    this.attempts++;
+    target.inFlight++;
+    this.underWay = true;
+    this.sentAt = this.exchange.around.clock.now();
+    if (this.exchange.chosen.chain.onUpstreamRequest.length > 0) this.runUpstreamPolicies(target, 0);
+    else target.pool.dispatch(this);
+  }
+
+  /** The `onUpstreamRequest` hooks work on a copy of the request's fields, which this attempt alone sends. */
+  private runUpstreamPolicies(target: Target, from: number): void {
+    const { exchange } = this;
+    if (from === 0) this.headers = exchange.requestHeaders.clone();
+    const query = exchange.query === '' ? '' : `?${exchange.query}`;
+    const request: UpstreamRequest = {
+      upstream: this.upstream.name,
+      target: target.url,
+      method: this.method,
+      path: this.path + query,
+      headers: this.headers,
+    };
+    const steps = exchange.chosen.chain.onUpstreamRequest;
+    for (let i = from; i < steps.length; i++) {
+      const step = steps[i]!;
+      try {
+        const pending = step.hook(exchange, request);
+        if (pending instanceof Promise) {
+          pending.then(
+            () => exchange.finished || this.runUpstreamPolicies(target, i + 1),
+            (error: unknown) => this.failUpstreamPolicy(step.policy, error),
+          );
+          return;
+        }
+      } catch (error) {
+        this.failUpstreamPolicy(step.policy, error);
+        return;
+      }
+    }
+    target.pool.dispatch(this);
+  }
+
+  private failUpstreamPolicy(policy: string, error: unknown): void {
+    if (this.exchange.finished) return;
+    failPolicy(this.exchange, policy, error);
+  }
+
+  onConnection(connection: UpstreamConnection): void {
+    if (this.exchange.finished) {
+      connection.giveBack();
+      return;
+    }
+    this.connection = connection;
+    const { exchange } = this;
+    const { bodyText } = exchange.stream;
+    const head = this.head();
+    if (exchange.requestBody !== null) this.sendBuffered(connection, head, exchange.requestBody);
+    else if (bodyText === null) this.sendStream(connection, head);
+    else if (exchange.chosen.chain.transformRequest.length > 0 && bodyText !== '') this.sendTransformedText(connection, head, bodyText);
+    else if (bodyText !== '') connection.send(this, `${head}content-length: ${bodyText.length}\r\n\r\n${bodyText}`, false);
+    else connection.send(this, `${head}${this.emptyLength()}\r\n`, this.pipelinable && this.target!.pool.pipelines);
+  }
+
+  /** Request line and fields, without what frames the body and without the empty line. */
+  private head(): string {
+    const { exchange } = this;
+    const host = upstreamHost(exchange, this.action.rewrite.host, this.upstream, this.target!);
+    const text = requestLine(exchange, this.path!, host) + copiedFields(this.headers) + forwardingFields(exchange, this.headers);
+    if (this.wantsUpgrade) return `${text}connection: upgrade\r\nupgrade: websocket\r\n`;
+    return exchange.stream.acceptsTrailers ? `${text}connection: te\r\nte: trailers\r\n` : text;
+  }
+
+  private emptyLength(): string {
+    return expectsBody.has(this.method) ? 'content-length: 0\r\n' : '';
+  }
+
+  private sendBuffered(connection: UpstreamConnection, head: string, body: Uint8Array): void {
+    if (body.length === 0) {
+      connection.send(this, `${head}${this.emptyLength()}\r\n`, false);
+      return;
+    }
+    connection.sendHead(this, `${head}content-length: ${body.length}\r\n\r\n`, false);
+    connection.sendData(body);
+    connection.sendEnd(null);
+  }
+
+  private sendStream(connection: UpstreamConnection, head: string): void {
+    const { exchange } = this;
+    const sink = this.requestSink(connection);
+    const length = sink instanceof TransformSink ? -1 : exchange.stream.bodyLength;
+    this.bodyBegun = true;
+    if (length >= 0) connection.sendHead(this, `${head}content-length: ${length}\r\n\r\n`, false);
+    else connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
+    exchange.stream.readBody(sink);
+  }
+
+  private sendTransformedText(connection: UpstreamConnection, head: string, bodyText: string): void {
+    this.bodyBegun = true;
+    connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
+    const sink = this.requestSink(connection);
+    sink.data(Buffer.from(bodyText, 'latin1'));
+    sink.end(null);
+  }
+
+  private requestSink(connection: UpstreamConnection): BodySink {
+    const { exchange } = this;
+    const direct: BodySink = {
+      data: (bytes) => connection.sendData(bytes),
+      flush: (source) => connection.flush(source),
+      end: (trailers) => connection.sendEnd(trailers),
+    };
+    const steps = exchange.chosen.chain.transformRequest;
+    const transforms = steps.map((step) => step.hook(exchange)).filter((transform) => transform !== null);
+    if (transforms.length === 0) return direct;
+    this.requestTransform = new TransformSink(transforms, direct, (error) => failPolicy(exchange, 'transformRequest', error));
+    return this.requestTransform;
+  }
+
+  onFailure(code: ErrorCode, reason: string, untouched: boolean): void {
+    const { exchange, target } = this;
+    this.leave();
+    if (exchange.finished) return;
+    if (beforeSending.has(code)) {
+      this.tried = [...this.tried, this.targetIndex];
+      this.attempt(code, reason);
+    } else if (untouched && !this.needsFreshConnection && this.replayable && target !== null) {
+      this.needsFreshConnection = true;
+      this.target = target;
+      this.dispatch(target);
+    } else {
+      exchange.fail(code, reason);
+    }
+  }
+
+  /** Whether the same request can be sent again without asking the client for it. */
+  private get replayable(): boolean {
+    return !this.bodyBegun && idempotent.has(this.method);
+  }
+
+  /** Nobody wants the response any longer. */
+  cancel(): void {
+    const { connection } = this;
+    this.leave();
+    connection?.cancel(this);
+    this.release();
+  }
+
+  /** The attempt is over. */
+  private leave(): void {
+    this.connection = null;
+    if (!this.underWay) return;
+    this.underWay = false;
+    this.answeredAt = this.exchange.around.clock.now();
+    this.target!.inFlight--;
+  }
+
+  release(): void {
+    this.requestTransform?.destroy();
+  }
+
+  // ---- the response ------------------------------------------------------------------------------------------------
+
+  onInterim(head: ResponseHead): void {
+    // A 100 answers an expectation that was not sent on.
+    if (head.status !== 100 && !this.exchange.finished) {
+      this.exchange.stream.sendInterim(head.status, head.statusText, head.headers);
+    }
+  }
+
+  onResponse(head: ResponseHead, bodyText: string | null): void {
+    if (bodyText !== null) this.leave();
+    respondFromUpstream(this.exchange, head, bodyText);
+  }
+
+  /** Lets the body wait, until `sink` is set by `continueWith`. */
+  hold(): void {
+    this.sink = new WaitingSink();
+  }
+
+  /** Says where the body goes; null for straight to the client. */
+  continueWith(sink: BodySink | null): void {
+    const waiting = this.sink;
+    this.sink = sink;
+    if (waiting instanceof WaitingSink) waiting.releaseTo(sink ?? this.direct());
+  }
+
+  /** The way straight to the client, as a sink. */
+  direct(): BodySink {
+    const { stream } = this.exchange;
+    return {
+      data: (bytes) => stream.sendData(bytes),
+      flush: (source) => stream.flush(source),
+      end: (trailers) => this.endResponse(trailers),
+    };
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.sink === null) this.exchange.stream.sendData(bytes);
+    else this.sink.data(bytes);
+  }
+
+  flush(source: BodySource): boolean {
+    return this.sink === null ? this.exchange.stream.flush(source) : this.sink.flush(source);
+  }
+
+  end(trailers: HeaderFields | null): boolean {
+    this.leave();
+    return this.sink === null ? this.endResponse(trailers) : this.sink.end(trailers);
+  }
+
+  private endResponse(trailers: HeaderFields | null): boolean {
+    if (this.exchange.finished) return true;
+    const released = this.exchange.stream.sendEnd(trailers);
+    finish(this.exchange);
+    return released;
+  }
+
+  onUpgrade(head: ResponseHead, socket: Socket): TunnelIntake {
+    const { exchange } = this;
+    exchange.status = 101;
+    exchange.headSent = true;
+    const end = exchange.stream.sendUpgrade(head.statusText, 'websocket', head.headers);
+    const tunnel = new Tunnel(end.socket, socket, this.idleMs, exchange.around.wheel, {
+      onTunnelClosed: (bytesIn, bytesOut) => {
+        this.leave();
+        exchange.tunnelled = { bytesIn, bytesOut };
+        finish(exchange);
+      },
+    });
+    tunnel.fromClient(end.early);
+    return tunnel;
+  }
+}
+
+/** The one protocol that is tunnelled. Never `h2c`: what follows it would bypass every rule of the gateway. */
+function isWebSocket(exchange: ProxyExchange): boolean {
+  const { stream } = exchange;
+  return (
+    exchange.method === 'GET' &&
+    stream.bodyText === '' &&
+    stream.headers.getKind(UPGRADE)?.toLowerCase() === 'websocket'
+  );
+}

@@ -1,0 +1,58 @@
+/** Station 1: where requests of one listener come in, with their head read. From here the way is in the README beside. */
+import { errors, type ErrorCode } from '../errors.ts';
+import { IpSet } from '../util/ip-set.ts';
+import type { RequestHandler, ServerStream } from '../wire/server-stream.ts';
+import { ProxyExchange, failure } from './exchange.ts';
+import { runRequestPolicies } from './policies.ts';
+import { sendReply } from './respond.ts';
+import { compileChain, type Route } from './route.ts';
+import { chooseRoute } from './choose-route.ts';
+import type { Snapshot, Surroundings } from './snapshot.ts';
+
+/** Requests that cannot be routed pass no policy; they have a route in name only. */
+const unrouted: Route = {
+  info: { name: '', methods: null },
+  chain: compileChain([]),
+  action: { kind: 'reply', reply: { status: errors.BAD_REQUEST.status, code: 'BAD_REQUEST' } },
+  timeouts: { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinity, totalMs: Infinity },
+};
+
+const nobody = IpSet.parse([]);
+
+export class Entrance implements RequestHandler {
+  private readonly listener: string;
+  private readonly around: Surroundings;
+  /** Gives the snapshot of the moment: what a request begins with it ends with. */
+  private readonly current: () => Snapshot;
+
+  constructor(listener: string, around: Surroundings, current: () => Snapshot) {
+    this.listener = listener;
+    this.around = around;
+    this.current = current;
+  }
+
+  onRequest(stream: ServerStream): void {
+    const snapshot = this.current();
+    const trusted = snapshot.trustedProxies.get(this.listener) ?? nobody;
+    const exchange = new ProxyExchange(stream, this.around, this.listener, trusted, unrouted);
+    try {
+      const refusal = chooseRoute(exchange, snapshot);
+      if (refusal === null) runRequestPolicies(exchange, 0);
+      else exchange.fail(refusal, exchange.reason);
+    } catch (error) {
+      this.onDefect(exchange, error);
+    }
+  }
+
+  onMalformed(stream: ServerStream, code: ErrorCode, reason: string): void {
+    const exchange = new ProxyExchange(stream, this.around, this.listener, nobody, unrouted);
+    exchange.noteFailure(code, reason);
+    sendReply(exchange, failure(code));
+  }
+
+  private onDefect(exchange: ProxyExchange, error: unknown): void {
+    this.around.log.defect('a request could not be handled', { route: exchange.route.name }, error);
+    exchange.forward?.cancel();
+    exchange.fail('INTERNAL', 'a defect');
+  }
+}

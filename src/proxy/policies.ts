@@ -1,0 +1,81 @@
+/** Station 4: the `onRequest` hooks in declared order. A reply ends the way here; a promise interrupts it. */
+import type { MaybePromise, Reply } from '../contract.ts';
+import { collectRequest } from './body-sinks.ts';
+import { failure, type ProxyExchange } from './exchange.ts';
+import { Forward } from './forward.ts';
+import { redirectLocation } from './rewrite.ts';
+import { sendReply } from './respond.ts';
+
+/** Runs the hooks from the given one on, then does what the route is for. */
+export function runRequestPolicies(exchange: ProxyExchange, from: number): void {
+  const { chain } = exchange.chosen;
+  const steps = chain.onRequest;
+  for (let i = from; i < steps.length; i++) {
+    const step = steps[i]!;
+    if (step.buffersRequest > 0 && exchange.requestBody === null) {
+      collectRequest(exchange, step.buffersRequest, () => runRequestPolicies(exchange, i));
+      return;
+    }
+    exchange.reached = step.position + 1;
+    let result: MaybePromise<Reply | undefined | void>;
+    try {
+      result = step.hook(exchange);
+    } catch (error) {
+      failPolicy(exchange, step.policy, error);
+      return;
+    }
+    if (result === undefined) continue;
+    if (result instanceof Promise) waitForPolicy(exchange, step.policy, result, i + 1);
+    else sendReply(exchange, result);
+    return;
+  }
+  exchange.reached = chain.length;
+  act(exchange);
+}
+
+function waitForPolicy(exchange: ProxyExchange, policy: string, pending: Promise<Reply | undefined | void>, next: number): void {
+  pending.then(
+    (reply) => {
+      // The client may have gone, or the exchange run out of time, meanwhile.
+      if (exchange.finished || exchange.headSent) return;
+      if (reply === undefined) runRequestPolicies(exchange, next);
+      else sendReply(exchange, reply);
+    },
+    (error: unknown) => {
+      if (!exchange.finished) failPolicy(exchange, policy, error);
+    },
+  );
+}
+
+/** A policy that throws is a defect, and it may be the one that guards: nothing is let through (fail closed). */
+export function failPolicy(exchange: ProxyExchange, policy: string, error: unknown): void {
+  exchange.around.log.defect('a policy failed', { policy, route: exchange.route.name }, error);
+  exchange.forward?.cancel();
+  exchange.fail('POLICY_FAILED', 'a policy threw');
+}
+
+/** What the route is for. */
+function act(exchange: ProxyExchange): void {
+  const { action } = exchange.chosen;
+  switch (action.kind) {
+    case 'forward':
+      exchange.forward = new Forward(exchange, action);
+      exchange.forward.start();
+      return;
+    case 'redirect': {
+      const location = redirectLocation(action.to, exchange.params, exchange.query, exchange);
+      if (location === null) exchange.fail('BAD_REWRITE', 'bad redirect');
+      else sendReply(exchange, { status: action.status, headers: [['location', location]] });
+      return;
+    }
+    case 'reply':
+      if (exchange.methodRefused) refuseMethod(exchange, exchange.route.methods ?? []);
+      else sendReply(exchange, action.reply);
+      return;
+  }
+}
+
+/** RFC 9110, section 15.5.6: a 405 says what would be allowed. */
+function refuseMethod(exchange: ProxyExchange, allowed: readonly string[]): void {
+  sendReply(exchange, { ...failure('METHOD_NOT_ALLOWED'), headers: [['allow', allowed.join(', ')]] });
+}

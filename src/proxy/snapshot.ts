@@ -1,0 +1,30 @@
+/** Everything that is needed to serve, compiled from one configuration and frozen. Exchanges keep the one they began with. */
+import type { IpSet } from '../util/ip-set.ts';
+import type { Clock } from '../util/clock.ts';
+import type { TimerWheel } from '../wire/timer-wheel.ts';
+import type { Observer } from './finish.ts';
+import type { Route } from './route.ts';
+import type { Router } from './router/router.ts';
+
+export interface Snapshot {
+  readonly router: Router<Route>;
+  /** Serves requests that no route matches. */
+  readonly notFound: Route;
+  /** For each listener, whose forwarding headers are believed. */
+  readonly trustedProxies: ReadonlyMap<string, IpSet>;
+}
+
+/** What the stations need of their surroundings. One per thread. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: ProxyLog;
+  /** Told of every exchange that has ended; null when nobody listens. */
+  readonly observe: Observer | null;
+}
+
+export interface ProxyLog {
+  /** A defect, in a policy or in the gateway: constant message, what it concerns, and the error. */
+  defect(message: string, about: Readonly<Record<string, string>>, error: unknown): void;
+}
+
