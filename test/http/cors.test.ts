@@ -30,6 +30,8 @@ suite('a set of origins', () => {
         'https://.bar.com',
         'https://foobar.com',
         'https://a..bar.com',
+        'https://a..b.bar.com',
+        'https://.a.bar.com',
         'https://a.bar.com.evil.example',
         'https://a.bar.com:8443',
         'http://www.bar.com',

@@ -84,7 +84,7 @@ suite('the members of a list', () => {
     ['no-transformation', 'no-transform', false],
     ['x-no-transform', 'no-transform', false],
     ['private="a, no-transform, b"', 'no-transform', false],
-    ['private="a\\", no-transform", b', 'no-transform', false],
+    ['private="a\\", no-transform, b"', 'no-transform', false],
     ['private="a", no-transform', 'no-transform', true],
     ['', 'no-transform', false],
     [', ,', 'no-transform', false],

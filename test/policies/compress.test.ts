@@ -203,6 +203,17 @@ suite('compress', () => {
     assert.equal(headers.has('content-encoding'), false);
   });
 
+  test('forgets what it promised for a response that another one has replaced', async () => {
+    const exchange = new FakeExchange(accepting('gzip'));
+    const policy = createPolicy(compress);
+    exchange.respond({ headers: { 'content-type': 'text/plain' } });
+    await policy.onResponse?.(exchange);
+    for (const name of ['content-type', 'content-encoding', 'vary']) exchange.responseHeaders.remove(name);
+    exchange.respond({ status: 502, headers: { 'content-type': 'image/png' } });
+    await policy.onResponse?.(exchange);
+    assert.equal(policy.transformResponse?.(exchange), null);
+  });
+
   test('compresses once where two of these policies meet', async () => {
     const policies = [createPolicy(compress), createPolicy(compress, { encodings: ['br'] })];
     const { headers, body } = await runThrough(policies, new FakeExchange(accepting('gzip, br')), {
