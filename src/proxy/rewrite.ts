@@ -25,7 +25,7 @@ export interface Template {
 export interface RedirectTemplate {
   /** `https://`, `http://`, `//` (the scheme of the request), or empty when the template is a path. */
   readonly prefix: string;
-  /** Host as written; null for `{host}`, the host of the request. Empty when the template is a path. */
+  /** Host as written, with brackets; null for `{host}`, that of the request. Empty when the template is a path. */
   readonly host: string | null;
   /** `:8443` as written, or empty. */
   readonly port: string;
@@ -63,7 +63,7 @@ export function compileTemplate(template: string, captureNames: readonly string[
   if (template.includes('?')) return { error: 'a rewritten path has no query; the query of the request is kept' };
   const compiled = splitTemplate(template, captureNames);
   if ('error' in compiled) return compiled;
-  return checkPath(compiled) ?? compiled;
+  return checkPath(sampleOf(compiled, captureNames)) ?? compiled;
 }
 
 /**
@@ -123,8 +123,8 @@ export function compileRedirect(template: string, captureNames: readonly string[
     queryText === undefined ? null : splitTemplate(queryText.substring(1), [...captureNames, ...requestNames]);
   if (query !== null && 'error' in query) return query;
   return (
-    checkPath(path) ??
-    checkQuery(query === null ? '' : sampleOf(query), 'query') ??
+    checkPath(sampleOf(path, captureNames)) ??
+    checkQuery(query === null ? '' : sampleOf(query, captureNames), 'query') ??
     checkQuery(fragment.substring(1), 'fragment') ?? { prefix, host, port, path, query, fragment }
   );
 }
@@ -148,9 +148,11 @@ export function redirectLocation(
   if (template.prefix === '') path = path.replace(leadingSlashes, '/');
   if (!isCanonical(path)) return null;
 
-  const origin = template.prefix + bracketed(template.host ?? request.host) + template.port;
+  // A request of HTTP/1.0 may have no host.
+  const host = template.host ?? bracketed(request.host);
+  if (template.prefix !== '' && host === '') return null;
   const ownQuery = template.query === null ? safeQuery : expandQuery(template.query, values, safeQuery);
-  return origin + path + (ownQuery === '' ? '' : `?${ownQuery}`) + template.fragment;
+  return template.prefix + host + template.port + path + (ownQuery === '' ? '' : `?${ownQuery}`) + template.fragment;
 }
 
 const leadingSlashes = /^\/{2,}/;
@@ -168,15 +170,13 @@ function splitTemplate(template: string, known: readonly string[]): Template | T
   return { error: `{${unknown}} stands for nothing here: ${choice}` };
 }
 
-/** The template with something harmless in place of each capture. */
-function sampleOf({ literals, names }: Template): string {
-  return literals.map((literal, index) => literal + (index < names.length ? sampleValue(names[index]) : '')).join('');
+/** The template with something harmless in place of each capture; `{path}` of the request has its slash with it. */
+function sampleOf({ literals, names }: Template, captureNames: readonly string[]): string {
+  const samples = names.map((name) => (name === 'path' && !captureNames.includes(name) ? '/x' : 'x'));
+  return literals.map((literal, index) => literal + (samples[index] ?? '')).join('');
 }
 
-const sampleValue = (name: string): string => (name === 'path' ? '/x' : 'x');
-
-function checkPath(template: Template): TemplateError | null {
-  const sample = sampleOf(template);
+function checkPath(sample: string): TemplateError | null {
   if (!canonicalizePath(sample, trial)) return { error: `not an acceptable path: ${trial.reason}` };
   if (trial.path === sample) return null;
   return {
