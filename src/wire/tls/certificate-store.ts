@@ -1,5 +1,5 @@
 /** The certificates of one listener, kept up to date with their files. */
-import { type SecureContext, type SecureContextOptions, createSecureContext } from 'node:tls';
+import { type SecureContext, type SecureContextOptions, type TLSSocket, createSecureContext } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { type CertificateGroup, CertificateIndex } from './certificate-index.ts';
 import { type PemSource, TlsFileError, reasonOf } from './pem-source.ts';
@@ -57,9 +57,9 @@ export class CertificateStore {
     return this.loaded.filter((certificate) => certificate !== null);
   }
 
-  /** The context for a server name; undefined when the default is meant. */
-  contextFor(serverName: string): SecureContext | undefined {
-    return this.index.find(serverName);
+  /** The context for a client that asks for this name; undefined when the default is meant. */
+  contextFor(serverName: string, client: TLSSocket): SecureContext | undefined {
+    return this.index.find(serverName, () => client.getSharedSigalgs());
   }
 
   /** For connections that name no server, or an unknown one. Without certificate when none could be loaded. */

@@ -15,8 +15,10 @@ const pollPeriodMs = 2000;
  *
  * A change counts once it has lasted for two looks, so that a certificate and its key, or a file that is just being
  * written, are read together and whole.
+ *
+ * @param onLooked called after each look at all files; for tests.
  */
-export function pollFiles(clock: Clock): WatchFiles {
+export function pollFiles(clock: Clock, onLooked: () => void = () => {}): WatchFiles {
   return (files, onChange) => {
     const watched = [...new Set(files)].map((file) => new WatchedFile(file));
     let isLooking = false;
@@ -28,9 +30,11 @@ export function pollFiles(clock: Clock): WatchFiles {
       const settled = await Promise.all(watched.map((file) => file.look()));
       isLooking = false;
       // While one file of several still changes, the others wait for it.
-      if (isStopped || settled.includes('changing') || !settled.includes('changed')) return;
-      for (const file of watched) file.acknowledge();
-      onChange();
+      if (!isStopped && !settled.includes('changing') && settled.includes('changed')) {
+        for (const file of watched) file.acknowledge();
+        onChange();
+      }
+      onLooked();
     }
 
     const stop = clock.every(pollPeriodMs, () => void look());

@@ -1,7 +1,7 @@
 /** TLS on the side of the clients: what `tls.createServer` needs, from what the configuration says. */
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { SecureContextOptions, Server, TlsOptions } from 'node:tls';
+import type { SecureContextOptions, Server, TLSSocket, TlsOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import type { CertificateGroup } from './certificate-index.ts';
 import { type CertificateSources, CertificateStore, type TlsProblem } from './certificate-store.ts';
@@ -102,7 +102,9 @@ export function createListenerTls(config: ListenerTlsConfig, env: ListenerTlsEnv
   return {
     options: {
       ...store.defaultContextOptions(),
-      SNICallback: (serverName, done) => done(null, store.contextFor(serverName)),
+      SNICallback(this: TLSSocket, serverName, done) {
+        done(null, store.contextFor(serverName, this));
+      },
       ALPNProtocols: [...(env.protocols ?? ['http/1.1', 'http/1.0'])],
       handshakeTimeout: env.handshakeTimeoutMs ?? 10_000,
       requestCert: config.clientAuth !== undefined,
