@@ -8,16 +8,14 @@ import { z } from '../util/schema.ts';
 import { cacheSchema, consumerSchema, storeSchema } from './schema/access.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
-import { NAME_PATTERN, integer, notAvailable } from './schema/scalars.ts';
+import { NAME_RULE, integer, isName, notAvailable } from './schema/scalars.ts';
 import { telemetrySchema } from './schema/telemetry.ts';
 import { upstreamSchema } from './schema/upstream.ts';
 
 export type { FieldMatch } from './schema/route.ts';
 export type { TargetAddress, TargetConfig } from './schema/upstream.ts';
 
-const name = z.string().regex(NAME_PATTERN, {
-  error: 'a name is letters, digits, `_`, `-` and `.`, and begins with a letter, a digit or `_`',
-});
+const name = z.string().refine(isName, { error: NAME_RULE });
 
 const threads = z.union([z.literal('auto'), z.literal(1), notAvailable(integer(2, 1024))], {
   error: 'write auto or a whole number of at least 1',
@@ -41,6 +39,9 @@ export const gatewaySchema = z.strictObject({
   telemetry: telemetrySchema.prefault({}).describe('What the gateway tells about its traffic.'),
   cache: notAvailable(cacheSchema).optional().describe('Where responses are kept.'),
 });
+
+/** The configuration as the schema parses it: nothing merged or resolved yet. */
+export type GatewayDeclaration = z.output<typeof gatewaySchema>;
 
 /** What a user writes. */
 export type ConfigInput = z.input<typeof gatewaySchema>;
@@ -66,8 +67,9 @@ export interface RouteTimeouts {
   readonly total: number | null;
 }
 
-type RouteDeclaration = z.output<typeof routeSchema>;
-type UpstreamDeclaration = z.output<typeof upstreamSchema>;
+/** A route as the schema parses it: nothing merged or resolved yet. */
+export type RouteDeclaration = z.output<typeof routeSchema>;
+export type UpstreamDeclaration = z.output<typeof upstreamSchema>;
 
 export type ListenerConfig = Readonly<z.output<typeof listenerSchema>>;
 export type ListenerTlsConfig = NonNullable<ListenerConfig['tls']>;

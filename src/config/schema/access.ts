@@ -34,7 +34,7 @@ export const consumerSchema = z.strictObject({
 
 export const storeSchema = z.strictObject({
   type: z.literal('redis').describe('Redis or Valkey.'),
-  url: secret().describe('`redis://host:port` or `rediss://…`.'),
+  url: z.string().min(1).describe('`redis://host:port` or `rediss://…`.'),
   timeout: duration({ min: 1 }).prefault('50ms').describe('How long an answer may take.'),
   prefix: z.string().default('gw:').describe('Put before every key.'),
   tls: z.strictObject({ ca: fileName().optional(), insecure: flag().default(false) }).optional(),

@@ -1,7 +1,7 @@
 /** `routes`, `defaults`, `policies` and `notFound`: which requests are meant, and what happens to them. */
 import { z } from '../../util/schema.ts';
 import { duration, percentage, size } from '../../util/units.ts';
-import { TOKEN_PATTERN, fileName, flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
+import { TOKEN_PATTERN, flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
 
 const MAX_WEIGHT = 10_000;
 
@@ -80,18 +80,17 @@ export const routeTimeoutsSchema = z.strictObject({
     .describe('For all of it, retries included; `none` (the default) for no limit but the others.'),
 });
 
-/** Any policy use as it is written. The options are judged by the policy's own schema, not here. */
-export const policyUseSchema = z.union(
-  [
-    z.string().min(1),
-    z.strictObject({
-      use: fileName().describe('A module that default-exports `definePolicy(…)`, relative to the configuration.'),
-      options: z.unknown().optional().describe('What that policy is given.'),
-    }),
-    z.record(z.string(), z.unknown()),
-  ],
-  { error: 'write the name of a policy, {name: options}, or {use: ./file.ts, options: …}' },
-);
+/** A policy use as it is written: its name, its name with options, or a module with options. */
+export type PolicyUseInput =
+  | string
+  | { readonly use: string; readonly options?: unknown }
+  | { readonly use?: never; readonly [name: string]: unknown };
+
+/**
+ * Accepts everything: which policies there are and what options they take is known only to the resolver (policies.ts)
+ * and to the JSON Schema (json-schema.ts), which are handed the registry.
+ */
+export const policyUseSchema = z.custom<PolicyUseInput>();
 
 const weightedUpstream = z.strictObject({
   upstream: reference().describe('The upstream.'),
@@ -116,7 +115,10 @@ const redirect = z.strictObject({
   to: z
     .string()
     .min(1)
-    .describe('Where to: a URL or a path; `{name}` and `{*}` stand for what the match captured. The query is kept.'),
+    .describe(
+      'Where to: a URL or a path. `{name}` and `{*}` stand for what the match captured; `{host}`, `{path}` and `{query}` ' +
+        'for those of the request. Without `{query}` and `?` the query is kept.',
+    ),
   status: z
     .literal([301, 302, 303, 307, 308], { error: 'write 301, 302, 303, 307 or 308' })
     .default(308)

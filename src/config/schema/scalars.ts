@@ -24,29 +24,14 @@ export function secret() {
   return z.string().min(1, { error: 'is empty' }).meta({ secret: true });
 }
 
-/** What an editor accepts besides a number or a truth value: text that stands for one once it is interpolated. */
-const INTERPOLATED = '\\$\\{';
-
-/** A whole number, or text with its digits: what `${env:PORT}` becomes. */
+/** A whole number within a range. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  const number = z.int().min(min).max(max);
-  const text = z
-    .string()
-    .regex(/^[0-9]{1,15}$/)
-    .meta({ pattern: INTERPOLATED })
-    .transform(Number)
-    .pipe(number);
-  return z.union([number, text], { error: `write a whole number ${range}` });
+  return z.int().min(min).max(max);
 }
 
-/** True or false, or the text of one: what `${env:FLAG}` becomes. */
+/** True or false. */
 export function flag() {
-  const text = z
-    .enum(['true', 'false'])
-    .meta({ enum: undefined, pattern: INTERPOLATED })
-    .transform((word) => word === 'true');
-  return z.union([z.boolean(), text], { error: 'write true or false' });
+  return z.boolean();
 }
 
 /** One or several of something; parsed to a list. */
@@ -54,8 +39,14 @@ export function oneOrMore<S extends z.ZodType>(item: S) {
   return z.union([item.transform((value) => [value]), z.array(item).min(1, { error: 'the list is empty' })]);
 }
 
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+
 /** Names that a configuration gives to things. They appear in logs, metrics and URLs, so they are kept plain. */
-export const NAME_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
+export const NAME_RULE = 'a name is letters, digits, `_`, `-` and `.`, begins with none of the last two, and has at most 128';
 
 /** The name of something else in the configuration. Whether it exists is checked when all of it is known. */
 export function reference() {

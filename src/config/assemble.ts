@@ -1,0 +1,142 @@
+/** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
+import { resolve } from 'node:path';
+import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
+import type { Finding } from './problem.ts';
+import type {
+  AccessLogConfig,
+  ListenerConfig,
+  NotFoundConfig,
+  PolicyUse,
+  RouteConfig,
+  RouteDeclaration,
+  RouteTimeouts,
+  UpstreamConfig,
+  UpstreamDeclaration,
+} from './schema.ts';
+import type { PolicyList, Sections } from './sections.ts';
+
+const STANDARD_TIMEOUTS: RouteTimeouts = { connect: 2000, firstByte: 30_000, idle: 60_000, total: null };
+
+/** The policies of every route and of `notFound`. */
+export interface ResolvedPolicies {
+  readonly defaults: readonly PolicyUse[];
+  /** Of those routes that have policies of their own: with the defaults before them. */
+  readonly byRoute: ReadonlyMap<string, readonly PolicyUse[]>;
+  readonly notFound: readonly PolicyUse[];
+}
+
+/** Resolves the policies wherever they are used, also in routes that are wrong otherwise, and checks their order. */
+export function resolvePolicies(
+  { policyLists }: Sections,
+  resolver: PolicyResolver,
+  findings: Finding[],
+): ResolvedPolicies {
+  resolver.resolveNamed();
+  const resolveList = ({ holder, uses }: PolicyList, before: readonly ResolvedUse[]): readonly ResolvedUse[] => {
+    const own = resolver.resolveList(uses, [...holder, 'policies']);
+    const all = [...before, ...own];
+    // A use that could not be resolved may have been the one that provides what another needs.
+    if (own.length === uses.length) checkOrder(all, before.length, findings);
+    return all;
+  };
+  const defaultsList = policyLists.find(({ holder }) => holder[0] === 'defaults');
+  const defaults = defaultsList === undefined ? [] : resolveList(defaultsList, []);
+  const byRoute = new Map<string, readonly PolicyUse[]>();
+  let notFound = toUses(defaults);
+  for (const list of policyLists) {
+    if (list === defaultsList) continue;
+    const resolved = toUses(resolveList(list, defaults));
+    if (list.holder[0] === 'notFound') notFound = resolved;
+    else byRoute.set(list.holder[1]!, resolved);
+  }
+  return { defaults: toUses(defaults), byRoute, notFound };
+}
+
+function toUses(resolved: readonly ResolvedUse[]): readonly PolicyUse[] {
+  return resolved.map(({ use }) => use);
+}
+
+/** The time-outs of a route: its own, else the defaults, else the standard ones. */
+function mergeTimeouts(own: RouteDeclaration['timeouts'], under: RouteTimeouts): RouteTimeouts {
+  return {
+    connect: own.connect ?? under.connect,
+    firstByte: own.firstByte ?? under.firstByte,
+    idle: own.idle ?? under.idle,
+    // null is a value here: no limit.
+    total: own.total === undefined ? under.total : own.total,
+  };
+}
+
+/** Makes complete routes of accepted ones. */
+export class RouteAssembler {
+  private readonly policies: ResolvedPolicies;
+  private readonly timeouts: RouteTimeouts;
+
+  constructor({ accepted }: Sections, policies: ResolvedPolicies) {
+    this.policies = policies;
+    this.timeouts = mergeTimeouts(accepted.defaults?.timeouts ?? {}, STANDARD_TIMEOUTS);
+  }
+
+  assemble(name: string, route: RouteDeclaration): RouteConfig {
+    const { match, priority, upstream, redirect, respond, rewrite, timeouts } = route;
+    return {
+      name,
+      match,
+      priority,
+      policies: this.policies.byRoute.get(name) ?? this.policies.defaults,
+      upstream: upstream ?? null,
+      redirect: redirect ?? null,
+      respond: respond ?? null,
+      rewrite: rewrite ?? null,
+      timeouts: isEmpty(timeouts) ? this.timeouts : mergeTimeouts(timeouts, this.timeouts),
+    };
+  }
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false;
+  return true;
+}
+
+export function assembleNotFound({ accepted }: Sections, policies: ResolvedPolicies): NotFoundConfig {
+  return { policies: policies.notFound, respond: accepted.notFound?.respond ?? null };
+}
+
+/** File names are relative to the configuration; the gateway may run in any folder. */
+export function assembleListener(listener: ListenerConfig, baseDir: string): ListenerConfig {
+  const { tls, unix } = listener;
+  const absolute = { ...listener, unix: unix === null ? null : resolve(baseDir, unix) };
+  if (tls === undefined) return absolute;
+  const certificates = tls.certificates.map(({ cert, key }) => ({
+    cert: resolve(baseDir, cert),
+    key: resolve(baseDir, key),
+  }));
+  const { clientAuth } = tls;
+  if (clientAuth === undefined) return { ...absolute, tls: { ...tls, certificates } };
+  return {
+    ...absolute,
+    tls: { ...tls, certificates, clientAuth: { ...clientAuth, ca: resolve(baseDir, clientAuth.ca) } },
+  };
+}
+
+export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string): UpstreamConfig {
+  const { targets, balance, connections, tls, hostHeader } = upstream;
+  const { ca, cert, key } = tls;
+  return {
+    targets: targets.map((target) => (target.unix === null ? target : { ...target, unix: resolve(baseDir, target.unix) })),
+    balance: typeof balance === 'string' ? balance : 'hash',
+    connections,
+    tls: {
+      ...tls,
+      ...(ca !== undefined && { ca: resolve(baseDir, ca) }),
+      ...(cert !== undefined && { cert: resolve(baseDir, cert) }),
+      ...(key !== undefined && { key: resolve(baseDir, key) }),
+    },
+    hostHeader,
+  };
+}
+
+export function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {
+  if (accessLog === null || accessLog.file === 'stdout' || accessLog.file === 'stderr') return accessLog;
+  return { ...accessLog, file: resolve(baseDir, accessLog.file) };
+}

@@ -1,0 +1,125 @@
+/** Whether the certificates, keys and authorities that a configuration names can be used. */
+import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { type Finding, type Path, formatPath } from '../problem.ts';
+import type { ListenerConfig, ListenerTlsConfig, UpstreamTlsConfig } from '../schema.ts';
+import { reasonOf } from '../source/interpolation.ts';
+
+/** What the checks need: files of the configuration, and the time for expiry. */
+export interface CertificateSurroundings {
+  /** Reads a file by its path as written. Throws when it cannot. */
+  readonly readFile: (path: string) => string;
+  readonly wallNow: number;
+  readonly findings: Finding[];
+}
+
+type Certificate = ListenerTlsConfig['certificates'][number];
+
+/**
+ * The listener without certificates that cannot be used; they are errors, but the others can go on serving. null when
+ * none is left, or its authorities cannot be used: then it cannot be served.
+ */
+export function checkListenerTls(
+  name: string,
+  listener: ListenerConfig,
+  around: CertificateSurroundings,
+): ListenerConfig | null {
+  const { tls } = listener;
+  if (tls === undefined) return listener;
+  const path = ['listeners', name, 'tls'];
+  const usable = tls.certificates.filter((certificate, index) => {
+    const place = [...path, 'certificates', index];
+    return isUsable(certificate, place, 'BAD_CERTIFICATE', around);
+  });
+  const hasAuthorities =
+    tls.clientAuth === undefined || isAuthority(tls.clientAuth.ca, [...path, 'clientAuth', 'ca'], around);
+  if (usable.length === 0) {
+    const message = `${formatPath(path)}: none of the certificates can be used, so that the listener cannot serve`;
+    around.findings.push({ severity: 'error', code: 'NO_CERTIFICATE', message, path: [...path, 'certificates'] });
+  }
+  if (usable.length === 0 || !hasAuthorities) return null;
+  return usable.length === tls.certificates.length ? listener : { ...listener, tls: { ...tls, certificates: usable } };
+}
+
+/** The TLS files of an upstream. */
+export function checkUpstreamTls(name: string, tls: UpstreamTlsConfig, around: CertificateSurroundings): void {
+  const path = ['upstreams', name, 'tls'];
+  const { ca, cert, key } = tls;
+  if (ca !== undefined) isAuthority(ca, [...path, 'ca'], around);
+  if (cert !== undefined && key !== undefined) isUsable({ cert, key }, path, 'BAD_TLS_FILE', around);
+  if ((cert === undefined) !== (key === undefined)) {
+    const [present, absent] = cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
+    const message = `${formatPath(path)} has ${present}, but not ${absent}: a client certificate needs both`;
+    around.findings.push({ severity: 'error', code: 'MISSING', message, path: [...path, present!] });
+  }
+}
+
+/** Whether a certificate and its key can be read, are what they should be, and belong together. */
+function isUsable(
+  { cert, key }: Certificate,
+  path: Path,
+  code: 'BAD_CERTIFICATE' | 'BAD_TLS_FILE',
+  around: CertificateSurroundings,
+): boolean {
+  const refuse = (name: 'cert' | 'key', message: string): false => {
+    around.findings.push({ severity: 'error', code, message, path: [...path, name] });
+    return false;
+  };
+  const parsedCert = parse(cert, around, (pem) => new X509Certificate(pem));
+  const parsedKey = parse(key, around, (pem) => createPrivateKey(pem));
+  if (typeof parsedCert === 'string') refuse('cert', `${cert}: ${parsedCert}`);
+  if (typeof parsedKey === 'string') refuse('key', `${key}: ${parsedKey}`);
+  if (typeof parsedCert === 'string' || typeof parsedKey === 'string') return false;
+  if (!belongs(parsedCert, parsedKey)) return refuse('key', `${key} is not the key of the certificate in ${cert}`);
+  // Whatever OpenSSL has against the two (a weak key, a broken chain) is known now, not at the first handshake.
+  const refusal = parse(cert, around, (pem) => createSecureContext({ cert: pem, key: around.readFile(key) }));
+  if (typeof refusal === 'string') return refuse('cert', `${cert}: ${refusal}`);
+  checkValidity(parsedCert, cert, [...path, 'cert'], around);
+  return true;
+}
+
+function belongs(certificate: X509Certificate, key: KeyObject): boolean {
+  try {
+    return certificate.checkPrivateKey(key);
+  } catch {
+    return false;
+  }
+}
+
+function isAuthority(file: string, path: Path, around: CertificateSurroundings): boolean {
+  const parsed = parse(file, around, (pem) => {
+    const blocks = pem.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g) ?? [];
+    if (blocks.length === 0) throw new Error('there is no certificate in it');
+    return blocks.map((block) => new X509Certificate(block));
+  });
+  if (typeof parsed !== 'string') return true;
+  around.findings.push({ severity: 'error', code: 'BAD_TLS_FILE', message: `${file}: ${parsed}`, path });
+  return false;
+}
+
+/** An expired certificate is served all the same: refusing to start would not make it valid. */
+function checkValidity(certificate: X509Certificate, file: string, path: Path, around: CertificateSurroundings): void {
+  const { validFromDate, validToDate } = certificate;
+  const isEarly = validFromDate.getTime() > around.wallNow;
+  if (!isEarly && validToDate.getTime() > around.wallNow) return;
+  const message = isEarly
+    ? `${file} is not valid before ${validFromDate.toISOString()}`
+    : `${file} has expired at ${validToDate.toISOString()}`;
+  around.findings.push({ severity: 'warning', code: 'CERTIFICATE_EXPIRY', message, path });
+}
+
+/** What `read` makes of the text of a file, or in words why it cannot. */
+function parse<T extends object>(file: string, around: CertificateSurroundings, read: (pem: string) => T): T | string {
+  let pem: string;
+  try {
+    pem = around.readFile(file);
+  } catch (error) {
+    return `the file cannot be read (${reasonOf(error)})`;
+  }
+  try {
+    return read(pem);
+  } catch (error) {
+    // Codes such as ERR_OSSL_UNSUPPORTED tell people less than the text beside them.
+    return error instanceof Error ? error.message : 'it cannot be parsed';
+  }
+}

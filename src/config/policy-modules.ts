@@ -1,0 +1,45 @@
+/** Loads the modules that `use: ./file.ts` names. */
+import { resolve } from 'node:path';
+import type { PolicyDefinition } from '../contract.ts';
+import { z } from '../util/schema.ts';
+import { isMapping } from './schema-walk.ts';
+
+/** Imports the module at an absolute path and returns its namespace. */
+export type ImportModule = (path: string) => Promise<unknown>;
+
+/** A policy, or why there is none. */
+export type LoadedPolicy = { readonly definition: PolicyDefinition } | { readonly error: string };
+
+/** Loads every module among policy uses, as written, each once; by absolute path. Never throws. */
+export async function loadPolicyModules(
+  uses: readonly unknown[],
+  baseDir: string,
+  importModule: ImportModule,
+): Promise<ReadonlyMap<string, LoadedPolicy>> {
+  const files = uses.flatMap((use) => (isMapping(use) && typeof use['use'] === 'string' ? [use['use']] : []));
+  const paths = new Set(files.map((file) => resolve(baseDir, file)));
+  const loaded = await Promise.all([...paths].map(async (path) => [path, await load(path, importModule)] as const));
+  return new Map(loaded);
+}
+
+async function load(path: string, importModule: ImportModule): Promise<LoadedPolicy> {
+  try {
+    const module = await importModule(path);
+    const definition: unknown = isMapping(module) ? module['default'] : undefined;
+    return isPolicyDefinition(definition)
+      ? { definition }
+      : { error: 'its default export is not a policy: write `export default definePolicy({…})`' };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { error: `it cannot be loaded: ${reason}` };
+  }
+}
+
+function isPolicyDefinition(value: unknown): value is PolicyDefinition {
+  return (
+    isMapping(value) &&
+    typeof value['name'] === 'string' &&
+    typeof value['create'] === 'function' &&
+    value['options'] instanceof z.ZodType
+  );
+}

@@ -1,0 +1,155 @@
+/**
+ * Holds the sections of a configuration against their schemas, every entry by itself: one that is wrong is left out and
+ * does not keep the others from being looked at further, so that all problems come to light at once.
+ */
+import type { z } from '../util/schema.ts';
+import { readPlainRoute } from './plain-route.ts';
+import { notAvailableYet, secretInClear } from './policies.ts';
+import { type Finding, type Path, formatPath } from './problem.ts';
+import { entrySchemaOf, isMapping, visitMarks } from './schema-walk.ts';
+import { NAME_RULE, isName } from './schema/scalars.ts';
+import { type GatewayDeclaration, gatewaySchema } from './schema.ts';
+import type { Interpolations } from './source/interpolation.ts';
+import { suggest } from './suggest.ts';
+import { unknownKey, validate } from './validate.ts';
+
+type SectionName = keyof typeof gatewaySchema.shape;
+
+/** The policies of a route, of the defaults or of `notFound`, as written. */
+export interface PolicyList {
+  /** Where: `['routes', name]`, `['defaults']` or `['notFound']`. */
+  readonly holder: readonly string[];
+  readonly uses: readonly unknown[];
+}
+
+/** The sections with those entries that their schemas accept. A section that was refused as a whole is missing. */
+export interface Sections {
+  readonly accepted: Partial<GatewayDeclaration>;
+  /** The names of all entries, the wrong ones included: what may be referred to. */
+  readonly names: Readonly<Record<'listeners' | 'upstreams', readonly string[]>>;
+  /** All lists of policies that are not empty, as written and wherever they stand. */
+  readonly policyLists: readonly PolicyList[];
+  /** Whether every entry was accepted. Otherwise nothing can be said of what is not used. */
+  readonly isComplete: boolean;
+  /** The configuration as written. */
+  readonly written: Readonly<Record<string, unknown>>;
+}
+
+export function readSections(config: unknown, interpolations: Interpolations, findings: Finding[]): Sections {
+  const written = writtenSections(config, findings);
+  const before = findings.length;
+  const accepted: Record<string, unknown> = {};
+  const policyLists: PolicyList[] = [];
+  for (const [name, schema] of Object.entries<z.core.$ZodType>(gatewaySchema.shape)) {
+    const reader = new SectionReader(schema, interpolations, findings, policyLists);
+    const section = reader.read(written[name], name as SectionName);
+    if (section !== undefined) accepted[name] = section;
+  }
+  const isComplete = findings.slice(before).every(({ code }) => code === 'NOT_AVAILABLE' || code === 'SECRET_IN_CLEAR');
+  return {
+    accepted,
+    names: {
+      // Without a section there is its default entry.
+      listeners: Object.keys(mappingOf(written['listeners'] ?? accepted['listeners'])),
+      upstreams: Object.keys(mappingOf(written['upstreams'])),
+    },
+    policyLists,
+    isComplete,
+    written,
+  };
+}
+
+/** The top of the configuration, without keys that are not known. An empty file is a configuration without anything. */
+function writtenSections(config: unknown, findings: Finding[]): Record<string, unknown> {
+  if (config === null) return {};
+  if (!isMapping(config)) {
+    const message = 'a configuration is a mapping with keys such as listeners, upstreams and routes';
+    findings.push({ severity: 'error', code: 'BAD_VALUE', message, path: [] });
+    return {};
+  }
+  const known = Object.keys(gatewaySchema.shape);
+  const written: Record<string, unknown> = {};
+  for (const [name, section] of Object.entries(config)) {
+    if (known.includes(name)) written[name] = section;
+    else findings.push(unknownKey(name, [], known));
+  }
+  return written;
+}
+
+function mappingOf(value: unknown): Record<string, unknown> {
+  return isMapping(value) ? value : {};
+}
+
+class SectionReader {
+  private readonly schema: z.core.$ZodType;
+  private readonly interpolations: Interpolations;
+  private readonly findings: Finding[];
+  private readonly policyLists: PolicyList[];
+
+  constructor(
+    schema: z.core.$ZodType,
+    interpolations: Interpolations,
+    findings: Finding[],
+    policyLists: PolicyList[],
+  ) {
+    this.schema = schema;
+    this.interpolations = interpolations;
+    this.findings = findings;
+    this.policyLists = policyLists;
+  }
+
+  /** What the schema makes of a section; without those entries, if it has named entries, that are wrong. */
+  read(section: unknown, name: SectionName): unknown {
+    const entrySchema = entrySchemaOf(this.schema);
+    if (section === undefined || entrySchema === null) {
+      this.collectPolicies(section, [name]);
+      return this.validated(this.schema, section, [name]);
+    }
+    if (!isMapping(section)) {
+      const message = `${name}: expected a mapping from names to what they stand for`;
+      this.findings.push({ severity: 'error', code: 'BAD_VALUE', message, path: [name] });
+      return undefined;
+    }
+    const entries: Record<string, unknown> = {};
+    for (const key in section) {
+      const path = [name, key];
+      if (!isName(key)) this.findings.push(badName(path));
+      this.collectPolicies(section[key], path);
+      const plain = name === 'routes' ? readPlainRoute(section[key]) : null;
+      const entry: unknown = plain ?? this.validated(entrySchema, section[key], path);
+      if (entry !== undefined) entries[key] = entry;
+    }
+    return entries;
+  }
+
+  private collectPolicies(holder: unknown, path: readonly string[]): void {
+    const uses = isMapping(holder) ? holder['policies'] : undefined;
+    if (Array.isArray(uses) && uses.length > 0) this.policyLists.push({ holder: path, uses });
+  }
+
+  private validated(schema: z.core.$ZodType, value: unknown, path: Path): unknown {
+    visitMarks(schema, value, path, (mark, place) => {
+      if (mark === 'notAvailable') this.findings.push(notAvailableYet(place));
+      else if (this.interpolations.at(place) === undefined) this.findings.push(secretInClear(place));
+    });
+    return validate(schema, value, path, this.interpolations, this.findings);
+  }
+}
+
+function badName(path: Path): Finding {
+  const message = `${formatPath(path)}: ${NAME_RULE}`;
+  return { severity: 'error', code: 'BAD_NAME', message, path, atKey: true };
+}
+
+/** The finding for a name that nothing has; `kind` as in `upstream`. */
+export function unknownName(
+  code: 'UNKNOWN_UPSTREAM' | 'UNKNOWN_LISTENER',
+  name: string,
+  known: readonly string[],
+  path: Path,
+): Finding {
+  const kind = code === 'UNKNOWN_UPSTREAM' ? 'upstream' : 'listener';
+  const suggestion = suggest(name, known);
+  const message = `there is no ${kind} ${JSON.stringify(name)}`;
+  return { severity: 'error', code, message, path, ...(suggestion !== undefined && { suggestion }) };
+}

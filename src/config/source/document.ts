@@ -1,0 +1,115 @@
+/** A configuration as it was written: its value, and where in the text its parts are. */
+import { type Finding, type Path, type Problem, formatPath } from '../problem.ts';
+import { type SourceHandler, SourceError } from './handler.ts';
+import type { Interpolations } from './interpolation.ts';
+import { readJson } from './json.ts';
+import { readLiteral } from './literal-positions.ts';
+import { copyPlainValue } from './plain-value.ts';
+import { LineIndex, type Position, PositionTree } from './positions.ts';
+import { ValueBuilder } from './value-builder.ts';
+import { YamlErrors, YamlText } from './yaml.ts';
+
+export interface SourceDocument {
+  readonly value: unknown;
+  /** What was wrong with the text itself. When it could not be read at all the value is undefined. */
+  readonly problems: readonly Problem[];
+  locate(path: Path, atKey: boolean): Position;
+}
+
+/** What a text is, and how to read it. */
+export interface SourceText {
+  readonly file: string;
+  readonly text: string;
+  readonly interpolations: Interpolations;
+}
+
+/** Reads a YAML configuration. Never throws for what is in it. */
+export function readYamlDocument(source: SourceText): SourceDocument {
+  try {
+    const yaml = new YamlText(source.text);
+    return readDocument(source, (handler) => yaml.read(handler));
+  } catch (error) {
+    if (!(error instanceof YamlErrors)) throw error;
+    return unreadable(source, error.errors);
+  }
+}
+
+/** Reads a JSON configuration. Never throws for what is in it. */
+export function readJsonDocument(source: SourceText): SourceDocument {
+  return readDocument(source, (handler) => readJson(source.text, handler));
+}
+
+function readDocument(source: SourceText, read: (handler: SourceHandler) => void): SourceDocument {
+  const builder = new ValueBuilder(source.interpolations);
+  try {
+    read(builder);
+  } catch (error) {
+    if (!(error instanceof SourceError)) throw error;
+    return unreadable(source, [error]);
+  }
+  let lines: LineIndex | undefined;
+  let tree: PositionTree | undefined;
+  const positionOf = (offset: number): Position => (lines ??= new LineIndex(source.text)).positionOf(offset);
+  const locate = (path: Path, atKey: boolean): Position => {
+    if (tree === undefined) {
+      tree = new PositionTree();
+      read(tree);
+    }
+    return positionOf(tree.offsetOf(path, atKey));
+  };
+  const problems = builder.findings.map(({ code, offset, message, path }): Problem => ({
+    ...positionOf(offset),
+    file: source.file,
+    severity: 'error',
+    code,
+    message: source.interpolations.redact(message),
+    path,
+  }));
+  return { value: builder.value, problems, locate };
+}
+
+/** A configuration that a module exports: its value, with positions as far as its text shows them. */
+export function readModuleDocument(source: SourceText, exported: unknown): SourceDocument {
+  const { value, findings } = copyPlainValue(exported, source.interpolations);
+  const tree = new PositionTree();
+  readLiteral(source.text, tree);
+  const lines = new LineIndex(source.text);
+  const locate = (path: Path, atKey: boolean): Position => lines.positionOf(tree.offsetOf(path, atKey));
+  const problems = findings.map(({ code, message, path }): Problem => ({
+    ...locate(path, code === 'BAD_NAME'),
+    file: source.file,
+    severity: 'error',
+    code,
+    message: `${formatPath(path)}: ${source.interpolations.redact(message, path)}`,
+    path,
+  }));
+  return { value, problems, locate };
+}
+
+/** A text that could not be read at all, with what is wrong at which offsets. */
+function unreadable(source: SourceText, errors: readonly SourceError[]): SourceDocument {
+  const lines = new LineIndex(source.text);
+  const problems = errors.map((error): Problem => ({
+    ...lines.positionOf(error.offset),
+    file: source.file,
+    severity: 'error',
+    code: 'SYNTAX',
+    message: error.message,
+    path: [],
+  }));
+  return { value: undefined, problems, locate: () => ({ line: 1, column: 1 }) };
+}
+
+/** Gives a finding its place in the text, and hides in it what was interpolated. */
+export function toProblem(finding: Finding, file: string, document: SourceDocument, hidden: Interpolations): Problem {
+  const { severity, code, path, atKey = false } = finding;
+  return {
+    ...document.locate(path, atKey),
+    file,
+    severity,
+    code,
+    message: hidden.redact(finding.message, path),
+    path,
+    ...(finding.suggestion !== undefined && { suggestion: hidden.redact(finding.suggestion, path) }),
+  };
+}
