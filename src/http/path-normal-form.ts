@@ -16,18 +16,19 @@ export interface NormalPath {
   readonly hasEmptySegments: boolean;
 }
 
-/** Kinds of characters in `PATH`. What is 0 there, or lies behind its end, may not be in a path. */
+/** Kinds of characters in `PATH`, by code. What is 0 there, or lies behind its end, may not be in a path. */
 export const PLAIN = 1;
 export const SEPARATOR = 2;
-/** Allowed, but what it means has to be looked at: `%`, `;`, `[` and `]`. */
-const SPECIAL = 3;
+export const ESCAPE = 3;
+/** Allowed, but what it means has to be looked at: `;`, `[` and `]`. */
+const SPECIAL = 4;
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** RFC 3986, section 2.3. */
 const unreserved = `${letters}0123456789-._~`;
 
 function table(...kinds: readonly (readonly [kind: number, characters: string])[]): Uint8Array {
-  const codes = new Uint8Array(128);
+  const codes = new Uint8Array(256);
   for (const [kind, characters] of kinds) {
     for (const character of characters) codes[character.charCodeAt(0)] = kind;
   }
@@ -37,7 +38,7 @@ function table(...kinds: readonly (readonly [kind: number, characters: string])[
 const UNRESERVED = table([PLAIN, unreserved]);
 
 /** What paths are made of: `pchar` and `/` (RFC 3986, section 3.3), and the brackets that browsers leave as they are. */
-export const PATH = table([PLAIN, `${unreserved}!$&'()*+,=:@`], [SEPARATOR, '/'], [SPECIAL, '%;[]']);
+export const PATH = table([PLAIN, `${unreserved}!$&'()*+,=:@`], [SEPARATOR, '/'], [ESCAPE, '%'], [SPECIAL, ';[]']);
 
 /**
  * What queries are made of besides escapes (RFC 3986, section 3.4). Brackets are not in that grammar, yet every client
@@ -46,12 +47,14 @@ export const PATH = table([PLAIN, `${unreserved}!$&'()*+,=:@`], [SEPARATOR, '/']
 export const QUERY = table([PLAIN, `${unreserved}!$&'()*+,;=:@/?[]`]);
 
 const PERCENT = 0x25;
+const SLASH = 0x2f;
+const SEMICOLON = 0x3b;
 
 /** The normal form of a path that begins with `/`, or why it has none: a constant, for the log. */
 export function normalizePath(path: string): NormalPath | string {
   const fault = findFault(path);
   if (fault !== '') return fault;
-  const text = path.replace(escapes, normalEscape);
+  const text = normalizeEscapes(path);
 
   const segments: string[] = [];
   const names: string[] = [];
@@ -100,19 +103,19 @@ export function rawFault(code: number): string {
 function findFault(path: string): string {
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i);
-    if (code === PERCENT) {
-      const fault = escapeFault(path, i);
+    const kind = PATH[code];
+    if (kind === ESCAPE) {
+      const fault = escapeFault(path, i, escapedByte(path, i));
       if (fault !== '') return fault;
       i += 2;
-    } else if (code > 0x7f || PATH[code] === 0) {
+    } else if (kind === 0 || code > 0xff) {
       return rawFault(code);
     }
   }
   return '';
 }
 
-function escapeFault(path: string, at: number): string {
-  const byte = escapedByte(path, at);
+function escapeFault(path: string, at: number, byte: number): string {
   if (byte === -1) return 'malformed percent-encoding';
   if (byte === 0) return 'an encoded NUL';
   if (byte === 0x5c) return 'an encoded backslash';
@@ -124,15 +127,46 @@ function escapeFault(path: string, at: number): string {
   return next >= 0x80 && next < (byte === 0xe0 ? 0xa0 : 0x90) ? 'overlong UTF-8' : '';
 }
 
-const escapes = /%[\dA-Fa-f]{2}|[[\]]/g;
+/** Escapes that mean more than data, so that a path with one of them is taken apart to see where it stands. */
+const isStructural = (byte: number): boolean => byte < 0x20 || byte === 0x7f || byte === SLASH || byte === SEMICOLON;
 
-/** Decoded when unreserved (RFC 3986, section 6.2.2.2), else with upper-case digits. A bracket gets its only spelling. */
-function normalEscape(escape: string): string {
-  if (escape === '[') return '%5B';
-  if (escape === ']') return '%5D';
-  const byte = Number.parseInt(escape.substring(1), 16);
-  return UNRESERVED[byte] === PLAIN ? String.fromCharCode(byte) : escape.toUpperCase();
+/** Whether the `%` at an index begins an escape that is normal as it is, and data wherever it stands. */
+export function isNormalEscape(path: string, at: number): boolean {
+  const byte = escapedByte(path, at);
+  if (UNRESERVED[byte] === PLAIN || isStructural(byte) || escapeFault(path, at, byte) !== '') return false;
+  return isUpperDigit(path.charCodeAt(at + 1)) && isUpperDigit(path.charCodeAt(at + 2));
 }
+
+/** Of hexadecimal digits. */
+const isUpperDigit = (code: number): boolean => code < 0x61;
+
+/**
+ * Escapes of unreserved characters are decoded, the others get upper-case digits (RFC 3986, section 6.2.2). A raw bracket
+ * gets the spelling that the grammar knows.
+ */
+function normalizeEscapes(path: string): string {
+  let text = '';
+  let copied = 0;
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i);
+    const kind = PATH[code];
+    if (kind === PLAIN || kind === SEPARATOR || code === SEMICOLON) continue;
+    text += path.substring(copied, i);
+    if (kind === ESCAPE) {
+      text += NORMAL_ESCAPES[escapedByte(path, i)];
+      i += 2;
+    } else {
+      text += NORMAL_ESCAPES[code];
+    }
+    copied = i + 1;
+  }
+  return copied === 0 ? path : text + path.substring(copied);
+}
+
+/** The normal form of an escape, by the byte that it stands for. */
+const NORMAL_ESCAPES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  UNRESERVED[byte] === PLAIN ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
+);
 
 /**
  * Removes dot segments (RFC 3986, section 5.2.4) and finds the name of each segment: what is left without parameters.
@@ -141,36 +175,63 @@ function normalEscape(escape: string): string {
  */
 function resolveSegments(source: readonly string[], segments: string[], names: string[]): string {
   const last = source.length - 1;
-  for (const [index, segment] of source.entries()) {
-    if (isDotSegment(segment)) {
-      if (segment === '..') {
-        if (segments.pop() === undefined) return 'a dot segment above the root';
-        // `/a//../b` is `/a/b` by the RFC, and `/b` to servers that merge slashes first.
-        if (names.pop() === '') return 'a dot segment behind an empty segment';
-      }
-      if (index < last) continue;
-      segments.push('');
-      names.push('');
+  for (let i = 0; i <= last; i++) {
+    const segment = source[i];
+    if (!isDotSegment(segment)) {
+      const name = nameOf(segment);
+      if (name === HIDDEN_DOTS) return 'a hidden dot segment';
+      if (name === TRIMMABLE) return 'an encoded control character around a segment';
+      segments.push(segment);
+      names.push(name);
       continue;
     }
-    const parts = segment.split('%2F').map(withoutParameters);
-    // `..;` and `..%2F` are dot segments to servers that drop parameters, or decode, before they resolve them
-    // (CVE-2020-5902, CVE-2021-29492); with `encodedSlash: keep` nobody else would look.
-    if (parts.some(isDotSegment)) return 'a hidden dot segment';
-    if (parts.some((part) => trimmable.test(part))) return 'an encoded control character around a segment';
-    segments.push(segment);
-    names.push(parts.join('%2F'));
+    if (segment === '..') {
+      if (segments.pop() === undefined) return 'a dot segment above the root';
+      // `/a//../b` is `/a/b` by the RFC, and `/b` to servers that merge slashes first.
+      if (names.pop() === '') return 'a dot segment behind an empty segment';
+    }
+    if (i === last) {
+      segments.push('');
+      names.push('');
+    }
   }
   return '';
 }
 
 const isDotSegment = (text: string): boolean => text === '.' || text === '..';
 
+/** Results of `nameOf` that no name can be. */
+const HIDDEN_DOTS = '..';
+const TRIMMABLE = '/';
+
+/** A segment without its parameters; or why it has no name, as one of the two constants above. */
+function nameOf(segment: string): string {
+  if (!segment.includes('%')) {
+    const name = withoutParameters(segment);
+    return isDotSegment(name) ? HIDDEN_DOTS : name;
+  }
+  const parts = segment.includes('%2F') ? segment.split('%2F') : [segment];
+  for (let i = 0; i < parts.length; i++) {
+    const name = withoutParameters(parts[i]);
+    // `..;` and `..%2F` are dot segments to servers that drop parameters, or decode, before they resolve them
+    // (CVE-2020-5902, CVE-2021-29492); with `encodedSlash: keep` nobody else would look.
+    if (isDotSegment(name)) return HIDDEN_DOTS;
+    if (isControl(name, 0) || isControl(name, name.length - 3)) return TRIMMABLE;
+    parts[i] = name;
+  }
+  return parts.join('%2F');
+}
+
 /**
- * An encoded control character where a segment begins or ends: a server that trims, or a pattern whose `$` matches before
- * a line break, reads `/admin%0A` as `/admin`. Within a segment it is data (RFC 3986, section 2.1) and stays encoded.
+ * Whether there is an encoded control character at an index. Where a segment begins or ends none is accepted: a server
+ * that trims, or a pattern whose `$` matches before a line break, reads `/admin%0A` as `/admin`. Within a segment it is
+ * data (RFC 3986, section 2.1) and stays encoded.
  */
-const trimmable = /^%(?:[01][\dA-F]|7F)|%(?:[01][\dA-F]|7F)$/;
+function isControl(name: string, at: number): boolean {
+  if (name.charCodeAt(at) !== PERCENT) return false;
+  const byte = escapedByte(name, at);
+  return byte < 0x20 || byte === 0x7f;
+}
 
 /** What is before the first `;`, raw or encoded (RFC 3986, section 3.3). */
 function withoutParameters(part: string): string {

@@ -4,7 +4,17 @@
  * matched as one path and served as another (CVE-2019-9901, CVE-2021-43557, CVE-2025-66490).
  */
 import { parseAuthority } from './host.ts';
-import { PATH, PLAIN, QUERY, SEPARATOR, escapedByte, normalizePath, rawFault } from './path-normal-form.ts';
+import {
+  ESCAPE,
+  PATH,
+  PLAIN,
+  QUERY,
+  SEPARATOR,
+  escapedByte,
+  isNormalEscape,
+  normalizePath,
+  rawFault,
+} from './path-normal-form.ts';
 
 const SLASH = 0x2f;
 const DOT = 0x2e;
@@ -84,6 +94,10 @@ function canonicalPathLength(text: string): number {
   for (let i = 0; i < length; i++) {
     const kind = PATH[text.charCodeAt(i)];
     if (kind === PLAIN) continue;
+    if (kind === ESCAPE && isNormalEscape(text, i)) {
+      i += 2;
+      continue;
+    }
     if (kind !== SEPARATOR) return i;
     if (i + 1 === length) return length;
     // Perhaps an empty or a dot segment.
