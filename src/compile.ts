@@ -208,7 +208,13 @@ function compileUpstream(
     const isDefaultPort = port === (secure ? 443 : 80);
     return new Target(url, weight, unix === null ? formatAuthority(host, isDefaultPort ? 0 : port) : 'localhost', pool);
   });
-  const balancer = balancers.get(config.balance);
+  const balancer = balancers.get(balanceOf(config));
   if (balancer === undefined) throw new CompileError(`upstreams.${name}.balance: ${config.balance} is not available`);
   return { name, targets, balancer: balancer.create(targets), hostHeader: config.hostHeader };
+}
+
+/** Weights that differ are meant to count, also where nobody has said `weighted-round-robin`. */
+function balanceOf({ balance, targets }: UpstreamConfig): string {
+  const isUneven = targets.some(({ weight }) => weight !== targets[0]!.weight);
+  return balance === 'round-robin' && isUneven ? 'weighted-round-robin' : balance;
 }

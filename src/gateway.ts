@@ -43,7 +43,8 @@ export interface GatewayEnv {
   readonly clock?: Clock;
 }
 
-const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+/** The policies that every configuration can name. */
+export const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** A gateway on the event loop that it is created on. */
 export class LocalGateway implements Gateway {

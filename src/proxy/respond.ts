@@ -1,5 +1,6 @@
 /** Station 8: the `onResponse` hooks, inner to outer, then head and body to the client. */
 import type { Reply } from '../contract.ts';
+import { ALT_SVC } from '../http/field-kind.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails, proxyStatus } from '../http/problem.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { statusText } from '../http/status-text.ts';
@@ -51,6 +52,8 @@ export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead,
   exchange.status = head.status;
   exchange.statusText = head.statusText;
   exchange.responseHeaders = head.headers;
+  // The upstream's alternatives are not the gateway's (RFC 7838); a policy may name some later.
+  if (head.headers.kinds.includes(ALT_SVC)) head.headers.removeWhere((kind) => kind === ALT_SVC);
   exchange.bodyText = bodyText;
   exchange.bodyLength = head.contentLength;
   const { chain } = exchange.chosen;

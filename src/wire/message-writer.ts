@@ -2,7 +2,7 @@
  * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
  * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
  */
-import { ALT_SVC, DATE, IDENTITY, NOMINATED, ORDINARY, TRAILER, VIA, X_FORWARDED_FOR } from '../http/field-kind.ts';
+import { DATE, IDENTITY, NOMINATED, ORDINARY, TRAILER, VIA, X_FORWARDED_FOR } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 
 /** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
@@ -11,7 +11,7 @@ export function responseFields(headers: HeaderFields): string {
   let text = '';
   for (let i = 0; i < kinds.length; i++) {
     const kind = kinds[i]!;
-    if (kind === ORDINARY || kind === DATE || (kind >= VIA && kind !== ALT_SVC && kind !== NOMINATED)) {
+    if (kind === ORDINARY || kind === DATE || (kind >= VIA && kind !== NOMINATED)) {
       text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
     }
   }

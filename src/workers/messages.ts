@@ -1,0 +1,18 @@
+/** What the main thread and a serving thread say to each other: plain data only. */
+import type { GatewayConfig } from '../config/schema.ts';
+import type { ListenerAddress } from '../gateway.ts';
+
+/** What a thread is started with. */
+export interface ThreadAssignment {
+  readonly config: GatewayConfig;
+  /** Its number, from 0; in the access log. */
+  readonly thread: number;
+}
+
+export type ToThread = { readonly kind: 'stop'; readonly graceMs: number };
+
+export type FromThread =
+  | { readonly kind: 'serving'; readonly addresses: readonly ListenerAddress[] }
+  /** It could not start: the configuration cannot be compiled, or a listener not opened. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly cannotListen: boolean }
+  | { readonly kind: 'stopped' };
