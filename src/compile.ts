@@ -4,7 +4,14 @@
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply } from './contract.ts';
 import { balancers } from './balancers/index.ts';
-import type { GatewayConfig, PolicyUse, RespondConfig, RouteConfig, RouteTimeouts, UpstreamConfig } from './config/schema.ts';
+import type {
+  GatewayConfig,
+  PolicyUse,
+  RespondConfig,
+  RouteConfig,
+  RouteTimeouts,
+  UpstreamConfig,
+} from './config/schema.ts';
 import { errors } from './errors.ts';
 import { formatAuthority } from './http/forwarded.ts';
 import { splitByWeight } from './proxy/balance.ts';
@@ -148,8 +155,8 @@ function compileReply({ status, headers, body }: RespondConfig): Reply {
 }
 
 function must<T extends object | string>(place: string, result: T | TemplateError): T {
-  if (typeof result === 'object' && 'error' in result) throw new CompileError(`${place}: ${String(result.error)}`);
-  return result as T;
+  if (typeof result === 'object' && 'error' in result) throw new CompileError(`${place}: ${result.error}`);
+  return result;
 }
 
 // ---- policies ------------------------------------------------------------------------------------------------------
@@ -173,7 +180,9 @@ function createPolicy(route: string, use: PolicyUse, baseDir: string, env: Compi
   try {
     return env.definitionOf(use).create(use.options, policyEnv);
   } catch (error) {
-    throw new CompileError(`route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CompileError(
+      `route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -215,6 +224,6 @@ function compileUpstream(
 
 /** Weights that differ are meant to count, also where nobody has said `weighted-round-robin`. */
 function balanceOf({ balance, targets }: UpstreamConfig): string {
-  const isUneven = targets.some(({ weight }) => weight !== targets[0]!.weight);
+  const isUneven = targets.some(({ weight }) => weight !== targets[0].weight);
   return balance === 'round-robin' && isUneven ? 'weighted-round-robin' : balance;
 }

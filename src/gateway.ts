@@ -44,7 +44,9 @@ export interface GatewayEnv {
 }
 
 /** The policies that every configuration can name. */
-export const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+export const registry: ReadonlyMap<string, PolicyDefinition> = new Map(
+  builtinPolicies.map((policy) => [policy.name, policy]),
+);
 
 /** A gateway on the event loop that it is created on. */
 export class LocalGateway implements Gateway {
@@ -87,7 +89,7 @@ export class LocalGateway implements Gateway {
       }
     } catch (error) {
       await this.stop(0);
-      const [name, config] = Object.entries(this.config.listeners)[addresses.length]!;
+      const [name, config] = Object.entries(this.config.listeners)[addresses.length];
       throw new ListenError(`listener ${name} cannot listen on ${urlOf(config, config.port)}: ${reasonOf(error)}`);
     }
     return addresses;
@@ -131,7 +133,8 @@ export class LocalGateway implements Gateway {
       baseDir: this.config.baseDir,
       clock: this.around.clock,
       handshakeTimeoutMs: config.timeouts.handshake,
-      report: ({ severity, message, file }) => this.env.log[severity === 'error' ? 'error' : 'warn'](message, { listener: name, file }),
+      report: ({ severity, message, file }) =>
+        this.env.log[severity === 'error' ? 'error' : 'warn'](message, { listener: name, file }),
     });
     this.listenerTls.push(tls);
     return tls;

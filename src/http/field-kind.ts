@@ -94,7 +94,9 @@ const families: readonly (readonly [prefix: string, kind: number])[] = [
 ];
 
 const longestName = Math.max(...kinds.map(([name]) => name.length));
-const byLength = Array.from({ length: longestName + 1 }, (_, length) => kinds.filter(([name]) => name.length === length));
+const byLength = Array.from({ length: longestName + 1 }, (_, length) =>
+  kinds.filter(([name]) => name.length === length),
+);
 const X = 0x78;
 const DASH = 0x2d;
 
@@ -102,7 +104,7 @@ const DASH = 0x2d;
 export function fieldKind(text: string, start: number, end: number): number {
   const length = end - start;
   if (length <= longestName) {
-    for (const [name, kind] of byLength[length]!) {
+    for (const [name, kind] of byLength[length]) {
       if (equalsAt(text, start, name)) return kind;
     }
   }

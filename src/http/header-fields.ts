@@ -24,7 +24,7 @@ export class HeaderFields implements HeaderList {
   get(name: string): string | undefined {
     const { list } = this;
     for (let i = 0; i < list.length; i += 2) {
-      if (equalsIgnoringCase(list[i]!, name)) return list[i + 1];
+      if (equalsIgnoringCase(list[i], name)) return list[i + 1];
     }
     return undefined;
   }
@@ -33,7 +33,7 @@ export class HeaderFields implements HeaderList {
     const values: string[] = [];
     const { list } = this;
     for (let i = 0; i < list.length; i += 2) {
-      if (equalsIgnoringCase(list[i]!, name)) values.push(list[i + 1]!);
+      if (equalsIgnoringCase(list[i], name)) values.push(list[i + 1]);
     }
     return values;
   }
@@ -46,7 +46,7 @@ export class HeaderFields implements HeaderList {
     assertField(name, value);
     const { list } = this;
     for (let i = 0; i < list.length; i += 2) {
-      if (!equalsIgnoringCase(list[i]!, name)) continue;
+      if (!equalsIgnoringCase(list[i], name)) continue;
       list[i + 1] = value;
       this.removeFrom(i + 2, name);
       return;
@@ -73,7 +73,7 @@ export class HeaderFields implements HeaderList {
   joinKind(kind: number): string {
     let joined = '';
     for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] === kind) joined += joined === '' ? this.list[i * 2 + 1]! : `, ${this.list[i * 2 + 1]!}`;
+      if (this.kinds[i] === kind) joined += joined === '' ? this.list[i * 2 + 1] : `, ${this.list[i * 2 + 1]}`;
     }
     return joined;
   }
@@ -81,30 +81,30 @@ export class HeaderFields implements HeaderList {
   /** Removes the fields of the kinds that the predicate accepts. */
   removeWhere(accepts: (kind: number) => boolean): void {
     for (let i = this.kinds.length - 1; i >= 0; i--) {
-      if (accepts(this.kinds[i]!)) this.removeAt(i);
+      if (accepts(this.kinds[i])) this.removeAt(i);
     }
   }
 
   /** Marks the ordinary fields of this name as meant for this hop only (RFC 9110, section 7.6.1). */
   nominate(name: string): void {
     for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] === 0 && equalsIgnoringCase(this.list[i * 2]!, name)) this.kinds[i] = NOMINATED;
+      if (this.kinds[i] === 0 && equalsIgnoringCase(this.list[i * 2], name)) this.kinds[i] = NOMINATED;
     }
   }
 
   clone(): HeaderFields {
     const copy = new HeaderFields();
-    for (let i = 0; i < this.kinds.length; i++) copy.push(this.list[i * 2]!, this.list[i * 2 + 1]!, this.kinds[i]!);
+    for (let i = 0; i < this.kinds.length; i++) copy.push(this.list[i * 2], this.list[i * 2 + 1], this.kinds[i]);
     return copy;
   }
 
   *[Symbol.iterator](): IterableIterator<readonly [string, string]> {
-    for (let i = 0; i < this.list.length; i += 2) yield [this.list[i]!, this.list[i + 1]!];
+    for (let i = 0; i < this.list.length; i += 2) yield [this.list[i], this.list[i + 1]];
   }
 
   private removeFrom(start: number, name: string): void {
     for (let i = this.list.length - 2; i >= start; i -= 2) {
-      if (equalsIgnoringCase(this.list[i]!, name)) this.removeAt(i / 2);
+      if (equalsIgnoringCase(this.list[i], name)) this.removeAt(i / 2);
     }
   }
 

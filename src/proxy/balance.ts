@@ -14,7 +14,7 @@ export interface WeightedUpstream {
  * round robin of nginx).
  */
 export function splitByWeight(parts: readonly WeightedUpstream[]): UpstreamSplit {
-  const only = parts[0]!;
+  const only = parts[0];
   if (parts.length === 1) return { next: () => only.upstream };
   const total = parts.reduce((sum, { weight }) => sum + weight, 0);
   const current = parts.map(() => 0);
@@ -22,11 +22,11 @@ export function splitByWeight(parts: readonly WeightedUpstream[]): UpstreamSplit
     next() {
       let best = 0;
       for (let i = 0; i < parts.length; i++) {
-        current[i]! += parts[i]!.weight;
-        if (parts[i]!.weight > 0 && (parts[best]!.weight === 0 || current[i]! > current[best]!)) best = i;
+        current[i] += parts[i].weight;
+        if (parts[i].weight > 0 && (parts[best].weight === 0 || current[i] > current[best])) best = i;
       }
-      current[best]! -= total;
-      return parts[best]!.upstream;
+      current[best] -= total;
+      return parts[best].upstream;
     },
   };
 }

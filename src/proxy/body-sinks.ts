@@ -90,7 +90,7 @@ export class TransformSink implements BodySink, BodySource {
     this.all = transforms;
     this.first = transforms[0]!;
     this.last = transforms[transforms.length - 1]!;
-    for (let i = 1; i < transforms.length; i++) transforms[i - 1]!.pipe(transforms[i]!);
+    for (let i = 1; i < transforms.length; i++) transforms[i - 1].pipe(transforms[i]);
     for (const transform of transforms) transform.on('error', onFailed);
     this.first.on('drain', () => {
       const { source } = this;
@@ -134,4 +134,3 @@ export const discard: BodySink = {
   flush: () => true,
   end: () => true,
 };
-

@@ -1,5 +1,5 @@
 /** Station 2: one object for one request and its response, on their way. What policies see, and what the stations note. */
-import type { Consumer, Exchange, Outcome, Peer, Reply, RouteInfo } from '../contract.ts';
+import type { Consumer, Exchange, Outcome, Peer, RouteInfo } from '../contract.ts';
 import { errors, type ErrorCode } from '../errors.ts';
 import {
   FORWARDED,
@@ -15,6 +15,7 @@ import { HeaderFields } from '../http/header-fields.ts';
 import type { IpSet } from '../util/ip-set.ts';
 import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
 import type { TransformSink } from './body-sinks.ts';
+import { failure } from './failure.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
@@ -220,15 +221,6 @@ export class ProxyExchange implements Exchange, StreamHandler {
       attempts: this.forward === null ? 0 : this.forward.attempts,
     };
   }
-}
-
-const failures = new Map(
-  Object.entries(errors).map(([code, { status }]) => [code, Object.freeze({ status, code: code as ErrorCode })]),
-);
-
-/** The reply that reports a failure and says nothing else. */
-export function failure(code: ErrorCode): Reply {
-  return failures.get(code)!;
 }
 
 /** Cookie pairs (RFC 6265, section 5.4); the first of a name counts, as it does for most servers. */

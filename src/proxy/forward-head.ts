@@ -22,7 +22,12 @@ export function requestLine(exchange: ProxyExchange, path: string, host: string)
 }
 
 /** The Host that the upstream gets. A client of HTTP/1.0 may have named none. */
-export function upstreamHost(exchange: ProxyExchange, rewritten: string | null, upstream: Upstream, target: Target): string {
+export function upstreamHost(
+  exchange: ProxyExchange,
+  rewritten: string | null,
+  upstream: Upstream,
+  target: Target,
+): string {
   if (rewritten !== null) return rewritten;
   if (upstream.hostHeader === 'target') return target.authority;
   if (upstream.hostHeader !== 'preserve') return upstream.hostHeader;
@@ -38,7 +43,7 @@ export function copiedFields(headers: HeaderFields): string {
   const { list, kinds } = headers;
   let text = '';
   for (let i = 0; i < kinds.length; i++) {
-    if (isForwardedVerbatim(kinds[i]!)) text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+    if (isForwardedVerbatim(kinds[i])) text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
   }
   return text;
 }

@@ -16,9 +16,9 @@ import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import { chooseTarget } from './balance.ts';
 import { TransformSink, WaitingSink } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
+import { failPolicy } from './failure.ts';
 import { finish } from './finish.ts';
 import { copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
-import { failPolicy } from './policies.ts';
 import { respondFromUpstream } from './respond.ts';
 import { rewritePath } from './rewrite.ts';
 import type { RouteAction } from './route.ts';
@@ -140,7 +140,7 @@ export class Forward implements UpstreamCall {
     };
     const steps = exchange.chosen.chain.onUpstreamRequest;
     for (let i = from; i < steps.length; i++) {
-      const step = steps[i]!;
+      const step = steps[i];
       try {
         const pending = step.hook(exchange, request);
         if (pending instanceof Promise) {
@@ -174,16 +174,19 @@ export class Forward implements UpstreamCall {
     const head = this.head();
     if (exchange.requestBody !== null) this.sendBuffered(connection, head, exchange.requestBody);
     else if (bodyText === null) this.sendStream(connection, head);
-    else if (exchange.chosen.chain.transformRequest.length > 0 && bodyText !== '') this.sendTransformedText(connection, head, bodyText);
-    else if (bodyText !== '') connection.send(this, `${head}content-length: ${bodyText.length}\r\n\r\n${bodyText}`, false);
-    else connection.send(this, `${head}${this.emptyLength()}\r\n`, this.pipelinable && this.target!.pool.pipelines);
+    else if (exchange.chosen.chain.transformRequest.length > 0 && bodyText !== '') {
+      this.sendTransformedText(connection, head, bodyText);
+    } else if (bodyText !== '') {
+      connection.send(this, `${head}content-length: ${bodyText.length}\r\n\r\n${bodyText}`, false);
+    } else connection.send(this, `${head}${this.emptyLength()}\r\n`, this.pipelinable && this.target!.pool.pipelines);
   }
 
   /** Request line and fields, without what frames the body and without the empty line. */
   private head(): string {
     const { exchange } = this;
     const host = upstreamHost(exchange, this.action.rewrite.host, this.upstream, this.target!);
-    const text = requestLine(exchange, this.path!, host) + copiedFields(this.headers) + forwardingFields(exchange, this.headers);
+    const text =
+      requestLine(exchange, this.path!, host) + copiedFields(this.headers) + forwardingFields(exchange, this.headers);
     if (this.wantsUpgrade) return `${text}connection: upgrade\r\nupgrade: websocket\r\n`;
     return exchange.stream.acceptsTrailers ? `${text}connection: te\r\nte: trailers\r\n` : text;
   }
@@ -230,7 +233,9 @@ export class Forward implements UpstreamCall {
     const steps = exchange.chosen.chain.transformRequest;
     const transforms = steps.map((step) => step.hook(exchange)).filter((transform) => transform !== null);
     if (transforms.length === 0) return direct;
-    this.requestTransform = new TransformSink(transforms, direct, (error) => failPolicy(exchange, 'transformRequest', error));
+    this.requestTransform = new TransformSink(transforms, direct, (error) =>
+      failPolicy(exchange, 'transformRequest', error),
+    );
     return this.requestTransform;
   }
 

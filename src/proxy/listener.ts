@@ -2,7 +2,8 @@
 import { errors, type ErrorCode } from '../errors.ts';
 import { IpSet } from '../util/ip-set.ts';
 import type { RequestHandler, ServerStream } from '../wire/server-stream.ts';
-import { ProxyExchange, failure } from './exchange.ts';
+import { ProxyExchange } from './exchange.ts';
+import { failure } from './failure.ts';
 import { runRequestPolicies } from './policies.ts';
 import { sendReply } from './respond.ts';
 import { compileChain, type Route } from './route.ts';

@@ -1,7 +1,8 @@
 /** Station 4: the `onRequest` hooks in declared order. A reply ends the way here; a promise interrupts it. */
 import type { MaybePromise, Reply } from '../contract.ts';
 import { collectRequest } from './body-sinks.ts';
-import { failure, type ProxyExchange } from './exchange.ts';
+import type { ProxyExchange } from './exchange.ts';
+import { failPolicy, failure } from './failure.ts';
 import { Forward } from './forward.ts';
 import { redirectLocation } from './rewrite.ts';
 import { sendReply } from './respond.ts';
@@ -11,7 +12,7 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
   const { chain } = exchange.chosen;
   const steps = chain.onRequest;
   for (let i = from; i < steps.length; i++) {
-    const step = steps[i]!;
+    const step = steps[i];
     if (step.buffersRequest > 0 && exchange.requestBody === null) {
       collectRequest(exchange, step.buffersRequest, () => runRequestPolicies(exchange, i));
       return;
@@ -33,7 +34,12 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
   act(exchange);
 }
 
-function waitForPolicy(exchange: ProxyExchange, policy: string, pending: Promise<Reply | undefined | void>, next: number): void {
+function waitForPolicy(
+  exchange: ProxyExchange,
+  policy: string,
+  pending: Promise<Reply | undefined | void>,
+  next: number,
+): void {
   pending.then(
     (reply) => {
       // The client may have gone, or the exchange run out of time, meanwhile.
@@ -45,13 +51,6 @@ function waitForPolicy(exchange: ProxyExchange, policy: string, pending: Promise
       if (!exchange.finished) failPolicy(exchange, policy, error);
     },
   );
-}
-
-/** A policy that throws is a defect, and it may be the one that guards: nothing is let through (fail closed). */
-export function failPolicy(exchange: ProxyExchange, policy: string, error: unknown): void {
-  exchange.around.log.defect('a policy failed', { policy, route: exchange.route.name }, error);
-  exchange.forward?.cancel();
-  exchange.fail('POLICY_FAILED', 'a policy threw');
 }
 
 /** What the route is for. */

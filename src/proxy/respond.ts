@@ -7,8 +7,8 @@ import { statusText } from '../http/status-text.ts';
 import type { ResponseHead } from '../wire/message-head.ts';
 import { CollectingSink, TransformSink, discard } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
+import { failPolicy } from './failure.ts';
 import { finish } from './finish.ts';
-import { failPolicy } from './policies.ts';
 
 /** Answers with a response that the gateway makes itself. */
 export function sendReply(exchange: ProxyExchange, reply: Reply): void {
@@ -79,7 +79,7 @@ function collectResponse(exchange: ProxyExchange, maxBytes: number): void {
 function runResponsePolicies(exchange: ProxyExchange, from: number): void {
   const steps = exchange.chosen.chain.onResponse;
   for (let i = from; i < steps.length; i++) {
-    const step = steps[i]!;
+    const step = steps[i];
     if (step.position >= exchange.reached) continue;
     try {
       const pending = step.hook(exchange);
@@ -131,7 +131,8 @@ function sendResponse(exchange: ProxyExchange): void {
 function sendBodiless(exchange: ProxyExchange): void {
   const { stream, bodyText, forward } = exchange;
   // To HEAD the upstream says how long the body would be; a reply of our own has it at hand.
-  const known = exchange.responseBody?.length ?? (bodyText === null || bodyText === '' ? exchange.bodyLength : bodyText.length);
+  const known =
+    exchange.responseBody?.length ?? (bodyText === null || bodyText === '' ? exchange.bodyLength : bodyText.length);
   stream.sendBodiless(exchange.status, exchange.statusText, exchange.responseHeaders, known);
   // A policy may have made a response bodiless whose body is still coming.
   if (bodyText === null && exchange.responseBody === null) {

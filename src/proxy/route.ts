@@ -80,10 +80,10 @@ export function compileChain(policies: readonly NamedPolicy[]): PolicyChain {
     length: policies.length,
     onRequest: withBuffering(policies, steps('onRequest')),
     onUpstreamRequest: steps('onUpstreamRequest'),
-    onResponse: steps('onResponse').reverse(),
+    onResponse: steps('onResponse').toReversed(),
     onFinish: steps('onFinish'),
     transformRequest: steps('transformRequest'),
-    transformResponse: steps('transformResponse').reverse(),
+    transformResponse: steps('transformResponse').toReversed(),
     buffersResponse: Math.max(0, ...policies.map(({ policy }) => policy.buffersResponse ?? 0)),
   };
 }
@@ -98,5 +98,5 @@ function withBuffering(
       ? [{ policy: name, position, buffersRequest: policy.buffersRequest, hook: () => undefined }]
       : [],
   );
-  return [...steps, ...silent].sort((a, b) => a.position - b.position);
+  return [...steps, ...silent].toSorted((a, b) => a.position - b.position);
 }

@@ -27,4 +27,3 @@ export interface ProxyLog {
   /** A defect, in a policy or in the gateway: constant message, what it concerns, and the error. */
   defect(message: string, about: Readonly<Record<string, string>>, error: unknown): void;
 }
-

@@ -69,7 +69,7 @@ export class ChunkedDecoder {
     while (at < to && this.state !== DONE) {
       if (this.state === DATA) at = this.takeData(bytes, at, to, sink);
       else if (this.state === TRAILERS) at = this.takeTrailers(bytes, at, to);
-      else if (this.takeByte(bytes[at++]!)) continue;
+      else if (this.takeByte(bytes[at++])) continue;
       else return -1;
       if (at < 0) return -1;
     }
@@ -109,7 +109,9 @@ export class ChunkedDecoder {
     if (digit >= 0) {
       this.characters++;
       this.size = this.size * 16 + digit;
-      return (this.characters <= maxSizeCharacters && this.size < 16 ** maxSizeDigits) || this.refuse('chunk size too large');
+      return (
+        (this.characters <= maxSizeCharacters && this.size < 16 ** maxSizeDigits) || this.refuse('chunk size too large')
+      );
     }
     if (this.characters === 0) return this.refuse('chunk without a size');
     if (byte === CR) {

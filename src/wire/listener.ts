@@ -1,10 +1,10 @@
 /** A socket that we accept on: plain or TLS, with or without the PROXY protocol in front. */
-import { Server, type AddressInfo, type Socket } from 'node:net';
+import { Server, type Socket } from 'node:net';
 import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
-import { ProxyGreeting } from './proxy-greeting.ts';
+import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { RequestHandler } from './server-stream.ts';
@@ -58,7 +58,9 @@ export class Listener {
     const socketOptions = { allowHalfOpen: true, noDelay: true };
     this.tlsServer = options.tls === null ? null : new TlsServer({ ...options.tls.options, ...socketOptions });
     if (this.tlsServer !== null) options.tls?.attach(this.tlsServer);
-    this.tlsServer?.on('secureConnection', (socket: TLSSocket) => this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null));
+    this.tlsServer?.on('secureConnection', (socket: TLSSocket) =>
+      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
+    );
     if (this.tlsServer !== null && !options.proxyProtocol) this.server = this.tlsServer;
     else this.server = new Server(socketOptions);
     this.server.on('connection', (socket: Socket) => this.admit(socket));
@@ -73,7 +75,7 @@ export class Listener {
       this.server.once('error', reject);
       this.server.listen({ ...this.options.address, backlog }, () => {
         this.server.off('error', reject);
-        const address = this.server.address() as AddressInfo | string | null;
+        const address = this.server.address();
         resolve(address === null || typeof address === 'string' ? 0 : address.port);
       });
     });
@@ -112,7 +114,7 @@ export class Listener {
   }
 
   private greet(socket: Socket): void {
-    new ProxyGreeting(socket, this.wheel, this.options.handshakeMs, (proxied) => {
+    awaitProxyHeader(socket, this.wheel, this.options.handshakeMs, (proxied) => {
       if (this.tlsServer === null) {
         this.serve(socket, proxied);
         return;

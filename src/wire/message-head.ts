@@ -372,6 +372,6 @@ function checkRequest(head: RequestHead): number {
 function checkFraming(head: MessageHead): number {
   if (head.codings > 0 && head.lengths > 0) return head.refuse('both Content-Length and Transfer-Encoding');
   if (head.codings > 0 && head.minorVersion === 0) return head.refuse('Transfer-Encoding in HTTP/1.0');
-  for (let i = 0; i < head.nominations.length; i++) head.headers.nominate(head.nominations[i]!);
+  for (let i = 0; i < head.nominations.length; i++) head.headers.nominate(head.nominations[i]);
   return 0;
 }

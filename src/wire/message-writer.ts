@@ -10,9 +10,9 @@ export function responseFields(headers: HeaderFields): string {
   const { list, kinds } = headers;
   let text = '';
   for (let i = 0; i < kinds.length; i++) {
-    const kind = kinds[i]!;
+    const kind = kinds[i];
     if (kind === ORDINARY || kind === DATE || (kind >= VIA && kind !== NOMINATED)) {
-      text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+      text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
     }
   }
   return text;
@@ -56,8 +56,8 @@ export function trailerFields(trailers: HeaderFields | null): string {
   const { list, kinds } = trailers;
   let text = '';
   for (let i = 0; i < kinds.length; i++) {
-    if (kinds[i] !== ORDINARY || notInTrailers.has(list[i * 2]!.toLowerCase())) continue;
-    text += `${list[i * 2]!}: ${list[i * 2 + 1]!}\r\n`;
+    if (kinds[i] !== ORDINARY || notInTrailers.has(list[i * 2].toLowerCase())) continue;
+    text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
   }
   return text;
 }

@@ -192,7 +192,9 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       return to;
     }
     this.headText = '';
-    return end < 0 ? this.refuse(refusalOf(end), this.head.reason, bytes) : this.begin(text, end, bytes, from + end - known);
+    return end < 0
+      ? this.refuse(refusalOf(end), this.head.reason, bytes)
+      : this.begin(text, end, bytes, from + end - known);
   }
 
   /** The head is complete: finds out about the body and hands the request over. Returns the offset of what is unused. */

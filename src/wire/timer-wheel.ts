@@ -109,7 +109,7 @@ export class TimerWheel {
   }
 
   private expire(slot: number, now: number): void {
-    let timer: Timer | null = this.heads[slot]!;
+    let timer: Timer | null = this.heads[slot];
     const later: Timer[] = [];
     while (timer !== null) {
       const next: Timer | null = timer.next;
@@ -128,7 +128,9 @@ export class TimerWheel {
     }
     for (const waiting of later) {
       // Unless another timer, firing, has armed or disarmed it meanwhile.
-      if (waiting.tick === -1 && waiting.deadlineAt !== 0) this.link(waiting, Math.ceil(waiting.deadlineAt / this.tickMs));
+      if (waiting.tick === -1 && waiting.deadlineAt !== 0) {
+        this.link(waiting, Math.ceil(waiting.deadlineAt / this.tickMs));
+      }
     }
   }
 }

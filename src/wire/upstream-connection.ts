@@ -63,7 +63,13 @@ export class UpstreamConnection extends Connection implements BodySource {
   private batch = '';
   private readonly sendBatch: () => void;
 
-  constructor(socket: Socket, wheel: TimerWheel, owner: ConnectionOwner, options: UpstreamConnectionOptions, first: UpstreamCall) {
+  constructor(
+    socket: Socket,
+    wheel: TimerWheel,
+    owner: ConnectionOwner,
+    options: UpstreamConnectionOptions,
+    first: UpstreamCall,
+  ) {
     super(socket, wheel);
     this.owner = owner;
     this.options = options;
@@ -326,7 +332,7 @@ export class UpstreamConnection extends Connection implements BodySource {
     this.first = null;
     this.socket.destroy();
     if (first !== null) first.onFailure(code, reason, true);
-    for (let i = 0; i < calls.length; i++) calls[i]!.onFailure(code, reason, untouched || i > 0);
+    for (let i = 0; i < calls.length; i++) calls[i].onFailure(code, reason, untouched || i > 0);
   }
 
   private armFor(call: UpstreamCall, delayMs: number): void {
@@ -365,7 +371,9 @@ export class UpstreamConnection extends Connection implements BodySource {
   /** Whether it was the network or the certificate. The socket connects before it shakes hands. */
   private connectFailure(): ErrorCode {
     const code = this.failure?.code ?? '';
-    const isTls = this.options.readyEvent === 'secureConnect' && !/^(ECONNREFUSED|EHOST|ENET|ENOTFOUND|EAI_|ETIMEDOUT|EADDR|EMFILE)/.test(code);
+    const isTls =
+      this.options.readyEvent === 'secureConnect' &&
+      !/^(ECONNREFUSED|EHOST|ENET|ENOTFOUND|EAI_|ETIMEDOUT|EADDR|EMFILE)/.test(code);
     return isTls ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_UNREACHABLE';
   }
 }

@@ -98,7 +98,9 @@ export class UpstreamPool implements ConnectionOwner {
   private leastBusy(pipelining: number): UpstreamConnection | null {
     let best: UpstreamConnection | null = null;
     for (const connection of this.all) {
-      if (connection.accepts(pipelining) && (best === null || connection.calls.length < best.calls.length)) best = connection;
+      if (connection.accepts(pipelining) && (best === null || connection.calls.length < best.calls.length)) {
+        best = connection;
+      }
     }
     return best;
   }

@@ -24,7 +24,7 @@ export class ThreadedGateway implements Gateway {
     const worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), { workerData: assignment });
     this.worker = worker;
     return new Promise((resolve, reject) => {
-      let lastError: unknown = null;
+      let lastError: Error | null = null;
       worker.on('message', (message: FromThread) => {
         if (message.kind === 'serving') resolve(message.addresses);
         if (message.kind === 'failed') {
@@ -32,7 +32,9 @@ export class ThreadedGateway implements Gateway {
           reject(message.cannotListen ? new ListenError(message.reason) : new Error(message.reason));
         }
       });
-      worker.on('error', (error) => (lastError = error));
+      worker.on('error', (error: unknown) => {
+        lastError = error instanceof Error ? error : new Error(String(error));
+      });
       worker.on('exit', (code) => {
         this.worker = null;
         const error = lastError ?? new Error(`the thread ended with code ${code}`);
