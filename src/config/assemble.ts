@@ -123,7 +123,9 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
   const { targets, balance, connections, tls, hostHeader } = upstream;
   const { ca, cert, key } = tls;
   return {
-    targets: targets.map((target) => (target.unix === null ? target : { ...target, unix: resolve(baseDir, target.unix) })),
+    targets: targets.map((target) =>
+      target.unix === null ? target : { ...target, unix: resolve(baseDir, target.unix) },
+    ),
     balance: typeof balance === 'string' ? balance : 'hash',
     connections,
     tls: {

@@ -104,7 +104,14 @@ function readTextFile(path: string): string {
 }
 
 function refused(problems: readonly Problem[]): LoadResult {
-  return { config: null, problems, onlyCertificateProblems: false, modules: new Map(), files: [], redact: (text) => text };
+  return {
+    config: null,
+    problems,
+    onlyCertificateProblems: false,
+    modules: new Map(),
+    files: [],
+    redact: (text) => text,
+  };
 }
 
 function formatOf(fileName: string): ConfigFormat {
@@ -262,7 +269,9 @@ class Loader {
   ): LoadResult {
     const { file, interpolations } = this.source;
     // Nothing else is said of a value that was to come from somewhere and did not.
-    const lost = new Set(document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])));
+    const lost = new Set(
+      document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])),
+    );
     const found = this.findings
       .filter(({ path }) => lost.size === 0 || !lost.has(formatPath(path)))
       .map((finding) => toProblem(finding, file, document, interpolations));
@@ -273,7 +282,9 @@ class Loader {
       config: isServable ? config : null,
       problems,
       onlyCertificateProblems: errors.length > 0 && isServable,
-      modules: new Map([...modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : []))),
+      modules: new Map(
+        [...modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
+      ),
       files: [...this.files],
       redact: (text) => interpolations.redact(text),
     };

@@ -74,7 +74,13 @@ export class PolicyResolver {
     return this.byName(name, entry[name], [...path, name], path, mayBeNamed);
   }
 
-  private byName(name: string, options: unknown, optionsPath: Path, path: Path, mayBeNamed: boolean): ResolvedUse | null {
+  private byName(
+    name: string,
+    options: unknown,
+    optionsPath: Path,
+    path: Path,
+    mayBeNamed: boolean,
+  ): ResolvedUse | null {
     const { named, registry } = this.around;
     if (mayBeNamed && Object.hasOwn(named, name)) {
       this.usedNames.add(name);
@@ -83,14 +89,18 @@ export class PolicyResolver {
       return this.report('BAD_VALUE', message, optionsPath, { atKey: true });
     }
     const definition = registry.get(name);
-    if (definition !== undefined) return this.withOptions({ definition, module: null, label: name }, options, optionsPath, path);
+    if (definition !== undefined)
+      return this.withOptions({ definition, module: null, label: name }, options, optionsPath, path);
     if (this.isStandard(name)) {
       return this.report('NOT_AVAILABLE', `the policy ${name} is not available yet`, optionsPath, { atKey: true });
     }
     const known = [...registry.keys(), ...(mayBeNamed ? Object.keys(named) : []), ...standardPolicies];
     const suggestion = suggest(name, known);
     const message = `there is no policy ${JSON.stringify(name)}`;
-    return this.report('UNKNOWN_POLICY', message, optionsPath, { atKey: true, ...(suggestion !== undefined && { suggestion }) });
+    return this.report('UNKNOWN_POLICY', message, optionsPath, {
+      atKey: true,
+      ...(suggestion !== undefined && { suggestion }),
+    });
   }
 
   private isStandard(name: string): boolean {
@@ -146,13 +156,18 @@ export class PolicyResolver {
       return { use: { name: definition.name, label, module, options: parsed }, definition, path };
     } catch {
       // The schema of a module is somebody's code. Its message may quote the options, so it is not shown.
-      return this.report('POLICY_LOAD', `the policy ${definition.name} failed while it looked at its options`, optionsPath);
+      return this.report(
+        'POLICY_LOAD',
+        `the policy ${definition.name} failed while it looked at its options`,
+        optionsPath,
+      );
     }
   }
 
   private reportMarks(definition: PolicyDefinition, options: unknown, path: Path): void {
     visitMarks(definition.options, options, path, (mark, place) => {
-      if (mark === 'secret' && this.around.interpolations.at(place) === undefined) this.around.findings.push(secretInClear(place));
+      if (mark === 'secret' && this.around.interpolations.at(place) === undefined)
+        this.around.findings.push(secretInClear(place));
       if (mark === 'notAvailable') this.around.findings.push(notAvailableYet(place));
     });
   }
@@ -165,7 +180,13 @@ export class PolicyResolver {
 
 /** The finding for something that is correct but not built yet. */
 export function notAvailableYet(path: Path): Finding {
-  return { severity: 'error', code: 'NOT_AVAILABLE', message: `${formatPath(path)} is not available yet`, path, atKey: true };
+  return {
+    severity: 'error',
+    code: 'NOT_AVAILABLE',
+    message: `${formatPath(path)} is not available yet`,
+    path,
+    atKey: true,
+  };
 }
 
 /** The finding for a secret that stands in the configuration itself. */

@@ -70,7 +70,7 @@ export function knownKeys(schema: z.core.$ZodType, path: Path): string[] {
 /** Metadata that a value's schema can carry and that concerns those who write the value. */
 export type Mark = 'notAvailable' | 'secret';
 
-const MARKS: readonly Mark[] = ['notAvailable', 'secret'];
+export const MARKS: readonly Mark[] = ['notAvailable', 'secret'];
 
 /**
  * Calls `visit` for every value in a configuration whose schema has a mark. Where there is a choice of schemas, the one
@@ -99,7 +99,8 @@ export function visitMarks(
   }
 }
 
-function marksOf(schema: z.core.$ZodType): Mark[] {
+/** The marks of a schema itself, not of what is inside of it. */
+export function marksOf(schema: z.core.$ZodType): Mark[] {
   const metas = [...layersOf(schema)].map((layer) => z.globalRegistry.get(layer));
   return MARKS.filter((mark) => metas.some((meta) => meta?.[mark] === true));
 }

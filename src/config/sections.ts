@@ -86,12 +86,7 @@ class SectionReader {
   private readonly findings: Finding[];
   private readonly policyLists: PolicyList[];
 
-  constructor(
-    schema: z.core.$ZodType,
-    interpolations: Interpolations,
-    findings: Finding[],
-    policyLists: PolicyList[],
-  ) {
+  constructor(schema: z.core.$ZodType, interpolations: Interpolations, findings: Finding[], policyLists: PolicyList[]) {
     this.schema = schema;
     this.interpolations = interpolations;
     this.findings = findings;

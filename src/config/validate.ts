@@ -134,15 +134,20 @@ function explainChoice(
   if (nearest !== undefined) {
     return nearest.flatMap((error) => explain({ ...error, path: [...local, ...error.path] } as Issue, place));
   }
-  const words = options.flatMap((errors) => errors.flatMap((error) => (error.code === 'invalid_value' ? error.values : [])));
+  const words = options.flatMap((errors) =>
+    errors.flatMap((error) => (error.code === 'invalid_value' ? error.values : [])),
+  );
   const value = valueAt(place.value, local);
   if (words.length > 0) return [notOneOf(words, issue.message, value, finding)];
-  const expected = options.flatMap((errors) => errors.flatMap((error) => (error.code === 'invalid_type' ? error.expected : [])));
+  const expected = options.flatMap((errors) =>
+    errors.flatMap((error) => (error.code === 'invalid_type' ? error.expected : [])),
+  );
   return [finding(issue.message || wrongType(expected.join('|'), value))];
 }
 
 function isOfOtherKind(issue: Issue): boolean {
-  if (issue.code === 'invalid_union') return issue.errors.every((errors) => errors.some((error) => error.path.length === 0 && isOfOtherKind(error)));
+  if (issue.code === 'invalid_union')
+    return issue.errors.every((errors) => errors.some((error) => error.path.length === 0 && isOfOtherKind(error)));
   return issue.code === 'invalid_type' || issue.code === 'invalid_value';
 }
 
@@ -186,11 +191,13 @@ function kindOf(value: unknown): string {
 
 function describeLimit(issue: Issue): string {
   if (issue.code === 'too_small') {
-    if (issue.origin === 'string' || issue.origin === 'array') return `needs at least ${issue.minimum} ${unitOf(issue.origin)}`;
+    if (issue.origin === 'string' || issue.origin === 'array')
+      return `needs at least ${issue.minimum} ${unitOf(issue.origin)}`;
     return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   }
   if (issue.code === 'too_big') {
-    if (issue.origin === 'string' || issue.origin === 'array') return `may have at most ${issue.maximum} ${unitOf(issue.origin)}`;
+    if (issue.origin === 'string' || issue.origin === 'array')
+      return `may have at most ${issue.maximum} ${unitOf(issue.origin)}`;
     return `must be ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
   }
   if (issue.code === 'invalid_format') {

@@ -108,6 +108,8 @@ interface Bounds {
 const MAX_DURATION_MS = 366 * 86_400_000;
 
 interface QuantityText {
+  /** What the reference and editors call it. */
+  readonly title: string;
   /** With its article: `a duration such as 250ms, 5s`. */
   readonly kind: string;
   /** For editors: what the text looks like. Text that names a variable (`${env:NAME}`) is accepted there, too. */
@@ -116,10 +118,13 @@ interface QuantityText {
   readonly format: (value: number) => string;
 }
 
-function quantity({ kind, pattern, parse, format }: QuantityText, { min = 0, max = Number.MAX_SAFE_INTEGER }: Bounds) {
+function quantity(
+  { title, kind, pattern, parse, format }: QuantityText,
+  { min = 0, max = Number.MAX_SAFE_INTEGER }: Bounds,
+) {
   return z
     .string({ error: `write ${kind}` })
-    .meta({ pattern: `${pattern}|\\$\\{` })
+    .meta({ title, pattern: `${pattern}|\\$\\{` })
     .transform((text, context) => {
       const value = parse(text);
       if (value !== null && value >= min && value <= max) return value;
@@ -138,6 +143,7 @@ function quantity({ kind, pattern, parse, format }: QuantityText, { min = 0, max
 export function duration({ min = 0, max = MAX_DURATION_MS }: Bounds = {}) {
   return quantity(
     {
+      title: 'duration',
       kind: 'a duration such as 250ms, 5s, 1m, 1h or 1d',
       pattern: '^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$',
       parse: parseDuration,
@@ -151,6 +157,7 @@ export function duration({ min = 0, max = MAX_DURATION_MS }: Bounds = {}) {
 export function size(bounds: Bounds = {}) {
   return quantity(
     {
+      title: 'size',
       kind: 'a size such as 512B, 16KiB, 10MiB or 1GiB',
       pattern: '^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$',
       parse: parseSize,
@@ -164,6 +171,7 @@ export function size(bounds: Bounds = {}) {
 export function percentage() {
   return quantity(
     {
+      title: 'percentage',
       kind: 'a percentage such as 5% or 100%',
       pattern: '^[0-9]+(\\.[0-9]+)?%$',
       parse: parsePercentage,
@@ -177,7 +185,7 @@ export function percentage() {
 export function rate() {
   return z
     .string({ error: 'write a rate such as 100/1m' })
-    .meta({ pattern: '^[0-9]+/[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$|\\$\\{' })
+    .meta({ title: 'rate', pattern: '^[0-9]+/[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$|\\$\\{' })
     .transform((text, context) => {
       const parsed = parseRate(text);
       if (parsed !== null) return parsed;

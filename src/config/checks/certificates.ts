@@ -88,7 +88,8 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
 
 function isAuthority(file: string, path: Path, around: CertificateSurroundings): boolean {
   const parsed = parse(file, around, (pem) => {
-    const blocks = pem.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g) ?? [];
+    const blocks =
+      pem.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g) ?? [];
     if (blocks.length === 0) throw new Error('there is no certificate in it');
     return blocks.map((block) => new X509Certificate(block));
   });

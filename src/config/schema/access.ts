@@ -7,14 +7,27 @@ import { fileName, flag, reference, secret } from './scalars.ts';
 const day = z.string().regex(/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, { error: 'write a day such as 2027-12-31' });
 
 const apiKey = z.strictObject({
-  hash: z.string().regex(/^sha256:./, { error: 'write sha256: and the hash of the key in hexadecimal' }),
+  hash: z
+    .string()
+    .regex(/^sha256:./, { error: 'write sha256: and the hash of the key in hexadecimal' })
+    .describe('`sha256:` and the hash of the key in hexadecimal.'),
   label: z.string().optional().describe('What the key is for.'),
   expires: day.optional().describe('The last day on which it is accepted.'),
 });
 
 const certificateMatch = z.union([
-  z.strictObject({ san: z.string().regex(/^(?:DNS|URI|email|IP):./).describe('A subject alternative name.') }),
-  z.strictObject({ fingerprint: z.string().regex(/^sha256:./).describe('The SHA-256 of the certificate.') }),
+  z.strictObject({
+    san: z
+      .string()
+      .regex(/^(?:DNS|URI|email|IP):./)
+      .describe('A subject alternative name.'),
+  }),
+  z.strictObject({
+    fingerprint: z
+      .string()
+      .regex(/^sha256:./)
+      .describe('The SHA-256 of the certificate.'),
+  }),
 ]);
 
 export const consumerSchema = z.strictObject({
@@ -24,9 +37,18 @@ export const consumerSchema = z.strictObject({
     .strictObject({ password: z.string().min(1).describe('A bcrypt, htpasswd or argon2id hash.') })
     .optional()
     .describe('Its password for `basicAuth`.'),
-  hmac: z.strictObject({ keyId: z.string().min(1), secret: secret() }).optional().describe('Its key for signatures.'),
+  hmac: z
+    .strictObject({
+      keyId: z.string().min(1).describe('The name of the key in signatures.'),
+      secret: secret().describe('The key.'),
+    })
+    .optional()
+    .describe('Its key for signatures.'),
   jwt: z
-    .looseObject({ subject: z.string().optional(), issuer: z.string().optional() })
+    .looseObject({
+      subject: z.string().optional().describe('The `sub` claim.'),
+      issuer: z.string().optional().describe('The `iss` claim.'),
+    })
     .optional()
     .describe('The claims that a token of it has.'),
   certificates: z.array(certificateMatch).default([]).describe('Its client certificates.'),
@@ -37,11 +59,20 @@ export const storeSchema = z.strictObject({
   url: z.string().min(1).describe('`redis://host:port` or `rediss://…`.'),
   timeout: duration({ min: 1 }).prefault('50ms').describe('How long an answer may take.'),
   prefix: z.string().default('gw:').describe('Put before every key.'),
-  tls: z.strictObject({ ca: fileName().optional(), insecure: flag().default(false) }).optional(),
+  tls: z
+    .strictObject({
+      ca: fileName().optional().describe('The authorities, in PEM form, to trust.'),
+      insecure: flag().default(false).describe('Do not verify the server.'),
+    })
+    .optional()
+    .describe('How a `rediss://` server is verified.'),
 });
 
 export const cacheSchema = z.strictObject({
   memory: size().prefault('256MiB').describe('Memory for responses.'),
-  disk: z.strictObject({ path: fileName(), size: size() }).optional().describe('Space on a disk for responses.'),
+  disk: z
+    .strictObject({ path: fileName().describe('A folder.'), size: size().describe('How much of it.') })
+    .optional()
+    .describe('Space on a disk for responses.'),
   store: reference().optional().describe('A store to share responses through.'),
 });

@@ -5,9 +5,9 @@ import { duration, size } from '../../util/units.ts';
 import { fileName, flag, integer, notAvailable, oneOrMore, secret } from './scalars.ts';
 
 /** An IP address or a CIDR block. */
-const addressBlock = z
-  .string()
-  .refine(isAddressBlock, { error: ({ input }) => `${JSON.stringify(input)} is neither an IP address nor a CIDR block` });
+const addressBlock = z.string().refine(isAddressBlock, {
+  error: ({ input }) => `${JSON.stringify(input)} is neither an IP address nor a CIDR block`,
+});
 
 function isAddressBlock(text: string): boolean {
   try {
@@ -64,24 +64,34 @@ const listenerTls = z.strictObject({
   certificates: z
     .array(certificate)
     .min(1, { error: 'a TLS listener needs a certificate' })
-    .describe('Chosen by the name that the client asks for (SNI); the first is the default. Re-read when a file changes.'),
+    .describe(
+      'Chosen by the name that the client asks for (SNI); the first is the default. Re-read when a file changes.',
+    ),
   minVersion: z
     .union([z.enum(['1.2', '1.3']), z.literal([1.2, 1.3]).transform((version) => (version === 1.2 ? '1.2' : '1.3'))], {
       error: 'write "1.2" or "1.3"',
     })
-    .default('1.2')
+    .prefault('1.2')
     .describe('The oldest version of TLS that is accepted.'),
   clientAuth: clientAuth.optional().describe('Ask clients for a certificate.'),
 });
 
 export const listenerSchema = z
   .strictObject({
-    port: integer(0, 65_535).optional().describe('The TCP port, by default 8080. 0 picks a free port and logs it.'),
-    host: z.string().min(1).optional().describe('The address to listen on, by default 0.0.0.0; `::` for IPv6 as well.'),
+    port: integer(0, 65_535)
+      .optional()
+      .meta({ default: 8080, description: 'The TCP port. 0 picks a free port and logs it.' }),
+    host: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ default: '0.0.0.0', description: 'The address to listen on; `::` for IPv6 as well.' }),
     unix: z.string().min(1).optional().describe('The path of a Unix socket to listen on, instead of a port.'),
     trustedProxies: oneOrMore(addressBlock)
       .default([])
-      .describe('Addresses of proxies whose `X-Forwarded-*` and `Forwarded` headers are believed. By default none are.'),
+      .describe(
+        'Addresses of proxies whose `X-Forwarded-*` and `Forwarded` headers are believed. By default none are.',
+      ),
     proxyProtocol: flag()
       .default(false)
       .describe('Expect a PROXY protocol header, version 1 or 2, at the start of every connection.'),
@@ -108,5 +118,7 @@ export const listenerSchema = z
 export const adminSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('The address to listen on.'),
   port: integer(0, 65_535).default(9901).describe('The TCP port. 0 picks a free port and logs it.'),
-  token: secret().optional().describe('The bearer token that callers must present. Without one only loopback is bound.'),
+  token: secret()
+    .optional()
+    .describe('The bearer token that callers must present. Without one only loopback is bound.'),
 });

@@ -53,11 +53,15 @@ export const matchSchema = z.strictObject({
   host: oneOrMore(host).default([]).describe('`api.example.com`, or `*.example.com` for every name below it.'),
   path: oneOrMore(path)
     .default([])
-    .describe('`/a/b` exactly, `/users/{id}` with a captured segment, `/files/*` or `/files/{rest...}` with all below, or a regex.'),
+    .describe(
+      '`/a/b` exactly, `/users/{id}` with a captured segment, `/files/*` or `/files/{rest...}` with all below, or a regex.',
+    ),
   methods: oneOrMore(method).optional().describe('The methods. By default all.'),
   headers: headerMatches.default([]).describe('What headers must be: a value, `{present: true}` or `{regex: …}`.'),
   query: queryMatches.default([]).describe('What query parameters must be, likewise.'),
-  listener: oneOrMore(reference()).default([]).describe('The listeners that the request must have come in on. By default any.'),
+  listener: oneOrMore(reference())
+    .default([])
+    .describe('The listeners that the request must have come in on. By default any.'),
   emptySegments: z
     .enum(['merge', 'keep'])
     .default('merge')
@@ -69,15 +73,20 @@ export const matchSchema = z.strictObject({
 });
 
 export const routeTimeoutsSchema = z.strictObject({
-  connect: duration({ min: 1 }).optional().describe('For a connection to a target. By default 2s.'),
-  firstByte: duration({ min: 1 }).optional().describe('From the end of the request to the response. By default 30s.'),
+  connect: duration({ min: 1 }).optional().meta({ default: '2s', description: 'For a connection to a target.' }),
+  firstByte: duration({ min: 1 })
+    .optional()
+    .meta({ default: '30s', description: 'From the end of the request to the head of the response.' }),
   idle: duration({ min: 1 })
     .optional()
-    .describe('For the next bytes either way, while a response or an upgraded connection lasts. By default 60s.'),
+    .meta({ default: '60s', description: 'For the next bytes, while a response or an upgraded connection lasts.' }),
   total: z
     .union([z.literal('none').transform(() => null), duration({ min: 1 })])
     .optional()
-    .describe('For all of it, retries included; `none` (the default) for no limit but the others.'),
+    .meta({
+      default: 'none',
+      description: 'For all of it, to the end of the response; `none` for no limit but the others.',
+    }),
 });
 
 /** A policy use as it is written: its name, its name with options, or a module with options. */
@@ -137,49 +146,63 @@ export const respondSchema = z.strictObject({
 const cache = z.union([
   flag(),
   z.strictObject({
-    ttl: duration().optional(),
-    respectOrigin: flag().default(true),
-    methods: z.array(method).optional(),
-    statuses: z.array(integer(200, 599)).optional(),
+    ttl: duration().optional().describe('How long a response is fresh when the origin does not say.'),
+    respectOrigin: flag().default(true).describe('Obey the `Cache-Control` of the origin before `ttl`.'),
+    methods: z.array(method).optional().describe('The methods whose responses are kept.'),
+    statuses: z.array(integer(200, 599)).optional().describe('The statuses of responses that are kept.'),
     key: z
       .strictObject({
-        query: z.array(z.string()).optional(),
-        headers: z.array(z.string()).optional(),
-        cookies: z.array(z.string()).optional(),
-        consumer: flag().optional(),
+        query: z.array(z.string()).optional().describe('Only these query parameters.'),
+        headers: z.array(z.string()).optional().describe('These headers besides.'),
+        cookies: z.array(z.string()).optional().describe('These cookies besides.'),
+        consumer: flag().optional().describe('The consumer besides.'),
       })
-      .optional(),
-    staleWhileRevalidate: duration().optional(),
-    staleIfError: duration().optional(),
-    maxBytes: size().optional(),
-    coalesce: flag().default(true),
-    tags: z.string().optional(),
-    store: reference().optional(),
+      .optional()
+      .describe('What makes requests different from each other.'),
+    staleWhileRevalidate: duration().optional().describe('How long a stale response is served while it is renewed.'),
+    staleIfError: duration().optional().describe('How long a stale response is served when renewing fails.'),
+    maxBytes: size().optional().describe('The largest body that is kept.'),
+    coalesce: flag().default(true).describe('Let identical misses share one request to the upstream.'),
+    tags: z.string().optional().describe('The response header that lists tags to purge by.'),
+    store: reference().optional().describe('The store to share responses through.'),
   }),
 ]);
 
 const retries = z.strictObject({
-  attempts: integer(0, 10).default(2),
+  attempts: integer(0, 10).default(2).describe('How many more attempts after the first.'),
   on: z
     .array(z.union([z.enum(['connect', 'reset', 'timeout']), integer(400, 599)]))
-    .default(['connect', 'reset', 'timeout', 502, 503, 504]),
-  methods: z.union([z.literal('idempotent'), z.array(method)]).default('idempotent'),
-  budget: percentage().prefault('20%'),
+    .default(['connect', 'reset', 'timeout', 502, 503, 504])
+    .describe('Failures and statuses that are tried again.'),
+  methods: z
+    .union([z.literal('idempotent'), z.array(method)])
+    .default('idempotent')
+    .describe('The methods that may be sent again.'),
+  budget: percentage().prefault('20%').describe('The largest share of requests that are retries.'),
   backoff: z
     .string()
     .regex(/^[0-9.]+(?:ms|s)\.\.[0-9.]+(?:ms|s)$/, { error: 'write a range such as 25ms..250ms' })
-    .default('25ms..250ms'),
+    .default('25ms..250ms')
+    .describe('The wait before each attempt, from the first to the longest.'),
 });
 
-const mirror = z.strictObject({ upstream: reference(), sample: percentage().prefault('100%') });
+const mirror = z.strictObject({
+  upstream: reference().describe('The upstream that gets the copies.'),
+  sample: percentage().prefault('100%').describe('The share of requests that are copied.'),
+});
 
 const hedge = z.strictObject({
-  after: z.union([z.string().regex(/^p[0-9]{1,2}$/), duration({ min: 1 })]).default('p95'),
-  max: integer(1, 10).default(1),
+  after: z
+    .union([z.string().regex(/^p[0-9]{1,2}$/), duration({ min: 1 })])
+    .default('p95')
+    .describe('After this time, or this percentile of response times.'),
+  max: integer(1, 10).default(1).describe('How many more requests.'),
 });
 
 export const routeSchema = z.strictObject({
-  match: matchSchema.prefault({}).describe('Which requests are meant. All conditions must hold; none means all requests.'),
+  match: matchSchema
+    .prefault({})
+    .describe('Which requests are meant. All conditions must hold; none means all requests.'),
   priority: integer(-1_000_000, 1_000_000)
     .default(0)
     .describe('Among several routes that match, the highest wins, before anything else is compared.'),
@@ -188,7 +211,9 @@ export const routeSchema = z.strictObject({
   rewrite: rewrite.optional().describe('Change what the upstream gets.'),
   redirect: redirect.optional().describe('Answer with a redirect.'),
   respond: respondSchema.optional().describe('Answer with a fixed response.'),
-  timeouts: routeTimeoutsSchema.prefault({}).describe('How long things may take; what is not given comes from `defaults`.'),
+  timeouts: routeTimeoutsSchema
+    .prefault({})
+    .describe('How long things may take; what is not given comes from `defaults`.'),
   cache: notAvailable(cache).optional().describe('Keep responses and serve them again (RFC 9111).'),
   mirror: notAvailable(mirror).optional().describe('Send a copy of requests elsewhere.'),
   retries: notAvailable(retries).optional().describe('Try again when an attempt fails.'),

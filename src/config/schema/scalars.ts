@@ -46,7 +46,8 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
-export const NAME_RULE = 'a name is letters, digits, `_`, `-` and `.`, begins with none of the last two, and has at most 128';
+export const NAME_RULE =
+  'a name is letters, digits, `_`, `-` and `.`, begins with none of the last two, and has at most 128';
 
 /** The name of something else in the configuration. Whether it exists is checked when all of it is known. */
 export function reference() {

@@ -21,7 +21,9 @@ const tracing = z.strictObject({
 
 export const telemetrySchema = z.strictObject({
   accessLog: z
-    .union([z.literal(false).transform(() => null), accessLog], { error: 'write false or {file, format, sample, redact}' })
+    .union([z.literal(false).transform(() => null), accessLog], {
+      error: 'write false or {file, format, sample, redact}',
+    })
     .prefault({})
     .describe('A line for every request; `false` for none.'),
   metrics: notAvailable(z.strictObject({ maxSeries: integer(1).default(2000) }))

@@ -44,14 +44,22 @@ export interface TargetConfig extends TargetAddress {
 }
 
 /** h2:// and h2c:// are correct, but not built yet. */
-const http2Url = notAvailable(z.string().regex(/^h2c?:\/\/[^/?#@]+$/));
+const http2Url = notAvailable(
+  z
+    .string()
+    .regex(/^h2c?:\/\/[^/?#@]+$/)
+    .meta({ title: 'h2 URL' }),
+);
 
-const plainUrl = z.string().superRefine((text, context) => {
-  const address = parseTargetUrl(text);
-  if (typeof address === 'string') context.addIssue({ code: 'custom', message: address });
-});
+const plainUrl = z
+  .string()
+  .superRefine((text, context) => {
+    const address = parseTargetUrl(text);
+    if (typeof address === 'string') context.addIssue({ code: 'custom', message: address });
+  })
+  .meta({ title: 'URL' });
 
-const targetUrl = z.union([http2Url, plainUrl]);
+const targetUrl = z.union([plainUrl, http2Url]);
 
 const weight = integer(0, MAX_WEIGHT).default(1).describe('Its share of the requests, relative to the other targets.');
 const zone = notAvailable(z.string().min(1)).optional().describe('The availability zone that it is in.');
@@ -131,11 +139,11 @@ const health = z.strictObject({
     .describe('Ask every target at intervals.'),
   passive: z
     .strictObject({
-      consecutiveFailures: integer(1).default(5),
-      failureRate: percentage().prefault('50%'),
-      minRequests: integer(1).default(20),
-      ejectFor: duration({ min: 1 }).prefault('30s'),
-      maxEjected: percentage().prefault('50%'),
+      consecutiveFailures: integer(1).default(5).describe('Failures in a row that mean unhealthy.'),
+      failureRate: percentage().prefault('50%').describe('The share of failures that means unhealthy.'),
+      minRequests: integer(1).default(20).describe('Fewer requests say nothing of the share.'),
+      ejectFor: duration({ min: 1 }).prefault('30s').describe('How long a target is left out.'),
+      maxEjected: percentage().prefault('50%').describe('The largest share of targets that are left out.'),
     })
     .optional()
     .describe('Watch the traffic, and leave out targets that fail.'),
@@ -157,7 +165,9 @@ const upstreamTls = z.strictObject({
   cert: fileName().optional().describe('The certificate, in PEM form, to present to the upstream.'),
   key: fileName().optional().describe('Its private key in PEM form.'),
   serverName: z.string().min(1).optional().describe('The name to ask for (SNI) and to verify. By default the host.'),
-  insecure: flag().default(false).describe('Do not verify the upstream. Anybody on the path can then read and change it.'),
+  insecure: flag()
+    .default(false)
+    .describe('Do not verify the upstream. Anybody on the path can then read and change it.'),
 });
 
 export const upstreamSchema = z.strictObject({
@@ -169,21 +179,26 @@ export const upstreamSchema = z.strictObject({
     .string()
     .min(1)
     .default('preserve')
-    .describe('The Host that the upstream sees: `preserve` what the client sent, that of the `target`, or this very text.'),
+    .describe(
+      'The Host that the upstream sees: `preserve` what the client sent, that of the `target`, or this very text.',
+    ),
   sticky: notAvailable(sticky).optional().describe('Send a client to the target that it had before.'),
   health: notAvailable(health).optional().describe('Find out which targets work.'),
   slowStart: notAvailable(duration()).optional().describe('Raise the share of a new target slowly.'),
   queue: notAvailable(
-    z.strictObject({ max: integer(0).default(128), timeout: duration({ min: 1 }).prefault('1s') }),
+    z.strictObject({
+      max: integer(0).default(128).describe('How many may wait.'),
+      timeout: duration({ min: 1 }).prefault('1s').describe('How long one may wait.'),
+    }),
   )
     .optional()
     .describe('Let requests wait when every target is at its connection limit.'),
   circuitBreaker: notAvailable(
     z.strictObject({
-      failureRate: percentage().prefault('50%'),
-      minRequests: integer(1).default(20),
-      openFor: duration({ min: 1 }).prefault('10s'),
-      halfOpenRequests: integer(1).default(3),
+      failureRate: percentage().prefault('50%').describe('The share of failures at which it opens.'),
+      minRequests: integer(1).default(20).describe('Fewer requests say nothing of the share.'),
+      openFor: duration({ min: 1 }).prefault('10s').describe('How long nothing is sent.'),
+      halfOpenRequests: integer(1).default(3).describe('How many requests then try whether it works again.'),
     }),
   )
     .optional()

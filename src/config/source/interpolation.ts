@@ -88,7 +88,9 @@ export class Interpolations {
   }
 
   private unknown(reference: string, refuse: (message: string) => void): string {
-    refuse(`${reference} is not understood: write \${env:NAME}, \${env:NAME:-default} or \${file:path}, or $\${ for a literal \${`);
+    refuse(
+      `${reference} is not understood: write \${env:NAME}, \${env:NAME:-default} or \${file:path}, or $\${ for a literal \${`,
+    );
     return '';
   }
 

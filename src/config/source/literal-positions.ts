@@ -16,7 +16,9 @@ function startOfLiteral(text: string): number {
   if (exported === null) return -1;
   const [whole, first] = exported;
   if (first === '{') return exported.index + whole.length - 1;
-  const declared = new RegExp(`\\b(?:const|let|var)\\s+${first!.replaceAll('$', '\\$')}\\b[^={]*=\\s*(?:defineGateway\\s*\\(\\s*)?\\{`);
+  const declared = new RegExp(
+    `\\b(?:const|let|var)\\s+${first!.replaceAll('$', '\\$')}\\b[^={]*=\\s*(?:defineGateway\\s*\\(\\s*)?\\{`,
+  );
   const declaration = declared.exec(text);
   return declaration === null ? -1 : declaration.index + declaration[0].length - 1;
 }

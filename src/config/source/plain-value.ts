@@ -11,7 +11,10 @@ export interface ValueFinding {
 }
 
 /** A copy of the value. What is not data is left out, and reported. */
-export function copyPlainValue(value: unknown, interpolations: Interpolations): { value: unknown; findings: ValueFinding[] } {
+export function copyPlainValue(
+  value: unknown,
+  interpolations: Interpolations,
+): { value: unknown; findings: ValueFinding[] } {
   const findings: ValueFinding[] = [];
   const report = (code: ValueFinding['code'], message: string, path: Path): undefined => {
     findings.push({ code, message, path });
@@ -26,7 +29,8 @@ export function copyPlainValue(value: unknown, interpolations: Interpolations): 
     // A value that contains itself is the deepest of all.
     if (path.length > MAX_DEPTH) return report('BAD_VALUE', 'this is nested too deeply, or contains itself', path);
     if (Array.isArray(part)) return part.map((item, index) => copy(item, [...path, index]));
-    if (!isPlainObject(part)) return report('BAD_VALUE', 'a configuration is data: text, numbers, lists and mappings', path);
+    if (!isPlainObject(part))
+      return report('BAD_VALUE', 'a configuration is data: text, numbers, lists and mappings', path);
     const copied: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(part)) {
       if (key === '__proto__') report('BAD_NAME', 'a key cannot be called __proto__', [...path, key]);

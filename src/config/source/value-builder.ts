@@ -88,6 +88,8 @@ export class ValueBuilder implements SourceHandler {
 
   /** Where the node that comes next will be. */
   private path(): Path {
-    return this.open.map((container, depth) => (Array.isArray(container) ? container.length : (this.keys[depth] ?? '')));
+    return this.open.map((container, depth) =>
+      Array.isArray(container) ? container.length : (this.keys[depth] ?? ''),
+    );
   }
 }

@@ -3,7 +3,15 @@
  * they are turned into values here, because its own constructor stops at the first duplicate key and forgets where
  * things were. (Why this parser: docs/decisions/configuration-parsers.md.)
  */
-import { EVENT_ID, type Event, SCALAR_STYLE, type ScalarEvent, YAMLException, getScalarValue, parseEvents } from 'js-yaml';
+import {
+  EVENT_ID,
+  type Event,
+  SCALAR_STYLE,
+  type ScalarEvent,
+  YAMLException,
+  getScalarValue,
+  parseEvents,
+} from 'js-yaml';
 import { MAX_DEPTH, type Scalar, type SourceHandler, SourceError } from './handler.ts';
 
 /** How many nodes aliases may stand for in all: a few lines of nested aliases can mean billions ("billion laughs"). */
@@ -81,12 +89,27 @@ function allErrors(text: string, first: SourceError): SourceError[] {
 
 /** In plainer words than the parser's. */
 const plainWords: ReadonlyMap<string, string> = new Map([
-  ['deficient indentation', 'this line is indented too little for the list, mapping or string above that is still open'],
-  ['bad indentation of a mapping entry', 'this does not fit the mapping here: look at the indentation and for a missing quote or colon'],
-  ['bad indentation of a sequence entry', 'this does not fit the list here: look at the indentation and for a missing quote'],
-  ['can not read a block mapping entry; a multiline key may not be an implicit key', 'a key without a colon: write `key: value`'],
+  [
+    'deficient indentation',
+    'this line is indented too little for the list, mapping or string above that is still open',
+  ],
+  [
+    'bad indentation of a mapping entry',
+    'this does not fit the mapping here: look at the indentation and for a missing quote or colon',
+  ],
+  [
+    'bad indentation of a sequence entry',
+    'this does not fit the list here: look at the indentation and for a missing quote',
+  ],
+  [
+    'can not read a block mapping entry; a multiline key may not be an implicit key',
+    'a key without a colon: write `key: value`',
+  ],
   ['missed comma between flow collection entries', 'a comma is missing before this'],
-  ['end of the stream or a document separator is expected', 'this line is indented less than the first one, or does not belong here'],
+  [
+    'end of the stream or a document separator is expected',
+    'this line is indented less than the first one, or does not belong here',
+  ],
   ['tab characters must not be used in indentation', 'indent with spaces: a tab cannot indent YAML'],
 ]);
 
@@ -229,7 +252,8 @@ class EventReader {
   /** Where a scalar begins for its reader: at its quote or indicator; the parser tells where its text does. */
   private startOf(event: ScalarEvent): number {
     if (event.style === SCALAR_STYLE.PLAIN) return event.valueStart;
-    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED) return event.valueStart - 1;
+    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED)
+      return event.valueStart - 1;
     const indicator = event.style === SCALAR_STYLE.LITERAL_BLOCK ? '|' : '>';
     return Math.max(0, this.text.lastIndexOf(indicator, event.valueStart));
   }

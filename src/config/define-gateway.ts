@@ -1,0 +1,90 @@
+/** `defineGateway`: a configuration in TypeScript whose names are checked while it is written. */
+import type { z } from '../util/schema.ts';
+import type { StandardPolicy } from './policy-names.ts';
+import type { consumerSchema, storeSchema } from './schema/access.ts';
+import type { listenerSchema } from './schema/listener.ts';
+import type { defaultsSchema, matchSchema, notFoundSchema, routeSchema } from './schema/route.ts';
+import type { upstreamSchema } from './schema/upstream.ts';
+import type { ConfigInput } from './schema.ts';
+
+/** What a policy that names consumers or stores takes; the options of the others are checked when it is loaded. */
+interface NamingOptions<C extends string, S extends string> {
+  authorize: { consumers?: readonly C[]; [option: string]: unknown };
+  rateLimit: { store?: S | 'memory'; [option: string]: unknown };
+  quota: { store?: S | 'memory'; [option: string]: unknown };
+}
+
+type OptionsOf<Policy, C extends string, S extends string> = Policy extends keyof NamingOptions<C, S>
+  ? NamingOptions<C, S>[Policy]
+  : object | null;
+
+/** The name of a policy, one with options, or a module. */
+type PolicyUse<P extends string, C extends string, S extends string> =
+  | P
+  | StandardPolicy
+  | ({ [Policy in StandardPolicy]?: OptionsOf<Policy, C, S> } & { use?: never })
+  | { use: string; options?: unknown };
+
+type DefinedUse<C extends string, S extends string> = PolicyUse<never, C, S>;
+
+type WithPolicies<T, P extends string, C extends string, S extends string> = Omit<T, 'policies'> & {
+  policies?: readonly PolicyUse<P, C, S>[];
+};
+
+type RouteInput = z.input<typeof routeSchema>;
+type CacheInput = Exclude<RouteInput['cache'], boolean | undefined>;
+
+type DefinedRoute<
+  L extends string,
+  U extends string,
+  P extends string,
+  C extends string,
+  S extends string,
+> = WithPolicies<Omit<RouteInput, 'match' | 'upstream' | 'mirror' | 'cache'>, P, C, S> & {
+  match?: Omit<z.input<typeof matchSchema>, 'listener'> & { listener?: L | L[] };
+  upstream?: U | { upstream: U; weight?: number }[];
+  mirror?: Omit<NonNullable<RouteInput['mirror']>, 'upstream'> & { upstream: U };
+  cache?: boolean | (Omit<CacheInput, 'store'> & { store?: S | 'memory' });
+};
+
+type NamedSections =
+  | 'listeners'
+  | 'stores'
+  | 'consumers'
+  | 'upstreams'
+  | 'policies'
+  | 'defaults'
+  | 'routes'
+  | 'notFound';
+
+/** A configuration with the names of its listeners, upstreams, policies, consumers and stores. */
+export type DefinedGateway<
+  L extends string,
+  U extends string,
+  P extends string,
+  C extends string,
+  S extends string,
+> = Omit<ConfigInput, NamedSections> & {
+  listeners?: Record<L, z.input<typeof listenerSchema>>;
+  stores?: Record<S, z.input<typeof storeSchema>>;
+  consumers?: Record<C, z.input<typeof consumerSchema>>;
+  upstreams?: Record<U, z.input<typeof upstreamSchema>>;
+  policies?: Record<P, DefinedUse<NoInfer<C>, NoInfer<S>>>;
+  defaults?: WithPolicies<z.input<typeof defaultsSchema>, NoInfer<P>, NoInfer<C>, NoInfer<S>>;
+  routes?: Record<string, DefinedRoute<NoInfer<L>, NoInfer<U>, NoInfer<P>, NoInfer<C>, NoInfer<S>>>;
+  notFound?: WithPolicies<z.input<typeof notFoundSchema>, NoInfer<P>, NoInfer<C>, NoInfer<S>>;
+};
+
+/**
+ * Declares a configuration. Returns it as it is; what it does is to make a route that names an unknown listener,
+ * upstream, policy, consumer or store a compile error.
+ */
+export function defineGateway<
+  L extends string = 'web',
+  U extends string = never,
+  P extends string = never,
+  C extends string = never,
+  S extends string = never,
+>(config: DefinedGateway<L, U, P, C, S>): DefinedGateway<L, U, P, C, S> {
+  return config;
+}
