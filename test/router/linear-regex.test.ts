@@ -20,14 +20,96 @@ const agrees = (source: string, text: string): void =>
 
 describe('compileLinearRegex', () => {
   const expressions = [
-    '^/v[0-9]+/', '^Mobile', 'a|b|', '', '^$', '$^', 'x$', '^(?:a|bc)*$', '(a*)*b', '(a|b)*a(a|b){3}', '^a{2}$', '^a{2,}$',
-    '^a{0,2}$', 'a{0}', '^(ab?){2,3}c$', '[^a-c]', '[a\\-z]', '[-a]', '[a-]', '[\\d\\w]', '\\.', '\\/', '[.]', '^\\s*$', '\\S', '\\D',
-    '\\W', '\\x41', '\\u0041', '(?i)abc', '(?i)[^a]', '(?i)\\xe9', '^(?<year>\\d{4})-(\\d\\d)$', '.', '^.$', 'a.?b', 'a+?b', 'a??b',
-    '(?:^|/)x(?:/|$)', '(?:$)*a', '(^)*a', 'a(?:b|$)', '[[]', '\\t', '[\\]]', '(|a)+b', '(?:a?){3}b', '^(?:){1,3}a', '\\-\\_\\@',
+    '^/v[0-9]+/',
+    '^Mobile',
+    'a|b|',
+    '',
+    '^$',
+    '$^',
+    'x$',
+    '^(?:a|bc)*$',
+    '(a*)*b',
+    '(a|b)*a(a|b){3}',
+    '^a{2}$',
+    '^a{2,}$',
+    '^a{0,2}$',
+    'a{0}',
+    '^(ab?){2,3}c$',
+    '[^a-c]',
+    '[a\\-z]',
+    '[-a]',
+    '[a-]',
+    '[\\d\\w]',
+    '\\.',
+    '\\/',
+    '[.]',
+    '^\\s*$',
+    '\\S',
+    '\\D',
+    '\\W',
+    '\\x41',
+    '\\u0041',
+    '(?i)abc',
+    '(?i)[^a]',
+    '(?i)\\xe9',
+    '^(?<year>\\d{4})-(\\d\\d)$',
+    '.',
+    '^.$',
+    'a.?b',
+    'a+?b',
+    'a??b',
+    '(?:^|/)x(?:/|$)',
+    '(?:$)*a',
+    '(^)*a',
+    'a(?:b|$)',
+    '[[]',
+    '\\t',
+    '[\\]]',
+    '(|a)+b',
+    '(?:a?){3}b',
+    '^(?:){1,3}a',
+    '\\-\\_\\@',
   ];
   const texts = [
-    '', 'a', 'b', 'c', 'A', 'ab', 'abc', 'ABC', 'aab', 'aaab', 'aaa', 'ba', 'aabb', 'bab', 'babab', '/v1/x', '/v/', 'Mobile', 'x Mobile',
-    'x', '/x', 'x/', '/x/', 'x/y', '-', ']', '[', '.', '\t', '\n', ' ', '\u00e9', '\u00c9', '\u00a0', '\u00ff', '2026-05', '-_@', 'axb', '\r',
+    '',
+    'a',
+    'b',
+    'c',
+    'A',
+    'ab',
+    'abc',
+    'ABC',
+    'aab',
+    'aaab',
+    'aaa',
+    'ba',
+    'aabb',
+    'bab',
+    'babab',
+    '/v1/x',
+    '/v/',
+    'Mobile',
+    'x Mobile',
+    'x',
+    '/x',
+    'x/',
+    '/x/',
+    'x/y',
+    '-',
+    ']',
+    '[',
+    '.',
+    '\t',
+    '\n',
+    ' ',
+    '\u00e9',
+    '\u00c9',
+    '\u00a0',
+    '\u00ff',
+    '2026-05',
+    '-_@',
+    'axb',
+    '\r',
   ];
   for (const source of expressions) {
     it(`matches /${source}/ as RegExp does`, () => texts.forEach((text) => agrees(source, text)));
@@ -100,7 +182,9 @@ describe('compileLinearRegex', () => {
         .map((branches) => branches.map((terms) => terms.join('')).join('|')),
       term: fc.oneof(
         { depthSize: 'small', withCrossShrink: true },
-        fc.tuple(atom, fc.constantFrom('', '', '*', '+', '?', '{2}', '{1,3}', '{2,}', '*?')).map((parts) => parts.join('')),
+        fc
+          .tuple(atom, fc.constantFrom('', '', '*', '+', '?', '{2}', '{1,3}', '{2,}', '*?'))
+          .map((parts) => parts.join('')),
         fc.constantFrom('^', '$'),
         fc
           .tuple(tie('expression'), fc.constantFrom('', '*', '+', '?', '{0,2}', '{2}'))
@@ -109,10 +193,15 @@ describe('compileLinearRegex', () => {
     }));
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'C', '/', '0', '.', ' '), maxLength: 12 });
     fc.assert(
-      fc.property(fc.constantFrom('', '(?i)'), expression, fc.array(text, { minLength: 5, maxLength: 10 }), (flag, source, all) => {
-        fc.pre(!('error' in compileLinearRegex(flag + source)));
-        for (const each of all) agrees(flag + source, each);
-      }),
+      fc.property(
+        fc.constantFrom('', '(?i)'),
+        expression,
+        fc.array(text, { minLength: 5, maxLength: 10 }),
+        (flag, source, all) => {
+          fc.pre(!('error' in compileLinearRegex(flag + source)));
+          for (const each of all) agrees(flag + source, each);
+        },
+      ),
       { numRuns: 400 },
     );
   });
@@ -121,7 +210,9 @@ describe('compileLinearRegex', () => {
     // Sixteen characters behind an `a`: the deterministic automaton has 2^16 states.
     const regex = compiled('a[ab]{16}c');
     let random = 1;
-    const text = Array.from({ length: 20_000 }, () => ((random = (random * 48_271) % 0x7fff_ffff) % 2 === 0 ? 'a' : 'b')).join('');
+    const text = Array.from({ length: 20_000 }, () =>
+      (random = (random * 48_271) % 0x7fff_ffff) % 2 === 0 ? 'a' : 'b',
+    ).join('');
     assert.equal(regex.test(text), false);
     assert.equal(regex.test(`${text}a${'b'.repeat(16)}c`), true);
     const { states } = regex as unknown as { states: Map<string, unknown> };

@@ -66,7 +66,9 @@ function holdsForHeaders(condition: Condition, { headers }: RoutableRequest): bo
   const first = headers.get(condition.name);
   if (condition.present !== null) return condition.present === (first !== undefined);
   if (first === undefined) return false;
-  return holdsForValue(condition, first) || headers.getAll(condition.name).some((line) => holdsForValue(condition, line));
+  return (
+    holdsForValue(condition, first) || headers.getAll(condition.name).some((line) => holdsForValue(condition, line))
+  );
 }
 
 function holdsForQuery(condition: Condition, query: QueryValues): boolean {

@@ -44,7 +44,8 @@ interface CachedState extends RegexState {
 export function compileLinearRegex(source: string): LinearRegex | Invalid {
   const node = parseRegex(source);
   if ('error' in node) return node;
-  if (sizeOf(node) > MAX_STEPS) return { error: `it is too large: with its counts multiplied out, over ${MAX_STEPS} steps` };
+  if (sizeOf(node) > MAX_STEPS)
+    return { error: `it is too large: with its counts multiplied out, over ${MAX_STEPS} steps` };
   const steps: Step[] = [{ kind: 'match' }];
   const entry = append(steps, node, 0);
   return new LinearRegex(steps, entry);
@@ -207,7 +208,8 @@ function appendRepeat(steps: Step[], { part, min, max }: RepeatNode, next: numbe
     entry = steps.push(loop) - 1;
     loop.next = append(steps, part, entry);
   } else {
-    for (let i = min; i < max; i++) entry = steps.push({ kind: 'fork', next: append(steps, part, entry), other: next }) - 1;
+    for (let i = min; i < max; i++)
+      entry = steps.push({ kind: 'fork', next: append(steps, part, entry), other: next }) - 1;
   }
   for (let i = 0; i < min; i++) entry = append(steps, part, entry);
   return entry;

@@ -1,15 +1,16 @@
 /**
  * The forms of a path in a route: `/a/b`, `/users/{id}`, `/files/{rest...}`, `/files/*`.
  *
- * A pattern is brought to the same canonical form as the path of a request (RFC 3986, section 6.2.2), so that a rule
- * cannot fail to protect a path only because it was spelt otherwise. What no canonical path can contain is an error.
+ * A pattern is brought to the same canonical form as the path of a request, by the same code, so that a rule cannot fail
+ * to protect a path only because it was spelt otherwise. What no canonical path can contain is an error.
  */
+import { CanonicalTarget, canonicalizePath } from '../../http/path.ts';
 
 /** A path pattern, taken apart. */
 export interface PathPattern {
   /** As it was written. */
   readonly source: string;
-  /** Between the slashes: canonical text, or null where one segment is captured. Without the rest. */
+  /** Between the slashes: canonical text, or null where one segment is captured. Without what `rest` captures. */
   readonly segments: readonly (string | null)[];
   /** The names of the captured segments, in order. */
   readonly names: readonly string[];
@@ -17,69 +18,102 @@ export interface PathPattern {
   readonly rest: string | null;
 }
 
-/** A reason why something in a match cannot be, in words for the author of the configuration. */
+/** Why something in a match cannot be, in words for the author of the configuration. */
 export interface Invalid {
   readonly error: string;
 }
 
-const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}$/;
-
 /** Takes a pattern apart. Empty segments are an error unless the rule keeps those of the request. */
 export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep' = 'merge'): PathPattern | Invalid {
   if (!source.startsWith('/')) return { error: 'a path begins with /' };
-  const segments: (string | null)[] = [];
-  const names: string[] = [];
-  let rest: string | null = null;
   const parts = source.slice(1).split('/');
+  const names: string[] = [];
+  const isCaptured: boolean[] = [];
+  let rest: string | null = null;
   for (const [index, part] of parts.entries()) {
-    const isLast = index === parts.length - 1;
-    const capture = part === '*' ? { name: '*', isRest: true } : readCapture(part);
-    if (capture === null) {
-      if (part === '' && !isLast && emptySegments === 'merge') {
-        return { error: 'an empty segment (//) never matches unless `emptySegments: keep` is set' };
-      }
-      const literal = canonicalSegment(part);
-      if (typeof literal !== 'string') return literal;
-      segments.push(literal);
-      continue;
+    const capture = readCapture(part);
+    if (capture !== null && 'error' in capture) return capture;
+    if (capture !== null && names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
+    if (capture?.isRest === true) {
+      if (index < parts.length - 1) return { error: `${part} stands for all that follows, so nothing can follow it` };
+      rest = capture.name;
+      parts.pop();
+    } else {
+      if (capture !== null) names.push(capture.name);
+      isCaptured.push(capture !== null);
     }
-    if (capture.isRest && !isLast) return { error: `${part} stands for all that follows, so nothing can follow it` };
-    if (names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
-    if (capture.name === '__proto__') return { error: 'a capture cannot be called __proto__' };
-    if (capture.isRest) rest = capture.name;
-    else segments.push(null);
-    if (!capture.isRest) names.push(capture.name);
   }
-  return { source, segments, names, rest };
+  const segments = readSegments(parts, isCaptured, emptySegments);
+  return 'error' in segments ? segments : { source, segments, names, rest };
 }
 
-function readCapture(part: string): { readonly name: string; readonly isRest: boolean } | null {
+/** Whether the pattern is one path. */
+export function isExact(pattern: PathPattern): boolean {
+  return pattern.rest === null && pattern.names.length === 0;
+}
+
+/**
+ * What the pattern captures from a path that it matches.
+ * @param path its segments are those that were matched, with path parameters.
+ */
+export function captureParams({ segments, names, rest }: PathPattern, path: string): Record<string, string> {
+  const params: Record<string, string> = {};
+  let captured = 0;
+  let slash = 0;
+  for (const segment of segments) {
+    const next = path.indexOf('/', slash + 1);
+    const end = next === -1 ? path.length : next;
+    if (segment === null) params[names[captured++]!] = path.substring(slash + 1, end);
+    slash = end;
+  }
+  if (rest !== null) params[rest] = path.substring(slash + 1);
+  return params;
+}
+
+const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}$/;
+
+interface Capture {
+  readonly name: string;
+  readonly isRest: boolean;
+}
+
+/** null for a part without a capture. */
+function readCapture(part: string): Capture | Invalid | null {
+  if (part === '*') return { name: '*', isRest: true };
+  if (part.includes('*')) return { error: `${part}: * must be a segment of its own, at the end, as in /files/*` };
+  if (!/[{}]/.test(part)) return null;
   const match = CAPTURE.exec(part);
-  return match === null ? null : { name: match[1]!, isRest: match[2] !== undefined };
+  if (match === null)
+    return { error: `${part} is no capture such as {id} or {rest...}, which is a segment of its own` };
+  const [, name = '', dots] = match;
+  if (name === '__proto__') return { error: 'a capture cannot be called __proto__' };
+  return { name, isRest: dots !== undefined };
 }
 
-/** Escapes that a request may never contain: NUL, other control characters and the backslash. */
-const REFUSED_ESCAPE = /%(?:[01][0-9A-F]|5C|7F)/;
-const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
+const trial = new CanonicalTarget();
+const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i;
 
-function canonicalSegment(part: string): string | Invalid {
-  if (part.includes('*')) return { error: '* must be a segment of its own, at the end: /files/*' };
-  if (/[{}]/.test(part)) {
-    return { error: `${part} is not a capture such as {id} or {rest...}, which must be a segment of its own` };
+function readSegments(
+  parts: readonly string[],
+  isCaptured: readonly boolean[],
+  emptySegments: 'merge' | 'keep',
+): (string | null)[] | Invalid {
+  if (parts.length === 0) return [];
+  if (parts.some((part) => DOT_SEGMENT.test(part))) return { error: 'dot segments are resolved before matching' };
+  // Any plain text may stand where a capture is. A request has no character outside ASCII that is not encoded.
+  const path = `/${parts.map((part, index) => (isCaptured[index] ? 'x' : encodeNonAscii(part))).join('/')}`;
+  if (!canonicalizePath(path, trial)) return { error: `no request has it: ${trial.reason}` };
+  if (trial.hasEmptySegments && emptySegments === 'merge') {
+    return { error: 'empty segments (//) are merged before matching, unless `emptySegments: keep` is set' };
   }
-  if (part.includes(';')) return { error: 'path parameters (;) are set aside before matching: leave them out' };
-  const unusable = /[?#\\\u0000- \u007f]/.exec(part);
-  if (unusable !== null) return { error: `a path cannot contain ${JSON.stringify(unusable[0])}` };
-  if (/%(?![0-9A-Fa-f]{2})/.test(part)) return { error: '% must be followed by two hexadecimal digits' };
-  const canonical = part.replace(/[^\u0000-\u007f]+/g, percentEncode).replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
-    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-    return UNRESERVED.test(character) ? character : escape.toUpperCase();
-  });
-  if (canonical === '.' || canonical === '..') return { error: 'dot segments are removed before matching' };
-  const refused = REFUSED_ESCAPE.exec(canonical);
-  return refused === null ? canonical : { error: `requests with ${refused[0]} in their path are refused` };
+  if (trial.unmergedPath !== trial.unmergedMatchPath) {
+    return { error: 'path parameters (;x=1) are set aside before matching' };
+  }
+  const segments = trial.unmergedPath.substring(1).split('/');
+  return segments.map((segment, index) => (isCaptured[index] ? null : segment));
 }
 
-function percentEncode(text: string): string {
-  return Array.from(Buffer.from(text, 'utf8'), (byte) => `%${byte.toString(16).toUpperCase()}`).join('');
-}
+const encodeNonAscii = (text: string): string =>
+  text.replace(/[^\u0000-\u007f]+/g, (characters) =>
+    Array.from(Buffer.from(characters, 'utf8'), (byte) => `%${byte.toString(16).toUpperCase()}`).join(''),
+  );

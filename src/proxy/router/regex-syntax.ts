@@ -191,7 +191,9 @@ class Parser {
   private hexadecimal(length: number): number {
     const digits = this.source.slice(this.at, this.at + length);
     if (digits.length < length || !/^[0-9A-Fa-f]+$/.test(digits)) {
-      throw new RegexError(`\\x is followed by two hexadecimal digits and \\u by four, not by ${JSON.stringify(digits)}`);
+      throw new RegexError(
+        `\\x is followed by two hexadecimal digits and \\u by four, not by ${JSON.stringify(digits)}`,
+      );
     }
     this.at += length;
     const code = Number.parseInt(digits, 16);
@@ -222,7 +224,9 @@ class Parser {
     const last = this.classItem();
     if (typeof last !== 'number') throw new RegexError('a range cannot end with a class; write \\- for the character');
     if (last < first) {
-      throw new RegexError(`the range ${String.fromCharCode(first)}-${String.fromCharCode(last)} is the wrong way round`);
+      throw new RegexError(
+        `the range ${String.fromCharCode(first)}-${String.fromCharCode(last)} is the wrong way round`,
+      );
     }
     return last;
   }

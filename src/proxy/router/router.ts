@@ -1,8 +1,13 @@
-import { Conditions } from './conditions.ts';
-import { compileLinearRegex, type LinearRegex } from './linear-regex.ts';
-import { parsePathPattern, type PathPattern } from './pattern.ts';
-import { QueryValues } from './query-values.ts';
-import type { RoutableRequest, RouteFound, RouteMatch, RouteResult, RouteRule } from './route-rule.ts';
+/**
+ * Station 3: from a request to the one rule that wins (CONFIG.md, section 2: the order of specificity.ts). What it costs
+ * depends on the request and on the rules that could match it, not on how many others there are.
+ */
+import { type Candidate, candidatesOf, compareCandidates } from './candidate.ts';
+import { captureParams } from './pattern.ts';
+import type { RoutableRequest, RouteResult, RouteRule } from './route-rule.ts';
+import { Search } from './search.ts';
+import { rank } from './specificity.ts';
+import { PathTable } from './trie.ts';
 
 export type {
   MethodNotAllowed,
@@ -15,125 +20,95 @@ export type {
   ValueCondition,
 } from './route-rule.ts';
 
-interface Candidate<T> {
-  readonly rule: RouteRule<T>;
-  readonly host: string | null;
-  readonly pattern: PathPattern | null;
-  readonly regex: LinearRegex | null;
-  readonly order: string;
-  readonly conditions: Conditions | null;
-  readonly found: RouteFound<T>;
-}
+/** The candidates of one host, or of one wildcard. */
+class HostTable<T> {
+  /** For the path in which empty segments were merged. */
+  merged: PathTable<Candidate<T>> | null = null;
+  /** For the path as it was before, of rules with `emptySegments: keep`. */
+  unmerged: PathTable<Candidate<T>> | null = null;
 
-/** The compiled routes of one snapshot. Immutable. */
-export class Router<T> {
-  private readonly candidates: readonly Candidate<T>[];
-  private readonly query = new QueryValues();
-
-  private constructor(candidates: readonly Candidate<T>[]) {
-    this.candidates = candidates;
+  add(candidate: Candidate<T>): void {
+    const keepsEmptySegments = candidate.rule.match.emptySegments === 'keep';
+    const table = keepsEmptySegments ? (this.unmerged ??= new PathTable()) : (this.merged ??= new PathTable());
+    table.add(candidate.regex === null ? candidate.pattern : 'regex', candidate);
   }
 
-  /** @throws {TypeError} when a path or a regular expression is not valid. */
+  sort(): void {
+    this.merged?.sort(compareCandidates);
+    this.unmerged?.sort(compareCandidates);
+  }
+}
+
+/** The rules of one snapshot, compiled; immutable. */
+export class Router<T> {
+  private readonly hosts = new Map<string, HostTable<T>>();
+  /** By what follows the `*.`. */
+  private readonly wildcards = new Map<string, HostTable<T>>();
+  private readonly anyHost = new HostTable<T>();
+  private readonly search = new Search<T>();
+
+  private constructor(candidates: readonly Candidate<T>[]) {
+    for (const candidate of candidates) this.tableFor(candidate.host).add(candidate);
+    for (const table of this.hosts.values()) table.sort();
+    for (const table of this.wildcards.values()) table.sort();
+    this.anyHost.sort();
+  }
+
+  /** @throws {TypeError} naming a rule with a path or a regular expression that is not valid. */
   static compile<T>(rules: readonly RouteRule<T>[]): Router<T> {
-    return new Router(rules.flatMap(expand).toSorted(compare));
+    const candidates = rules.flatMap(candidatesOf);
+    rank(candidates);
+    return new Router(candidates);
+  }
+
+  /** How many tables, nodes and candidates the last match looked at. */
+  get steps(): number {
+    return this.search.steps;
   }
 
   match(request: RoutableRequest): RouteResult<T> {
-    this.query.reset(request.query);
-    const allowed = new Set<string>();
-    for (const candidate of this.candidates) {
-      const { rule, pattern } = candidate;
-      const keep = rule.match.emptySegments === 'keep';
-      const matchPath = keep ? request.unmergedMatchPath : request.matchPath;
-      if (candidate.host !== null && !hostMatches(candidate.host, request.host)) continue;
-      if (pattern !== null && !pathMatches(pattern, matchPath)) continue;
-      if (candidate.regex !== null && !candidate.regex.test(matchPath)) continue;
-      if (candidate.conditions !== null && !candidate.conditions.hold(request, this.query)) continue;
-      if (!methodMatches(rule, request)) {
-        for (const method of rule.match.methods ?? []) allowed.add(method);
-        continue;
+    const { search } = this;
+    search.begin(request);
+    const { host } = request;
+    this.visit(this.hosts.get(host), request);
+    if (this.wildcards.size > 0) {
+      // From the longest; a wildcard stands for at least one character (`.example.com` is no name).
+      for (let dot = host.indexOf('.', 1); dot !== -1; dot = host.indexOf('.', dot + 1)) {
+        this.visit(this.wildcards.get(host.substring(dot + 1)), request);
       }
-      if (pattern === null || (pattern.names.length === 0 && pattern.rest === null)) return candidate.found;
-      return { kind: 'route', rule, params: capture(pattern, keep ? request.unmergedPath : request.path) };
     }
-    return allowed.size === 0 ? null : { kind: 'method', allowed: [...allowed].sort() };
+    this.visit(this.anyHost, request);
+
+    const { best } = search;
+    if (best === null) return methodNotAllowed(search.methodRefused);
+    if (best.found !== null) return best.found;
+    const { rule, pattern } = best;
+    const path = rule.match.emptySegments === 'keep' ? request.unmergedPath : request.path;
+    return { kind: 'route', rule, params: captureParams(pattern!, path) };
+  }
+
+  private visit(table: HostTable<T> | undefined, request: RoutableRequest): void {
+    if (table === undefined) return;
+    if (table.merged !== null) this.search.visit(table.merged, request.matchPath);
+    if (table.unmerged !== null) this.search.visit(table.unmerged, request.unmergedMatchPath);
+  }
+
+  private tableFor(host: string | null): HostTable<T> {
+    if (host === null) return this.anyHost;
+    const isWildcard = host.startsWith('*.');
+    const tables = isWildcard ? this.wildcards : this.hosts;
+    const key = isWildcard ? host.slice(2) : host;
+    let table = tables.get(key);
+    if (table === undefined) {
+      table = new HostTable<T>();
+      tables.set(key, table);
+    }
+    return table;
   }
 }
 
-function expand<T>(rule: RouteRule<T>): Candidate<T>[] {
-  const { match } = rule;
-  const hosts = match.hosts.length === 0 ? [null] : match.hosts.map((host) => host.toLowerCase());
-  const paths = match.paths.length === 0 ? [null] : match.paths;
-  const conditions = Conditions.of(match);
-  const found: RouteFound<T> = { kind: 'route', rule, params: {} };
-  return hosts.flatMap((host) =>
-    paths.map((path) => {
-      const pattern = typeof path === 'string' ? parsePathPattern(path, match.emptySegments) : null;
-      const regex = path !== null && typeof path === 'object' ? compileLinearRegex(path.regex) : null;
-      if (pattern !== null && 'error' in pattern) throw new TypeError(`route ${rule.name}: ${pattern.error}`);
-      if (regex !== null && 'error' in regex) throw new TypeError(`route ${rule.name}: ${regex.error}`);
-      return { rule, host, pattern, regex, order: pathOrder(pattern, regex), conditions, found };
-    }),
-  );
-}
-
-function pathOrder(pattern: PathPattern | null, regex: LinearRegex | null): string {
-  if (pattern === null) return regex === null ? 'f' : 'e';
-  if (pattern.rest === null && pattern.names.length === 0) return '';
-  return pattern.segments.map((segment) => (segment === null ? 'b' : 'a')).join('') + (pattern.rest === null ? 'c' : 'd');
-}
-
-function hostOrder(host: string | null): number {
-  if (host === null) return 0;
-  return host.startsWith('*.') ? host.length : Number.MAX_SAFE_INTEGER;
-}
-
-const methodOrder = ({ methods }: RouteMatch): number => (methods === null ? 1 : 0);
-
-function compare<T>(a: Candidate<T>, b: Candidate<T>): number {
-  const x = a.rule.match;
-  const y = b.rule.match;
-  return (
-    b.rule.priority - a.rule.priority ||
-    hostOrder(b.host) - hostOrder(a.host) ||
-    compareText(a.order, b.order) ||
-    methodOrder(x) - methodOrder(y) ||
-    y.headers.length - x.headers.length ||
-    y.query.length - x.query.length ||
-    compareText(a.rule.name, b.rule.name)
-  );
-}
-
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-function hostMatches(pattern: string, host: string): boolean {
-  if (!pattern.startsWith('*.')) return pattern === host;
-  return host.length >= pattern.length && host.endsWith(pattern.slice(1));
-}
-
-function pathMatches({ segments, rest }: PathPattern, path: string): boolean {
-  if (!path.startsWith('/')) return false;
-  const parts = path.slice(1).split('/');
-  if (parts.length < segments.length || (rest === null && parts.length > segments.length)) return false;
-  return segments.every((segment, i) => (segment === null ? parts[i] !== '' : parts[i] === segment));
-}
-
-function capture(pattern: PathPattern, path: string): Record<string, string> {
-  const params: Record<string, string> = {};
-  const parts = path.slice(1).split('/');
-  let next = 0;
-  for (const [i, segment] of pattern.segments.entries()) {
-    if (segment === null) params[pattern.names[next++]!] = parts[i]!;
-  }
-  if (pattern.rest !== null) params[pattern.rest] = parts.slice(pattern.segments.length).join('/');
-  return params;
-}
-
-function methodMatches<T>(rule: RouteRule<T>, { method, headers }: RoutableRequest): boolean {
-  const { methods } = rule.match;
-  if (methods === null || methods.includes(method)) return true;
-  if (method !== 'OPTIONS' || !rule.answersPreflight || !headers.has('origin')) return false;
-  const asked = headers.get('access-control-request-method');
-  return asked !== undefined && methods.includes(asked);
+function methodNotAllowed<T>(refused: readonly Candidate<T>[]): RouteResult<T> {
+  if (refused.length === 0) return null;
+  const allowed = new Set(refused.flatMap((candidate) => candidate.rule.match.methods ?? []));
+  return { kind: 'method', allowed: [...allowed].sort() };
 }

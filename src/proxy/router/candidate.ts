@@ -1,0 +1,89 @@
+/** Rules as the router tries them: one candidate for each of their hosts with each of their paths. */
+import { Conditions } from './conditions.ts';
+import { compileLinearRegex, type LinearRegex } from './linear-regex.ts';
+import { isExact, parsePathPattern, type PathPattern } from './pattern.ts';
+import type { PathMatch, RouteFound, RouteMatch, RouteRule } from './route-rule.ts';
+import {
+  ANY_PATH_SPECIFICITY,
+  type Rankable,
+  REGEX_SPECIFICITY,
+  compareText,
+  patternSpecificity,
+} from './specificity.ts';
+import type { Ranked } from './trie.ts';
+
+/** One way to match a rule. */
+export interface Candidate<T> extends Ranked, Rankable {
+  readonly rule: RouteRule<T>;
+  /** Lower-case; null for any. */
+  readonly host: string | null;
+  /** As it was written; empty for any. */
+  readonly pathSource: string;
+  readonly pathSpecificity: string;
+  /** At most one of these two is not null; both are null for any path. */
+  readonly pattern: PathPattern | null;
+  readonly regex: LinearRegex | null;
+  /** null when it has none. */
+  readonly conditions: Conditions | null;
+  /** The answer when this candidate wins, or null when it captures something. */
+  readonly found: RouteFound<T> | null;
+  rank: number;
+}
+
+type CompiledPath = Pick<Candidate<unknown>, 'pathSource' | 'pathSpecificity' | 'pattern' | 'regex'>;
+
+/**
+ * The candidates of a rule, not ranked yet.
+ * @throws {TypeError} naming the rule, when one of its paths or expressions is not valid.
+ */
+export function candidatesOf<T>(rule: RouteRule<T>): Candidate<T>[] {
+  const { match } = rule;
+  try {
+    const hosts = match.hosts.length === 0 ? [null] : new Set(match.hosts.map((host) => host.toLowerCase()));
+    const paths = match.paths.length === 0 ? [anyPath] : match.paths.map((path) => compilePath(path, match));
+    const conditions = Conditions.of(match);
+    const found: RouteFound<T> = Object.freeze({ kind: 'route', rule, params: noParams });
+    const candidates: Candidate<T>[] = [];
+    for (const host of hosts) {
+      for (const { pathSource, pathSpecificity, pattern, regex } of paths) {
+        const capturesNothing = pattern === null || isExact(pattern);
+        const answer = capturesNothing ? found : null;
+        candidates.push({
+          rule,
+          host,
+          pathSource,
+          pathSpecificity,
+          pattern,
+          regex,
+          conditions,
+          found: answer,
+          rank: 0,
+        });
+      }
+    }
+    return candidates;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new TypeError(`route ${rule.name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The order of candidates: by rank and, where that is equal, by name; never by where they were declared. */
+export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
+  return a.rank - b.rank || compareText(a.rule.name, b.rule.name) || compareText(a.pathSource, b.pathSource);
+}
+
+const noParams: Readonly<Record<string, string>> = Object.freeze({});
+
+const anyPath: CompiledPath = { pathSource: '', pathSpecificity: ANY_PATH_SPECIFICITY, pattern: null, regex: null };
+
+function compilePath(path: PathMatch, { emptySegments }: RouteMatch): CompiledPath {
+  if (typeof path === 'string') {
+    const pattern = parsePathPattern(path, emptySegments);
+    if ('error' in pattern) throw new TypeError(`${path}: ${pattern.error}`);
+    return { pathSource: path, pathSpecificity: patternSpecificity(pattern), pattern, regex: null };
+  }
+  const regex = compileLinearRegex(path.regex);
+  if ('error' in regex) throw new TypeError(`${path.regex}: ${regex.error}`);
+  return { pathSource: path.regex, pathSpecificity: REGEX_SPECIFICITY, pattern: null, regex };
+}
