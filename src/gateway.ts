@@ -1,10 +1,18 @@
 /** The composition root: one gateway on the event loop of this thread, from a configuration to open listeners. */
 import { compile, type CompileEnv, type Compiled } from './compile.ts';
-import type { PolicyDefinition } from './contract.ts';
-import type { GatewayConfig, ListenerConfig, PolicyUse } from './config/schema.ts';
+import type { Outcome, PolicyDefinition } from './contract.ts';
+import { importModule } from './config/import-module.ts';
+import { loadConfig, parseConfig, type LoadResult } from './config/load.ts';
+import { formatProblem, type Problem } from './config/problem.ts';
+import type { ConfigInput, GatewayConfig, ListenerConfig, PolicyUse } from './config/schema.ts';
 import { builtinPolicies } from './policies/index.ts';
+import type { ProxyExchange } from './proxy/exchange.ts';
+import type { Observer } from './proxy/finish.ts';
 import { Entrance } from './proxy/listener.ts';
 import type { Surroundings } from './proxy/snapshot.ts';
+import type { AccessLogEntry } from './telemetry/access-log-line.ts';
+import { AccessLog } from './telemetry/access-log.ts';
+import { AppLog } from './telemetry/app-log.ts';
 import { systemClock, type Clock } from './util/clock.ts';
 import { Listener } from './wire/listener.ts';
 import { TimerWheel } from './wire/timer-wheel.ts';
@@ -39,14 +47,48 @@ export interface GatewayEnv {
   readonly log: GatewayLog;
   /** Policies that the configuration brings along, by the absolute path of their module. */
   readonly modules: ReadonlyMap<string, PolicyDefinition>;
-  readonly observe: Surroundings['observe'];
+  /** Which thread this is; in the access log. */
+  readonly thread?: number;
+  /** Told of every exchange that has ended, besides the access log. */
+  readonly observe?: Observer;
   readonly clock?: Clock;
 }
 
-/** The policies that every configuration can name. */
-export const registry: ReadonlyMap<string, PolicyDefinition> = new Map(
-  builtinPolicies.map((policy) => [policy.name, policy]),
-);
+/** Reads the configuration in a file, with everything that this gateway knows to say about it. */
+export function loadGatewayConfig(file: string): Promise<LoadResult> {
+  return loadConfig(file, registry);
+}
+
+/** A configuration that has errors. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/**
+ * A gateway inside another program, on the event loop of the caller.
+ * @param config what `defineGateway` takes; file names in it are relative to the working folder.
+ * @throws {ConfigError} with every problem at once.
+ */
+export async function createGateway(config: ConfigInput): Promise<Gateway> {
+  const loaded = await parseConfig('', {
+    registry,
+    fileName: 'gateway.config.ts',
+    format: 'module',
+    importModule: (path) =>
+      path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
+  });
+  if (loaded.config === null) throw new ConfigError(loaded.problems);
+  const log = new AppLog({ level: 'info', clock: systemClock });
+  return new LocalGateway(loaded.config, { log, modules: loaded.modules });
+}
+
+const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** A gateway on the event loop that it is created on. */
 export class LocalGateway implements Gateway {
@@ -56,6 +98,7 @@ export class LocalGateway implements Gateway {
   private readonly compiled: Compiled;
   private readonly listeners = new Map<string, Listener>();
   private readonly listenerTls: ListenerTls[] = [];
+  private accessLog: AccessLog | null = null;
 
   /** @throws {CompileError} for a configuration that cannot be served. */
   constructor(config: GatewayConfig, env: GatewayEnv) {
@@ -67,7 +110,7 @@ export class LocalGateway implements Gateway {
       clock,
       wheel: new TimerWheel(clock),
       log: { defect: (message, about, error) => log.error(message, { ...about, error }) },
-      observe: env.observe,
+      observe: this.createObserver(clock),
     };
     const compileEnv: CompileEnv = {
       clock,
@@ -102,6 +145,23 @@ export class LocalGateway implements Gateway {
     clearTimeout(grace);
     for (const tls of this.listenerTls) tls.close();
     this.compiled.close();
+    await this.accessLog?.close();
+  }
+
+  private createObserver(clock: Clock): Observer | null {
+    const config = this.config.telemetry.accessLog;
+    const { observe = null, thread = 0, log } = this.env;
+    if (config === null) return observe;
+    const accessLog = new AccessLog(config, {
+      clock,
+      thread,
+      onProblem: (message) => log.error(message, { file: config.file }),
+    });
+    this.accessLog = accessLog;
+    return (exchange, outcome) => {
+      if (accessLog.wants(outcome.status, outcome.code ?? '')) accessLog.write(accessEntry(exchange, outcome, clock));
+      observe?.(exchange, outcome);
+    };
   }
 
   private definitionOf(use: PolicyUse): PolicyDefinition {
@@ -156,4 +216,35 @@ const reasons: Readonly<Record<string, string>> = {
 function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** What the access log says of an exchange. */
+function accessEntry(exchange: ProxyExchange, outcome: Outcome, clock: Clock): AccessLogEntry {
+  const { forward } = exchange;
+  return {
+    timeMs: clock.wallNow() - outcome.durationMs,
+    requestId: exchange.requestId,
+    traceId: '',
+    clientIp: exchange.clientIp,
+    method: exchange.method,
+    host: exchange.host,
+    path: exchange.path,
+    query: exchange.query,
+    route: exchange.route.name,
+    consumer: exchange.consumer?.name ?? '',
+    upstream: forward?.upstream.name ?? '',
+    target: forward?.target?.url ?? '',
+    status: outcome.status,
+    code: outcome.code ?? '',
+    reason: exchange.reason,
+    cache: '',
+    attempts: outcome.attempts,
+    bytesIn: outcome.bytesIn,
+    bytesOut: outcome.bytesOut,
+    durationMs: outcome.durationMs,
+    upstreamMs: forward === null || forward.answeredAt === 0 ? -1 : forward.answeredAt - forward.sentAt,
+    protocol: exchange.protocol,
+    userAgent: exchange.requestHeaders.get('user-agent') ?? '',
+    requestHeaders: exchange.requestHeaders,
+  };
 }

@@ -22,6 +22,23 @@ export async function loadPolicyModules(
   return new Map(loaded);
 }
 
+/**
+ * The policies of modules that were loaded before, on another thread; by absolute path.
+ * @throws when one of them can no longer be loaded.
+ */
+export async function importPolicies(
+  paths: Iterable<string>,
+  importModule: ImportModule,
+): Promise<ReadonlyMap<string, PolicyDefinition>> {
+  const policies = new Map<string, PolicyDefinition>();
+  for (const path of paths) {
+    const loaded = await load(path, importModule);
+    if ('error' in loaded) throw new Error(`${path}: ${loaded.error}`);
+    policies.set(path, loaded.definition);
+  }
+  return policies;
+}
+
 async function load(path: string, importModule: ImportModule): Promise<LoadedPolicy> {
   try {
     const module = await importModule(path);

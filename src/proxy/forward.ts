@@ -53,9 +53,9 @@ export class Forward implements UpstreamCall {
 
   /** Attempts made so far. */
   attempts = 0;
-  /** When the target had sent its response, or failed; monotonic. */
-  answeredAt = 0;
+  /** When the last attempt began, and when the head of its response came, 0 for never; monotonic. */
   sentAt = 0;
+  answeredAt = 0;
   upstream: Upstream;
   target: Target | null = null;
   /** Where the response body goes: null for straight to the client. */
@@ -273,7 +273,6 @@ export class Forward implements UpstreamCall {
     this.connection = null;
     if (!this.underWay) return;
     this.underWay = false;
-    this.answeredAt = this.exchange.around.clock.now();
     this.target!.inFlight--;
   }
 
@@ -291,6 +290,7 @@ export class Forward implements UpstreamCall {
   }
 
   onResponse(head: ResponseHead, bodyText: string | null): void {
+    this.answeredAt = this.exchange.around.clock.now();
     if (bodyText !== null) this.leave();
     respondFromUpstream(this.exchange, head, bodyText);
   }

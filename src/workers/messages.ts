@@ -7,6 +7,8 @@ export interface ThreadAssignment {
   readonly config: GatewayConfig;
   /** Its number, from 0; in the access log. */
   readonly thread: number;
+  /** Values that no log may show. */
+  readonly secrets: readonly string[];
 }
 
 export type ToThread = { readonly kind: 'stop'; readonly graceMs: number };
@@ -14,5 +16,4 @@ export type ToThread = { readonly kind: 'stop'; readonly graceMs: number };
 export type FromThread =
   | { readonly kind: 'serving'; readonly addresses: readonly ListenerAddress[] }
   /** It could not start: the configuration cannot be compiled, or a listener not opened. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly cannotListen: boolean }
-  | { readonly kind: 'stopped' };
+  | { readonly kind: 'failed'; readonly reason: string; readonly cannotListen: boolean };

@@ -9,17 +9,20 @@ export type OnThreadDied = (error: unknown) => void;
 
 export class ThreadedGateway implements Gateway {
   private readonly config: GatewayConfig;
+  private readonly secrets: readonly string[];
   private readonly onDied: OnThreadDied;
   private worker: Worker | null = null;
   private stopping = false;
 
-  constructor(config: GatewayConfig, onDied: OnThreadDied) {
+  /** @param secrets values that no log may show. */
+  constructor(config: GatewayConfig, secrets: readonly string[], onDied: OnThreadDied) {
     this.config = config;
+    this.secrets = secrets;
     this.onDied = onDied;
   }
 
   start(): Promise<readonly ListenerAddress[]> {
-    const assignment: ThreadAssignment = { config: this.config, thread: 0 };
+    const assignment: ThreadAssignment = { config: this.config, thread: 0, secrets: this.secrets };
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), { workerData: assignment });
     this.worker = worker;

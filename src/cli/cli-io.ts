@@ -1,0 +1,19 @@
+/** What every command has in common. */
+import type { CommandIo } from './check.ts';
+
+export const processIo: CommandIo = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  cwd: process.cwd(),
+  env: process.env,
+};
+
+/** Exit codes of every command (CONFIG, section 6). */
+export const exitCodes = {
+  fine: 0,
+  /** The configuration, or a check, failed. */
+  failed: 1,
+  usage: 2,
+  /** It could not listen, or not reach the admin API. */
+  unreachable: 3,
+} as const;
