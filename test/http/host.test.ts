@@ -92,7 +92,10 @@ describe('parseAuthority', () => {
         assert.deepEqual(parseAuthority(host(i)), { host: `host-${i}.example.com`, port: i });
       }
     }
-    assert.equal(parseAuthority(host(999)), parseAuthority(host(999)), 'a recent one is the same object');
+    const recent = parseAuthority(host(999));
+    assert.equal(parseAuthority(host(999)), recent, 'the same object');
+    for (let i = 0; i < 999; i++) parseAuthority(host(i));
+    assert.notEqual(parseAuthority(host(999)), recent, 'made again');
   });
 
   it('never throws, and what it accepts the URL parser reads as the same host', () => {

@@ -64,6 +64,30 @@ describe('canonical targets, whatever arrives', () => {
     );
   });
 
+  it('are the same from both paths for every escape in every place', () => {
+    const out = new CanonicalTarget();
+    for (let byte = 0; byte < 256; byte++) {
+      const upper = `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+      for (const escape of [upper, upper.toLowerCase()]) {
+        for (const path of [
+          `/${escape}`,
+          `/a${escape}b`,
+          `/a${escape}`,
+          `/${escape}b`,
+          `/a${escape};x/b`,
+          `/a${escape}/b`,
+        ]) {
+          const accepted = canonicalizePath(path, out);
+          const slow = normalizePath(path);
+          assert.equal(accepted ? out.path : out.reason, typeof slow === 'string' ? slow : slow.path, path);
+          if (typeof slow === 'string') continue;
+          assert.equal(out.matchPath, slow.matchPath, path);
+          assert.equal(out.hasEncodedSlash, slow.hasEncodedSlash, path);
+        }
+      }
+    }
+  });
+
   it('stay as they are when made canonical again', () => {
     fc.assert(
       fc.property(pathText, (text) => {

@@ -53,6 +53,7 @@ describe('canonicalizeTarget', () => {
     ['/a[1]', '/a%5B1%5D'],
     ['/path-%0D-uri', '/path-%0D-uri'],
     ['/caf%e9', '/caf%E9'],
+    ['/%e0%a0%80%f0%90%80%80%f4%8f%bf%bf', '/%E0%A0%80%F0%90%80%80%F4%8F%BF%BF'],
     ['/static../admin', '/static../admin'],
   ];
   for (const [target, path] of normalForms) {
@@ -97,6 +98,9 @@ describe('canonicalizeTarget', () => {
     ['/a%c0%afb', /UTF-8/],
     ['/a%C1%9cb', /UTF-8/],
     ['/%e0%80%af', /overlong/],
+    ['/%E0%9F%BF', /overlong/],
+    ['/%F0%8F%BF%BF', /overlong/],
+    ['/%F5%80%80%80', /UTF-8/],
     ['/%f0%80%80%af', /overlong/],
     ['/%f8%80%80%80%af', /UTF-8/],
     ['/%ff', /UTF-8/],

@@ -110,6 +110,13 @@ describe('a rewritten path', () => {
     );
   });
 
+  it('says whether there is an encoded slash or a parameter in it, whatever the path had before', () => {
+    const out = targetOf('/x/a%2Fb//;p');
+    assert.ok(rewritePath(template('/v1/{*}'), { '*': 'c' }, out));
+    assert.deepEqual([out.path, out.matchPath, out.unmergedPath, out.unmergedMatchPath], Array(4).fill('/v1/c'));
+    assert.deepEqual([out.hasEncodedSlash, out.hasEmptySegments], [false, false]);
+  });
+
   it('keeps captured empty segments for routes that keep them', () => {
     const out = targetOf('/x//a//b');
     assert.ok(rewritePath(template('/v1/{*}'), { '*': '/a//b' }, out));
