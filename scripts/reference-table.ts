@@ -10,7 +10,7 @@ interface Row {
 /** One section of the configuration: what it is, and a table of its keys. */
 export function sectionOf(name: string, schema: JsonSchema): string {
   const entries = schema.additionalProperties;
-  const entry = typeof entries === 'object' ? (entries as JsonSchema) : null;
+  const entry = typeof entries === 'object' ? entries : null;
   const inner = entry ?? schema;
   const table = optionTable(inner);
   const marked = entry?.description?.includes(NOT_AVAILABLE) === true ? ` ${NOT_AVAILABLE}` : '';
@@ -74,7 +74,7 @@ function isSchema(value: unknown): value is JsonSchema {
 /** The alternatives of a schema, flat. What stands for an interpolated value is none: it is explained once, above. */
 function choicesOf(schema: JsonSchema): JsonSchema[] {
   if (schema.anyOf === undefined) return schema.pattern === '\\$\\{' ? [] : [schema];
-  return schema.anyOf.flatMap((choice) => choicesOf(choice as JsonSchema));
+  return schema.anyOf.flatMap((choice) => choicesOf(choice));
 }
 
 /** What can be written, in a few words. */

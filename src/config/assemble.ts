@@ -47,7 +47,7 @@ export function resolvePolicies(
     if (list === defaultsList) continue;
     const resolved = toUses(resolveList(list, defaults));
     if (list.holder[0] === 'notFound') notFound = resolved;
-    else byRoute.set(list.holder[1]!, resolved);
+    else byRoute.set(list.holder[1], resolved);
   }
   return { defaults: toUses(defaults), byRoute, notFound };
 }
@@ -123,9 +123,9 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
   const { targets, balance, connections, tls, hostHeader } = upstream;
   const { ca, cert, key } = tls;
   return {
-    targets: targets.map((target) =>
-      target.unix === null ? target : { ...target, unix: resolve(baseDir, target.unix) },
-    ),
+    targets: targets.map(({ url, weight, tls: isSecure, host, port, unix }) => {
+      return { url, weight, tls: isSecure, host, port, unix: unix === null ? null : resolve(baseDir, unix) };
+    }),
     balance: typeof balance === 'string' ? balance : 'hash',
     connections,
     tls: {

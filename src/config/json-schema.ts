@@ -58,7 +58,7 @@ function adapt(zodSchema: z.core.$ZodType, schema: JsonSchema): void {
 function acceptInterpolated(schema: JsonSchema): void {
   const { description, default: standard, ...rest } = schema;
   for (const key of Object.keys(rest)) delete schema[key];
-  schema.anyOf = [rest as z.core.JSONSchema.JSONSchema, INTERPOLATED as z.core.JSONSchema.JSONSchema];
+  schema.anyOf = [rest, INTERPOLATED];
   if (description !== undefined) schema.description = description;
   if (standard !== undefined) schema.default = standard;
 }

@@ -14,7 +14,7 @@ import {
 } from './assemble.ts';
 import { checkAddresses, checkAdmin } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
-import { type RouteSurroundings, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkUnused } from './checks/unused.ts';
 import { importModule as importFromDisk } from './import-module.ts';
 import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './policy-modules.ts';
@@ -75,6 +75,8 @@ export interface LoadResult {
   readonly files: readonly string[];
   /** The text with the values of everything interpolated replaced by what was written. */
   redact(text: string): string;
+  /** Values that came from the environment or from files, which no log may show. */
+  readonly secrets: readonly string[];
 }
 
 /** Reads the configuration in a file. Never throws for what is in it; that it cannot be read is a problem as well. */
@@ -111,6 +113,7 @@ function refused(problems: readonly Problem[]): LoadResult {
     modules: new Map(),
     files: [],
     redact: (text) => text,
+    secrets: [],
   };
 }
 
@@ -217,9 +220,10 @@ class Loader {
     const routes: Record<string, RouteConfig> = {};
     const broken: string[] = [];
     for (const name in declared) {
-      if (!checkRoute(name, declared[name]!, around)) broken.push(name);
-      routes[name] = assembler.assemble(name, declared[name]!);
+      if (!checkRoute(name, declared[name], around)) broken.push(name);
+      routes[name] = assembler.assemble(name, declared[name]);
     }
+    for (const [name, route] of sections.brokenRoutes) checkBrokenRoute(name, route, around);
     checkTimeouts(accepted.defaults?.timeouts ?? {}, ['defaults', 'timeouts'], findings);
     const sound = broken.length === 0 ? routes : omit(routes, broken);
     findings.push(...(this.options.analyseRoutes?.(sound) ?? []));
@@ -287,6 +291,7 @@ class Loader {
       ),
       files: [...this.files],
       redact: (text) => interpolations.redact(text),
+      secrets: interpolations.values,
     };
   }
 }

@@ -89,8 +89,9 @@ export class PolicyResolver {
       return this.report('BAD_VALUE', message, optionsPath, { atKey: true });
     }
     const definition = registry.get(name);
-    if (definition !== undefined)
+    if (definition !== undefined) {
       return this.withOptions({ definition, module: null, label: name }, options, optionsPath, path);
+    }
     if (this.isStandard(name)) {
       return this.report('NOT_AVAILABLE', `the policy ${name} is not available yet`, optionsPath, { atKey: true });
     }
@@ -166,8 +167,9 @@ export class PolicyResolver {
 
   private reportMarks(definition: PolicyDefinition, options: unknown, path: Path): void {
     visitMarks(definition.options, options, path, (mark, place) => {
-      if (mark === 'secret' && this.around.interpolations.at(place) === undefined)
+      if (mark === 'secret' && this.around.interpolations.at(place) === undefined) {
         this.around.findings.push(secretInClear(place));
+      }
       if (mark === 'notAvailable') this.around.findings.push(notAvailableYet(place));
     });
   }
@@ -199,7 +201,7 @@ export function secretInClear(path: Path): Finding {
 export function checkOrder(uses: readonly ResolvedUse[], from: number, findings: Finding[]): void {
   const provided = new Set(uses.slice(0, from).flatMap(({ definition }) => definition.provides ?? []));
   for (let index = from; index < uses.length; index++) {
-    const { definition, path } = uses[index]!;
+    const { definition, path } = uses[index];
     for (const need of definition.needs ?? []) {
       if (provided.has(need)) continue;
       const later = uses.slice(index + 1).find((use) => use.definition.provides?.includes(need));

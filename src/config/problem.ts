@@ -98,7 +98,7 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
       compare(a.code, b.code) ||
       compare(a.message, b.message),
   );
-  return sorted.filter((problem, index) => index === 0 || !isSame(problem, sorted[index - 1]!));
+  return sorted.filter((problem, index) => index === 0 || !isSame(problem, sorted[index - 1]));
 }
 
 function compare(a: string, b: string): number {

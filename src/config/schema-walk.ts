@@ -55,7 +55,7 @@ function alternatives(schema: z.core.$ZodType): z.core.$ZodType[] {
 function childOf(schema: z.core.$ZodType, key: string | number): z.core.$ZodType[] {
   if (schema instanceof z.ZodObject) {
     const shape: Readonly<Record<string, z.core.$ZodType>> = schema.def.shape;
-    return Object.hasOwn(shape, key) ? [shape[key]!] : [];
+    return Object.hasOwn(shape, key) ? [shape[key]] : [];
   }
   if (schema instanceof z.ZodRecord) return [schema.def.valueType];
   return schema instanceof z.ZodArray ? [schema.def.element] : [];

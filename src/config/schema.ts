@@ -8,7 +8,7 @@ import { z } from '../util/schema.ts';
 import { cacheSchema, consumerSchema, storeSchema } from './schema/access.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
-import { NAME_RULE, integer, isName, notAvailable } from './schema/scalars.ts';
+import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
 import { telemetrySchema } from './schema/telemetry.ts';
 import { upstreamSchema } from './schema/upstream.ts';
 
@@ -17,9 +17,13 @@ export type { TargetAddress, TargetConfig } from './schema/upstream.ts';
 
 const name = z.string().refine(isName, { error: NAME_RULE });
 
-const threads = z.union([z.literal('auto'), z.literal(1), notAvailable(integer(2, 1024))], {
-  error: 'write auto or a whole number of at least 1',
-});
+const THREADS_RULE = 'write auto or a whole number of at least 1';
+const threads = z.union(
+  [z.literal('auto'), z.literal(1), notAvailable(z.int().min(2, { error: THREADS_RULE }).max(1024))],
+  {
+    error: THREADS_RULE,
+  },
+);
 
 export const gatewaySchema = z.strictObject({
   $schema: z.string().optional().describe('Where editors find the schema of this file.'),

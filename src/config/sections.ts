@@ -2,15 +2,15 @@
  * Holds the sections of a configuration against their schemas, every entry by itself: one that is wrong is left out and
  * does not keep the others from being looked at further, so that all problems come to light at once.
  */
-import type { z } from '../util/schema.ts';
+import { z } from '../util/schema.ts';
 import { readPlainRoute } from './plain-route.ts';
 import { notAvailableYet, secretInClear } from './policies.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { entrySchemaOf, isMapping, visitMarks } from './schema-walk.ts';
 import { NAME_RULE, isName } from './schema/scalars.ts';
-import { type GatewayDeclaration, gatewaySchema } from './schema.ts';
+import { type GatewayDeclaration, type RouteDeclaration, gatewaySchema } from './schema.ts';
+import { routeSchema } from './schema/route.ts';
 import type { Interpolations } from './source/interpolation.ts';
-import { suggest } from './suggest.ts';
 import { unknownKey, validate } from './validate.ts';
 
 type SectionName = keyof typeof gatewaySchema.shape;
@@ -22,6 +22,12 @@ export interface PolicyList {
   readonly uses: readonly unknown[];
 }
 
+export interface BrokenRoute {
+  readonly parts: Partial<RouteDeclaration>;
+  /** The keys that were written, whatever their values. */
+  readonly keys: readonly string[];
+}
+
 /** The sections with those entries that their schemas accept. A section that was refused as a whole is missing. */
 export interface Sections {
   readonly accepted: Partial<GatewayDeclaration>;
@@ -29,6 +35,8 @@ export interface Sections {
   readonly names: Readonly<Record<'listeners' | 'upstreams', readonly string[]>>;
   /** All lists of policies that are not empty, as written and wherever they stand. */
   readonly policyLists: readonly PolicyList[];
+  /** What can be said of routes that were not accepted: those of their parts that are right by themselves. */
+  readonly brokenRoutes: ReadonlyMap<string, BrokenRoute>;
   /** Whether every entry was accepted. Otherwise nothing can be said of what is not used. */
   readonly isComplete: boolean;
   /** The configuration as written. */
@@ -39,10 +47,9 @@ export function readSections(config: unknown, interpolations: Interpolations, fi
   const written = writtenSections(config, findings);
   const before = findings.length;
   const accepted: Record<string, unknown> = {};
-  const policyLists: PolicyList[] = [];
+  const reader = new SectionReader(interpolations, findings);
   for (const [name, schema] of Object.entries<z.core.$ZodType>(gatewaySchema.shape)) {
-    const reader = new SectionReader(schema, interpolations, findings, policyLists);
-    const section = reader.read(written[name], name as SectionName);
+    const section = reader.read(written[name], name as SectionName, schema);
     if (section !== undefined) accepted[name] = section;
   }
   const isComplete = findings.slice(before).every(({ code }) => code === 'NOT_AVAILABLE' || code === 'SECRET_IN_CLEAR');
@@ -53,7 +60,8 @@ export function readSections(config: unknown, interpolations: Interpolations, fi
       listeners: Object.keys(mappingOf(written['listeners'] ?? accepted['listeners'])),
       upstreams: Object.keys(mappingOf(written['upstreams'])),
     },
-    policyLists,
+    policyLists: reader.policyLists,
+    brokenRoutes: reader.brokenRoutes,
     isComplete,
     written,
   };
@@ -81,24 +89,22 @@ function mappingOf(value: unknown): Record<string, unknown> {
 }
 
 class SectionReader {
-  private readonly schema: z.core.$ZodType;
+  readonly policyLists: PolicyList[] = [];
+  readonly brokenRoutes = new Map<string, BrokenRoute>();
   private readonly interpolations: Interpolations;
   private readonly findings: Finding[];
-  private readonly policyLists: PolicyList[];
 
-  constructor(schema: z.core.$ZodType, interpolations: Interpolations, findings: Finding[], policyLists: PolicyList[]) {
-    this.schema = schema;
+  constructor(interpolations: Interpolations, findings: Finding[]) {
     this.interpolations = interpolations;
     this.findings = findings;
-    this.policyLists = policyLists;
   }
 
   /** What the schema makes of a section; without those entries, if it has named entries, that are wrong. */
-  read(section: unknown, name: SectionName): unknown {
-    const entrySchema = entrySchemaOf(this.schema);
+  read(section: unknown, name: SectionName, schema: z.core.$ZodType): unknown {
+    const entrySchema = entrySchemaOf(schema);
     if (section === undefined || entrySchema === null) {
       this.collectPolicies(section, [name]);
-      return this.validated(this.schema, section, [name]);
+      return this.validated(schema, section, [name]);
     }
     if (!isMapping(section)) {
       const message = `${name}: expected a mapping from names to what they stand for`;
@@ -107,14 +113,22 @@ class SectionReader {
     }
     const entries: Record<string, unknown> = {};
     for (const key in section) {
-      const path = [name, key];
+      const path: readonly [string, string] = [name, key];
       if (!isName(key)) this.findings.push(badName(path));
-      this.collectPolicies(section[key], path);
-      const plain = name === 'routes' ? readPlainRoute(section[key]) : null;
-      const entry: unknown = plain ?? this.validated(entrySchema, section[key], path);
+      const entry =
+        name === 'routes' ? this.readRoute(section[key], path) : this.validated(entrySchema, section[key], path);
       if (entry !== undefined) entries[key] = entry;
     }
     return entries;
+  }
+
+  private readRoute(written: unknown, path: readonly [string, string]): RouteDeclaration | undefined {
+    this.collectPolicies(written, path);
+    const route = readPlainRoute(written) ?? this.validated(routeSchema, written, path);
+    if (route === undefined && isMapping(written)) {
+      this.brokenRoutes.set(path[1], { parts: soundParts(written), keys: Object.keys(written) });
+    }
+    return route;
   }
 
   private collectPolicies(holder: unknown, path: readonly string[]): void {
@@ -122,7 +136,7 @@ class SectionReader {
     if (Array.isArray(uses) && uses.length > 0) this.policyLists.push({ holder: path, uses });
   }
 
-  private validated(schema: z.core.$ZodType, value: unknown, path: Path): unknown {
+  private validated<T>(schema: z.core.$ZodType<T>, value: unknown, path: Path): T | undefined {
     visitMarks(schema, value, path, (mark, place) => {
       if (mark === 'notAvailable') this.findings.push(notAvailableYet(place));
       else if (this.interpolations.at(place) === undefined) this.findings.push(secretInClear(place));
@@ -131,20 +145,17 @@ class SectionReader {
   }
 }
 
+/** The parts of a route that are right by themselves. What is wrong with the others has been found already. */
+function soundParts(route: Readonly<Record<string, unknown>>): Partial<RouteDeclaration> {
+  const parts: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries<z.core.$ZodType>(routeSchema.shape)) {
+    const part = route[key] === undefined ? undefined : z.safeParse(schema, route[key]);
+    if (part?.success === true) parts[key] = part.data;
+  }
+  return parts;
+}
+
 function badName(path: Path): Finding {
   const message = `${formatPath(path)}: ${NAME_RULE}`;
   return { severity: 'error', code: 'BAD_NAME', message, path, atKey: true };
-}
-
-/** The finding for a name that nothing has; `kind` as in `upstream`. */
-export function unknownName(
-  code: 'UNKNOWN_UPSTREAM' | 'UNKNOWN_LISTENER',
-  name: string,
-  known: readonly string[],
-  path: Path,
-): Finding {
-  const kind = code === 'UNKNOWN_UPSTREAM' ? 'upstream' : 'listener';
-  const suggestion = suggest(name, known);
-  const message = `there is no ${kind} ${JSON.stringify(name)}`;
-  return { severity: 'error', code, message, path, ...(suggestion !== undefined && { suggestion }) };
 }

@@ -131,8 +131,9 @@ function explainChoice(
   if (isAbsent(place.value, local)) return [missing([...place.path, ...local])];
   const options = issue.errors.toSorted((a, b) => a.length - b.length);
   const nearest = options.find((errors) => !errors.some((error) => error.path.length === 0 && isOfOtherKind(error)));
-  if (nearest !== undefined) {
-    return nearest.flatMap((error) => explain({ ...error, path: [...local, ...error.path] } as Issue, place));
+  const isOnlyOutOfRange = nearest?.every((error) => error.path.length === 0 && error.message === '');
+  if (nearest !== undefined && !(isOnlyOutOfRange === true && issue.message !== '')) {
+    return nearest.flatMap((error) => explain({ ...error, path: [...local, ...error.path] }, place));
   }
   const words = options.flatMap((errors) =>
     errors.flatMap((error) => (error.code === 'invalid_value' ? error.values : [])),
@@ -146,8 +147,9 @@ function explainChoice(
 }
 
 function isOfOtherKind(issue: Issue): boolean {
-  if (issue.code === 'invalid_union')
+  if (issue.code === 'invalid_union') {
     return issue.errors.every((errors) => errors.some((error) => error.path.length === 0 && isOfOtherKind(error)));
+  }
   return issue.code === 'invalid_type' || issue.code === 'invalid_value';
 }
 
@@ -191,13 +193,15 @@ function kindOf(value: unknown): string {
 
 function describeLimit(issue: Issue): string {
   if (issue.code === 'too_small') {
-    if (issue.origin === 'string' || issue.origin === 'array')
+    if (issue.origin === 'string' || issue.origin === 'array') {
       return `needs at least ${issue.minimum} ${unitOf(issue.origin)}`;
+    }
     return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   }
   if (issue.code === 'too_big') {
-    if (issue.origin === 'string' || issue.origin === 'array')
+    if (issue.origin === 'string' || issue.origin === 'array') {
       return `may have at most ${issue.maximum} ${unitOf(issue.origin)}`;
+    }
     return `must be ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
   }
   if (issue.code === 'invalid_format') {

@@ -27,7 +27,7 @@ const NUMBER_AND_UNIT = /^([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]+)$/;
 
 function parseWithUnit(text: string, units: ReadonlyMap<string, number>): number | null {
   const match = NUMBER_AND_UNIT.exec(text);
-  const factor = match === null ? undefined : units.get(match[2]!);
+  const factor = match === null ? undefined : units.get(match[2]);
   if (match === null || factor === undefined) return null;
   const value = Number(match[1]) * factor;
   return Number.isSafeInteger(value) ? value : null;
@@ -73,13 +73,13 @@ export function parseRate(text: string): Rate | null {
   const match = /^([0-9]{1,15})\/([^/]+)$/.exec(text);
   if (match === null) return null;
   const limit = Number(match[1]);
-  const windowMs = parseDuration(match[2]!);
+  const windowMs = parseDuration(match[2]);
   return limit > 0 && windowMs !== null && windowMs > 0 ? { limit, windowMs } : null;
 }
 
 /** A rate as it would be written: `100/1m`. */
-export function formatRate(rate: Rate): string {
-  return `${rate.limit}/${formatDuration(rate.windowMs)}`;
+export function formatRate({ limit, windowMs }: Rate): string {
+  return `${limit}/${formatDuration(windowMs)}`;
 }
 
 /** The fraction, 0 to 1, that `50%` or `0.5%` means; null when the text is not a percentage from 0 to 100. */

@@ -50,7 +50,7 @@ export function checkUpstreamTls(name: string, tls: UpstreamTlsConfig, around: C
   if ((cert === undefined) !== (key === undefined)) {
     const [present, absent] = cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
     const message = `${formatPath(path)} has ${present}, but not ${absent}: a client certificate needs both`;
-    around.findings.push({ severity: 'error', code: 'MISSING', message, path: [...path, present!] });
+    around.findings.push({ severity: 'error', code: 'MISSING', message, path: [...path, present] });
   }
 }
 

@@ -1,7 +1,8 @@
 /** What a route says must fit together, and name what exists. */
 import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { FieldMatch, MatchConfig, RouteDeclaration, WeightedUpstream } from '../schema.ts';
-import { unknownName } from '../sections.ts';
+import type { BrokenRoute } from '../sections.ts';
+import { suggest } from '../suggest.ts';
 
 /** What exists besides the route. */
 export interface RouteSurroundings {
@@ -17,39 +18,52 @@ export function checkRoute(name: string, route: RouteDeclaration, around: RouteS
   const { findings } = around;
   const before = findings.length;
   const path = ['routes', name];
-  checkAction(route, path, findings);
-  checkUpstreams(route.upstream ?? [], [...path, 'upstream'], around);
-  checkMatch(route.match, [...path, 'match'], around);
-  if (route.rewrite?.path !== undefined) {
-    checkCaptures(route.rewrite.path, route.match, [...path, 'rewrite', 'path'], findings);
+  const { upstream, redirect, respond } = route;
+  // Nearly all routes are of this kind, and there may be very many.
+  if (upstream === undefined || redirect !== undefined || respond !== undefined) {
+    const keys = KEYS_OF_CONCERN.filter((key) => route[key] !== undefined);
+    checkAction(keys, path, findings);
   }
-  if (route.redirect !== undefined) {
-    checkCaptures(route.redirect.to, route.match, [...path, 'redirect', 'to'], findings, REQUEST_PARTS);
-  }
-  checkTimeouts(route.timeouts, [...path, 'timeouts'], findings);
+  checkParts(route, path, around);
   for (let index = before; index < findings.length; index++) {
-    if (findings[index]!.severity === 'error') return false;
+    if (findings[index].severity === 'error') return false;
   }
   return true;
 }
 
+/** Adds the findings that can be had of a route whose schema has refused it. */
+export function checkBrokenRoute(name: string, { parts, keys }: BrokenRoute, around: RouteSurroundings): void {
+  const path = ['routes', name];
+  checkAction(keys, path, around.findings);
+  checkParts(parts, path, around);
+}
+
+function checkParts(route: Partial<RouteDeclaration>, path: Path, around: RouteSurroundings): void {
+  const { match, upstream, rewrite, redirect, timeouts } = route;
+  const { findings } = around;
+  if (upstream !== undefined) checkUpstreams(upstream, [...path, 'upstream'], around);
+  if (timeouts !== undefined) checkTimeouts(timeouts, [...path, 'timeouts'], findings);
+  if (match === undefined) return;
+  checkMatch(match, [...path, 'match'], around);
+  if (rewrite?.path !== undefined) checkCaptures(rewrite.path, match, [...path, 'rewrite', 'path'], findings);
+  if (redirect !== undefined) checkCaptures(redirect.to, match, [...path, 'redirect', 'to'], findings, REQUEST_PARTS);
+}
+
+const ACTIONS: readonly string[] = ['upstream', 'redirect', 'respond'];
+const KEYS_OF_CONCERN = ['upstream', 'redirect', 'respond', 'rewrite'] as const;
+
 /** Exactly one of the three things that can happen to a request. */
-function checkAction(route: RouteDeclaration, path: Path, findings: Finding[]): void {
-  const { upstream, redirect, respond, rewrite } = route;
-  // Nearly all routes are of this kind, and there may be very many.
-  if (upstream !== undefined && redirect === undefined && respond === undefined) return;
-  const actions = ACTIONS.filter((action) => route[action] !== undefined);
+function checkAction(keys: readonly string[], path: Path, findings: Finding[]): void {
+  const actions = ACTIONS.filter((action) => keys.includes(action));
   if (actions.length !== 1) {
     const found = actions.length === 0 ? 'none of them' : actions.join(' and ');
     const message = `${formatPath(path)} needs exactly one of upstream, redirect and respond; it has ${found}`;
     findings.push({ severity: 'error', code: 'ROUTE_ACTION', message, path });
-  } else if (rewrite !== undefined) {
+  } else if (keys.includes('rewrite') && actions[0] !== 'upstream') {
     const message = `${formatPath(path)}: rewrite changes what an upstream gets, but there is none`;
     findings.push({ severity: 'error', code: 'ROUTE_ACTION', message, path: [...path, 'rewrite'], atKey: true });
   }
 }
-
-const ACTIONS = ['upstream', 'redirect', 'respond'] as const;
 
 function checkUpstreams(split: readonly WeightedUpstream[], path: Path, around: RouteSurroundings): void {
   for (const [index, { upstream }] of split.entries()) {
@@ -86,7 +100,7 @@ function checkFields(fields: readonly FieldMatch[], path: Path, findings: Findin
 /** The router refuses more (what can backtrack); here it must be a regular expression at all. */
 function checkRegex(source: string, path: Path, findings: Finding[]): void {
   try {
-    new RegExp(source);
+    RegExp(source);
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/^.*: /, '') : 'it is malformed';
     const message = `${formatPath(path)} is not a regular expression: ${reason}`;
@@ -107,7 +121,7 @@ function checkCaptures(
 ): void {
   const captured = match.path.map((pattern) => (typeof pattern === 'string' ? capturesOf(pattern) : []));
   const common = (captured[0] ?? []).filter((name) => captured.every((names) => names.includes(name)));
-  for (const name of new Set(Array.from(template.matchAll(/\{([^{}]*)\}/g), (reference) => reference[1]!))) {
+  for (const name of new Set(Array.from(template.matchAll(/\{([^{}]*)\}/g), (reference) => reference[1]))) {
     if (common.includes(name) || alsoKnown.includes(name)) continue;
     const known = common.length === 0 ? 'captures nothing' : `captures ${common.map((each) => `{${each}}`).join(', ')}`;
     const where = match.path.length > 1 ? 'every path of the route' : 'the path of the route';
@@ -133,4 +147,17 @@ export function checkTimeouts(timeouts: RouteDeclaration['timeouts'], path: Path
     const message = `${formatPath(path)}: ${name} is longer than total, so that it is never reached`;
     findings.push({ severity: 'warning', code: 'TIMEOUTS', message, path: [...path, name] });
   }
+}
+
+/** The finding for a name that nothing has. */
+function unknownName(
+  code: 'UNKNOWN_UPSTREAM' | 'UNKNOWN_LISTENER',
+  name: string,
+  known: readonly string[],
+  path: Path,
+): Finding {
+  const kind = code === 'UNKNOWN_UPSTREAM' ? 'upstream' : 'listener';
+  const suggestion = suggest(name, known);
+  const message = `there is no ${kind} ${JSON.stringify(name)}`;
+  return { severity: 'error', code, message, path, ...(suggestion !== undefined && { suggestion }) };
 }

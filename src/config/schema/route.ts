@@ -81,7 +81,9 @@ export const routeTimeoutsSchema = z.strictObject({
     .optional()
     .meta({ default: '60s', description: 'For the next bytes, while a response or an upgraded connection lasts.' }),
   total: z
-    .union([z.literal('none').transform(() => null), duration({ min: 1 })])
+    .union([z.literal('none').transform(() => null), duration({ min: 1 })], {
+      error: 'write a duration such as 5s, or none',
+    })
     .optional()
     .meta({
       default: 'none',

@@ -47,7 +47,7 @@ export function isName(text: string): boolean {
 }
 
 export const NAME_RULE =
-  'a name is letters, digits, `_`, `-` and `.`, begins with none of the last two, and has at most 128';
+  'a name has letters, digits, `_`, `-` and `.`, begins with none of the last two, and is at most 128 long';
 
 /** The name of something else in the configuration. Whether it exists is checked when all of it is known. */
 export function reference() {

@@ -99,9 +99,9 @@ const target = targetEntry.transform((entry): TargetConfig => {
   return { ...NOWHERE, url: 'dns' in entry ? `dns:${entry.dns}` : `srv:${entry.srv}`, weight: entry.weight };
 });
 
-function toTarget(url: string, weight: number): TargetConfig {
+function toTarget(url: string, share: number): TargetConfig {
   const address = parseTargetUrl(url);
-  return { ...(typeof address === 'string' ? NOWHERE : address), url, weight };
+  return { ...(typeof address === 'string' ? NOWHERE : address), url, weight: share };
 }
 
 const balance = z.union([

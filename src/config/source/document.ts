@@ -75,14 +75,11 @@ export function readModuleDocument(source: SourceText, exported: unknown): Sourc
   readLiteral(source.text, tree);
   const lines = new LineIndex(source.text);
   const locate = (path: Path, atKey: boolean): Position => lines.positionOf(tree.offsetOf(path, atKey));
-  const problems = findings.map(({ code, message, path }): Problem => ({
-    ...locate(path, code === 'BAD_NAME'),
-    file: source.file,
-    severity: 'error',
-    code,
-    message: `${formatPath(path)}: ${source.interpolations.redact(message, path)}`,
-    path,
-  }));
+  const problems = findings.map(({ code, message, path }): Problem => {
+    const { line, column } = locate(path, code === 'BAD_NAME');
+    const plain = `${formatPath(path)}: ${source.interpolations.redact(message, path)}`;
+    return { file: source.file, line, column, severity: 'error', code, message: plain, path };
+  });
   return { value, problems, locate };
 }
 

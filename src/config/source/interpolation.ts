@@ -62,14 +62,14 @@ export class Interpolations {
     const variable = ENV.exec(inner);
     if (variable !== null) {
       const [, name, otherwise] = variable;
-      const value = this.sources.env[name!];
+      const value = this.sources.env[name];
       // As in a shell, `:-` stands in for an empty variable, too.
       if (otherwise !== undefined) return value === undefined || value === '' ? otherwise : value;
       if (value === undefined) refuse(`the environment variable ${name} is not set`);
       return value ?? '';
     }
     const file = FILE.exec(inner);
-    return file === null ? this.unknown(`\${${inner}}`, refuse) : this.fileContent(file[1]!, refuse);
+    return file === null ? this.unknown(`\${${inner}}`, refuse) : this.fileContent(file[1], refuse);
   }
 
   private fileContent(path: string, refuse: (message: string) => void): string {
@@ -97,6 +97,11 @@ export class Interpolations {
   /** The text at a path if something was interpolated there. */
   at(path: Path): string | undefined {
     return this.byPath.get(keyOf(path))?.text;
+  }
+
+  /** The values that came in from outside. */
+  get values(): string[] {
+    return [...this.shownAs.keys()];
   }
 
   /** A message, if given about the value at a path, with everything that was interpolated hidden. */

@@ -155,8 +155,9 @@ class JsonReader {
     }
     WORD.lastIndex = start;
     const literal = LITERALS.get(WORD.exec(this.text)?.[0] ?? '');
-    if (literal === undefined)
+    if (literal === undefined) {
       this.fail('a value is expected: a string in double quotes, a number, true, false, null, { or [');
+    }
     this.position = WORD.lastIndex;
     this.handler.scalar(literal, start);
   }

@@ -17,7 +17,7 @@ function startOfLiteral(text: string): number {
   const [whole, first] = exported;
   if (first === '{') return exported.index + whole.length - 1;
   const declared = new RegExp(
-    `\\b(?:const|let|var)\\s+${first!.replaceAll('$', '\\$')}\\b[^={]*=\\s*(?:defineGateway\\s*\\(\\s*)?\\{`,
+    `\\b(?:const|let|var)\\s+${first.replaceAll('$', '\\$')}\\b[^={]*=\\s*(?:defineGateway\\s*\\(\\s*)?\\{`,
   );
   const declaration = declared.exec(text);
   return declaration === null ? -1 : declaration.index + declaration[0].length - 1;
@@ -62,7 +62,7 @@ class LiteralReader {
         this.skipExpression();
         continue;
       }
-      this.handler.key(key[1] ?? key[2] ?? key[3]!, this.position);
+      this.handler.key(key[1] ?? key[2] ?? key[3], this.position);
       const start = this.position;
       this.position = KEY.lastIndex;
       if (this.text[this.position] === ':') {
@@ -88,7 +88,7 @@ class LiteralReader {
       this.position++;
       this.skipTrivia();
     }
-    const isAtEnd = this.position >= this.text.length || CLOSING.includes(this.text[this.position]!);
+    const isAtEnd = this.position >= this.text.length || CLOSING.includes(this.text[this.position]);
     if (this.text[this.position] === closing) this.position++;
     return !isAtEnd;
   }

@@ -29,8 +29,9 @@ export function copyPlainValue(
     // A value that contains itself is the deepest of all.
     if (path.length > MAX_DEPTH) return report('BAD_VALUE', 'this is nested too deeply, or contains itself', path);
     if (Array.isArray(part)) return part.map((item, index) => copy(item, [...path, index]));
-    if (!isPlainObject(part))
+    if (!isPlainObject(part)) {
       return report('BAD_VALUE', 'a configuration is data: text, numbers, lists and mappings', path);
+    }
     const copied: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(part)) {
       if (key === '__proto__') report('BAD_NAME', 'a key cannot be called __proto__', [...path, key]);

@@ -41,7 +41,7 @@ export class ValueBuilder implements SourceHandler {
       // Assigned, it would change what the mapping inherits instead of adding a key.
       this.findings.push({ code: 'BAD_NAME', offset, message: 'a key cannot be called __proto__', path: this.path() });
       this.keys[last] = null;
-    } else if (Object.hasOwn(this.open[last]!, name)) {
+    } else if (Object.hasOwn(this.open[last], name)) {
       const message = `${JSON.stringify(name)} is written twice here`;
       this.findings.push({ code: 'DUPLICATE_KEY', offset, message, path: this.path() });
       // The first value is kept, so that other problems do not depend on the second.
@@ -70,7 +70,7 @@ export class ValueBuilder implements SourceHandler {
       this.value = value;
       return;
     }
-    const container = this.open[depth]!;
+    const container = this.open[depth];
     if (Array.isArray(container)) {
       container.push(value);
     } else {

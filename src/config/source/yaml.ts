@@ -156,7 +156,7 @@ class EventReader {
 
   /** Reads the node at an index. Returns the index after it; `around` is an offset near it, for empty nodes. */
   private node(index: number, depth: number, around: number): number {
-    const event = this.events[index]!;
+    const event = this.events[index];
     if (this.aliasDepth > 0 && ++this.aliasedNodes > MAX_ALIASED_NODES) {
       throw new SourceError('the aliases stand for too much', around);
     }
@@ -188,8 +188,8 @@ class EventReader {
     this.handler.mapping(start);
     let at = index + 1;
     let near = start;
-    while (this.events[at]!.type !== EVENT_ID.POP) {
-      near = this.key(this.events[at]!, near);
+    while (this.events[at].type !== EVENT_ID.POP) {
+      near = this.key(this.events[at], near);
       at = this.node(at + 1, depth + 1, near);
     }
     this.handler.end();
@@ -200,7 +200,7 @@ class EventReader {
     const { start } = this.events[index] as { start: number };
     this.handler.list(start);
     let at = index + 1;
-    while (this.events[at]!.type !== EVENT_ID.POP) at = this.node(at, depth + 1, start);
+    while (this.events[at].type !== EVENT_ID.POP) at = this.node(at, depth + 1, start);
     this.handler.end();
     return at + 1;
   }
@@ -252,8 +252,9 @@ class EventReader {
   /** Where a scalar begins for its reader: at its quote or indicator; the parser tells where its text does. */
   private startOf(event: ScalarEvent): number {
     if (event.style === SCALAR_STYLE.PLAIN) return event.valueStart;
-    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED)
+    if (event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED) {
       return event.valueStart - 1;
+    }
     const indicator = event.style === SCALAR_STYLE.LITERAL_BLOCK ? '|' : '>';
     return Math.max(0, this.text.lastIndexOf(indicator, event.valueStart));
   }
