@@ -19,9 +19,9 @@ const memoSize = 256;
 const memo = new Map<string, Authority>();
 
 /**
- * `host`, `host:port`, `192.0.2.1`, `[2001:db8::1]:port`; null for everything else. A name is labels of letters, digits,
- * `-` and `_`: no user information, no escapes, no commas and no zones, which RFC 3986 allows here or there but which have
- * been used to make two servers see two hosts. An empty port counts as none (RFC 3986, section 6.2.3).
+ * `host`, `host:port`, `192.0.2.1`, `[2001:db8::1]:port`; null for everything else. A name is labels of what a `reg-name`
+ * is made of, but for escapes and commas: those, user information and zones are grammatical here or there, and have been
+ * used to make two servers see two hosts. An empty port counts as none (RFC 3986, section 6.2.3).
  */
 export function parseAuthority(authority: string): Authority | null {
   const known = memo.get(authority);
@@ -37,7 +37,7 @@ export function parseAuthority(authority: string): Authority | null {
   return parsed;
 }
 
-const AUTHORITY = /^(?:\[([\da-f:.]+)\]|([\da-z_-]+(?:\.[\da-z_-]+)*)\.?)(?::(\d{0,5}))?$/i;
+const AUTHORITY = /^(?:\[([\da-f:.]+)\]|([\w~!$&'()*+;=-]+(?:\.[\w~!$&'()*+;=-]+)*)\.?)(?::(\d{0,5}))?$/i;
 
 function parse(text: string): Authority | null {
   const match = AUTHORITY.exec(text);

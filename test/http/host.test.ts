@@ -17,6 +17,8 @@ describe('parseAuthority', () => {
     ['[::1]', '::1', -1],
     ['[2001:DB8:0:0::1]:443', '2001:db8::1', 443],
     ['[::ffff:192.0.2.1]', '192.0.2.1', -1],
+    ['0.0.0.0=5000', '0.0.0.0=5000', -1],
+    ["a~!$&'()*+;=b", "a~!$&'()*+;=b", -1],
     ['xn--bcher-kva.example', 'xn--bcher-kva.example', -1],
   ];
   for (const [text, host, port] of valid) {
@@ -70,8 +72,7 @@ describe('parseAuthority', () => {
     ['"localhost"', 'quotes'],
     ['a|b', 'a pipe'],
     ['a%41', 'an escape'],
-    ['a;b', 'a semicolon'],
-    ['*.example.com', 'a wildcard'],
+    ['a%2eb', 'an escaped dot'],
     [`${'a.'.repeat(127)}a`, 'a name longer than DNS can carry'],
     ['a'.repeat(100_000), 'an endless name'],
   ];
@@ -111,7 +112,7 @@ describe('parseAuthority', () => {
       fc.property(text, (authority) => {
         const parsed = parseAuthority(authority);
         if (parsed === null) return;
-        assert.match(parsed.host, /^[\da-z._:-]+$/);
+        assert.match(parsed.host, /^[\da-z._:~!$&'()*+;=-]+$/);
         const url = URL.parse(`ws://${authority}/`);
         // To a URL parser a name that ends in a number is an IPv4 address or invalid; DNS has no such rule.
         if (url === null || /^[\d.]+$/.test(url.hostname)) return;
