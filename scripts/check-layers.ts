@@ -28,7 +28,7 @@ const ranks: readonly (readonly string[])[] = [
 ];
 
 /** Files that may import a module whose name is only known at run time: those that load what the user wrote. */
-const loaders: ReadonlySet<string> = new Set([]);
+const loaders: ReadonlySet<string> = new Set(['config/import-module.ts']);
 
 export interface SourceFile {
   /** Relative to `src/`, with `/`. */

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { root } from './running-example.ts';
+
+/** The YAML of a document that is a whole configuration, not a part of one. */
+function configurationsIn(markdown: string): string[] {
+  const blocks = Array.from(markdown.matchAll(/^```yaml\n(.*?)^```$/gms), ([, yaml]) => yaml);
+  return blocks.filter((yaml) => /^upstreams:/m.test(yaml) && /^routes:/m.test(yaml));
+}
+
+describe('the configurations in the documents', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gatewright-documents-'));
+  });
+  after(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('pass `gatewright check` without as much as a warning', async () => {
+    const guide = await readdir(join(root, 'docs/guide'));
+    const documents = ['README.md', ...guide.map((name) => `docs/guide/${name}`)];
+    let checked = 0;
+    for (const document of documents) {
+      for (const yaml of configurationsIn(await readFile(join(root, document), 'utf8'))) {
+        await writeFile(join(folder, 'gateway.yaml'), yaml);
+        const command = [join(root, 'src/cli/main.ts'), 'check', 'gateway.yaml', '--format', 'json'];
+        // Rejects with what was printed when the exit code is not 0.
+        const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
+        assert.deepEqual((JSON.parse(stdout) as { problems: unknown }).problems, [], document);
+        checked++;
+      }
+    }
+    assert.ok(checked >= 2);
+  });
+});
