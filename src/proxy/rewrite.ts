@@ -67,14 +67,21 @@ export function compileTemplate(template: string, captureNames: readonly string[
 }
 
 /**
- * Replaces the path of a request.
- * @param out the target of the request; its path is replaced, all else stays. `OPTIONS *` has no path and stays as it is.
+ * Replaces the path of a target by what the template makes of a request.
+ * @param out gets the path; all else in it stays.
+ * @param requestPath the path of the request, where `out` is not its own target. The `*` of `OPTIONS *` is no path and
+ * stays as it is.
  * @returns false for a result that may not be sent: 500 `BAD_REWRITE`. Then only `out.reason` has changed.
  */
-export function rewritePath(template: Template, captures: Captures, out: CanonicalTarget): boolean {
-  if (out.asterisk) return true;
-  const path = expandPath(template, captures, endsWithSlash(out.path));
-  if (!isCanonical(path)) {
+export function rewritePath(
+  template: Template,
+  captures: Captures,
+  out: CanonicalTarget,
+  requestPath: string = out.path,
+): boolean {
+  if (requestPath === '*') {
+    canonicalizeTarget('*', 'OPTIONS', trial);
+  } else if (!isCanonical(expandPath(template, captures, endsWithSlash(requestPath)))) {
     out.reason = trial.reason === '' ? 'a rewritten path that is not canonical' : trial.reason;
     return false;
   }
@@ -84,6 +91,7 @@ export function rewritePath(template: Template, captures: Captures, out: Canonic
   out.unmergedMatchPath = trial.unmergedMatchPath;
   out.hasEncodedSlash = trial.hasEncodedSlash;
   out.hasEmptySegments = trial.hasEmptySegments;
+  out.asterisk = requestPath === '*';
   return true;
 }
 

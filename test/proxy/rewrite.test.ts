@@ -128,6 +128,19 @@ describe('a rewritten path', () => {
     assert.ok(canonicalizeTarget('*', 'OPTIONS', out));
     assert.ok(rewritePath(template('/v1'), {}, out));
     assert.deepEqual([out.path, out.asterisk], ['*', true]);
+    const other = targetOf('/x');
+    assert.ok(rewritePath(template('/v1'), {}, other, '*'));
+    assert.deepEqual([other.path, other.matchPath, other.asterisk], ['*', '*', true]);
+    assert.ok(rewritePath(template('/v1'), {}, other, '/x'));
+    assert.deepEqual([other.path, other.asterisk], ['/v1', false]);
+  });
+
+  it('takes the slash at the end from the request, also when the result goes elsewhere', () => {
+    const out = targetOf('/of/another/request/');
+    assert.ok(rewritePath(template('/one/{*}'), { '*': '' }, out, '/prefix'));
+    assert.equal(out.path, '/one');
+    assert.ok(rewritePath(template('/one/{*}'), { '*': '' }, out, '/prefix/'));
+    assert.equal(out.path, '/one/');
   });
 
   it('takes a capture that is not there for empty, and nothing from the prototype', () => {
