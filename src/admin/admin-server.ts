@@ -1,7 +1,7 @@
 /** The socket for operators. Apart from the traffic: it lives on the main thread and has an address of its own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ListenError } from '../gateway.ts';
+import { ListenError } from '../gateway/gateway.ts';
 
 export interface AdminServerOptions {
   readonly host: string;

@@ -1,13 +1,14 @@
 /** `gatewright run`: serves until it is asked to stop. */
 import { AdminServer } from '../admin/admin-server.ts';
 import { formatProblem } from '../config/problem.ts';
-import { ListenError, loadGatewayConfig, type Gateway } from '../gateway.ts';
+import { ListenError, type Gateway } from '../gateway/gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
-import { ThreadedGateway } from '../workers/threaded-gateway.ts';
+import { ThreadedGateway, prepareThread } from '../workers/threaded-gateway.ts';
 import { findConfigFile } from '../config/config-file.ts';
 import type { CommandIo } from './check.ts';
 import { exitCodes } from './cli-io.ts';
+import { loadGatewayConfig } from './load-config.ts';
 
 /** How long what was begun may take after the signal to stop. */
 const drainGraceMs = 30_000;
@@ -18,16 +19,18 @@ export async function runGateway(named: string | undefined, io: CommandIo): Prom
     io.stderr.write('There is no gateway.yaml here: name a file, or make one with `gatewright init`.\n');
     return exitCodes.usage;
   }
+  const thread = prepareThread();
   const { config, problems, secrets } = await loadGatewayConfig(file);
   for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`);
   if (config === null) {
     io.stderr.write(`${file} cannot be served; nothing was started\n`);
+    await thread.terminate();
     return exitCodes.failed;
   }
   const log = new AppLog({ level: 'info', clock: systemClock, secrets });
   const stop = stopSignal();
   let isReady = false;
-  const gateway = new ThreadedGateway(config, secrets, (error) => {
+  const gateway = new ThreadedGateway(thread, { config, secrets, thread: 0 }, (error) => {
     isReady = false;
     log.error('the serving thread died', { error });
     stop.resolve('died');

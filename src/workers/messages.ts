@@ -1,8 +1,8 @@
 /** What the main thread and a serving thread say to each other: plain data only. */
 import type { GatewayConfig } from '../config/schema.ts';
-import type { ListenerAddress } from '../gateway.ts';
+import type { ListenerAddress } from '../gateway/gateway.ts';
 
-/** What a thread is started with. */
+/** What a thread is to serve. */
 export interface ThreadAssignment {
   readonly config: GatewayConfig;
   /** Its number, from 0; in the access log. */
@@ -11,7 +11,9 @@ export interface ThreadAssignment {
   readonly secrets: readonly string[];
 }
 
-export type ToThread = { readonly kind: 'stop'; readonly graceMs: number };
+export type ToThread =
+  | { readonly kind: 'serve'; readonly assignment: ThreadAssignment }
+  | { readonly kind: 'stop'; readonly graceMs: number };
 
 export type FromThread =
   | { readonly kind: 'serving'; readonly addresses: readonly ListenerAddress[] }

@@ -1,58 +1,67 @@
 /** A gateway that serves on a thread of its own, so that the main thread never shares an event loop with a request. */
 import { Worker } from 'node:worker_threads';
-import type { GatewayConfig } from '../config/schema.ts';
-import { ListenError, type Gateway, type ListenerAddress } from '../gateway.ts';
+import { ListenError, type Gateway, type ListenerAddress } from '../gateway/gateway.ts';
 import type { FromThread, ThreadAssignment, ToThread } from './messages.ts';
 
 /** Told when a thread dies that nobody has asked to. */
-export type OnThreadDied = (error: unknown) => void;
+export type OnThreadDied = (error: Error) => void;
+
+/**
+ * A thread that has begun to load its code. It takes about as long as reading a configuration, so it is best made before
+ * that.
+ */
+export function prepareThread(): Worker {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new Worker(new URL(`./thread.${extension}`, import.meta.url));
+}
 
 export class ThreadedGateway implements Gateway {
-  private readonly config: GatewayConfig;
-  private readonly secrets: readonly string[];
+  private readonly assignment: ThreadAssignment;
   private readonly onDied: OnThreadDied;
-  private worker: Worker | null = null;
+  private readonly worker: Worker;
+  private hasExited = false;
   private stopping = false;
 
-  /** @param secrets values that no log may show. */
-  constructor(config: GatewayConfig, secrets: readonly string[], onDied: OnThreadDied) {
-    this.config = config;
-    this.secrets = secrets;
+  constructor(thread: Worker, assignment: ThreadAssignment, onDied: OnThreadDied) {
+    this.worker = thread;
+    this.assignment = assignment;
     this.onDied = onDied;
   }
 
   start(): Promise<readonly ListenerAddress[]> {
-    const assignment: ThreadAssignment = { config: this.config, thread: 0, secrets: this.secrets };
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./thread.${extension}`, import.meta.url), { workerData: assignment });
-    this.worker = worker;
-    return new Promise((resolve, reject) => {
-      let lastError: Error | null = null;
-      worker.on('message', (message: FromThread) => {
-        if (message.kind === 'serving') resolve(message.addresses);
-        if (message.kind === 'failed') {
-          this.stopping = true;
-          reject(message.cannotListen ? new ListenError(message.reason) : new Error(message.reason));
-        }
-      });
-      worker.on('error', (error: unknown) => {
-        lastError = error instanceof Error ? error : new Error(String(error));
-      });
-      worker.on('exit', (code) => {
-        this.worker = null;
-        const error = lastError ?? new Error(`the thread ended with code ${code}`);
-        reject(error);
-        if (!this.stopping) this.onDied(error);
-      });
+    const { worker } = this;
+    const { promise, resolve, reject } = Promise.withResolvers<readonly ListenerAddress[]>();
+    let lastError: Error | null = null;
+    worker.on('message', (message: FromThread) => {
+      if (message.kind === 'serving') {
+        resolve(message.addresses);
+        return;
+      }
+      this.stopping = true;
+      reject(message.cannotListen ? new ListenError(message.reason) : new Error(message.reason));
     });
+    worker.on('error', (error: unknown) => {
+      lastError = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on('exit', (code) => {
+      this.hasExited = true;
+      const error = lastError ?? new Error(`the thread ended with code ${code}`);
+      reject(error);
+      if (!this.stopping) this.onDied(error);
+    });
+    this.tell({ kind: 'serve', assignment: this.assignment });
+    return promise;
   }
 
   async stop(graceMs: number): Promise<void> {
-    const { worker } = this;
     this.stopping = true;
-    if (worker === null) return;
-    const stopped = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    worker.postMessage({ kind: 'stop', graceMs } satisfies ToThread);
+    if (this.hasExited) return;
+    const stopped = new Promise<void>((resolve) => this.worker.once('exit', () => resolve()));
+    this.tell({ kind: 'stop', graceMs });
     await stopped;
+  }
+
+  private tell(message: ToThread): void {
+    this.worker.postMessage(message);
   }
 }

@@ -1,47 +1,18 @@
 /** The composition root: one gateway on the event loop of this thread, from a configuration to open listeners. */
-import { compile, type CompileEnv, type Compiled } from './compile.ts';
-import type { Outcome, PolicyDefinition } from './contract.ts';
-import { importModule } from './config/import-module.ts';
-import { loadConfig, parseConfig, type LoadResult } from './config/load.ts';
-import { formatProblem, type Problem } from './config/problem.ts';
-import type { ConfigInput, GatewayConfig, ListenerConfig, PolicyUse } from './config/schema.ts';
-import { builtinPolicies } from './policies/index.ts';
-import type { ProxyExchange } from './proxy/exchange.ts';
-import type { Observer } from './proxy/finish.ts';
-import { Entrance } from './proxy/listener.ts';
-import type { Surroundings } from './proxy/snapshot.ts';
-import type { AccessLogEntry } from './telemetry/access-log-line.ts';
-import { AccessLog } from './telemetry/access-log.ts';
-import { AppLog } from './telemetry/app-log.ts';
-import { systemClock, type Clock } from './util/clock.ts';
-import { Listener } from './wire/listener.ts';
-import { TimerWheel } from './wire/timer-wheel.ts';
-import { createListenerTls, type ListenerTls } from './wire/tls/listener-tls.ts';
-
-/** A gateway, wherever its threads are. */
-export interface Gateway {
-  /** Opens the listeners. Rejects with a `ListenError` if one of them cannot be opened; then none is. */
-  start(): Promise<readonly ListenerAddress[]>;
-  /** Stops accepting, finishes what was begun, and breaks off what is left after the grace. */
-  stop(graceMs: number): Promise<void>;
-}
-
-export interface ListenerAddress {
-  readonly name: string;
-  /** As in `http://127.0.0.1:8080` or `unix:/run/gw.sock`. */
-  readonly url: string;
-}
-
-/** A listener that could not be opened. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-}
-
-export interface GatewayLog {
-  info(message: string, about: Readonly<Record<string, unknown>>): void;
-  warn(message: string, about: Readonly<Record<string, unknown>>): void;
-  error(message: string, about: Readonly<Record<string, unknown>>): void;
-}
+import { compile, type CompileEnv, type Compiled } from '../compile.ts';
+import type { PolicyDefinition } from '../contract.ts';
+import type { GatewayConfig, ListenerConfig, PolicyUse } from '../config/schema.ts';
+import { builtinPolicies } from '../policies/index.ts';
+import type { Observer } from '../proxy/finish.ts';
+import { Entrance } from '../proxy/listener.ts';
+import type { Surroundings } from '../proxy/snapshot.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { systemClock, type Clock } from '../util/clock.ts';
+import { Listener } from '../wire/listener.ts';
+import { TimerWheel } from '../wire/timer-wheel.ts';
+import { createListenerTls, type ListenerTls } from '../wire/tls/listener-tls.ts';
+import { accessEntry } from './access-entry.ts';
+import { ListenError, type Gateway, type GatewayLog, type ListenerAddress } from './gateway.ts';
 
 export interface GatewayEnv {
   readonly log: GatewayLog;
@@ -52,40 +23,6 @@ export interface GatewayEnv {
   /** Told of every exchange that has ended, besides the access log. */
   readonly observe?: Observer;
   readonly clock?: Clock;
-}
-
-/** Reads the configuration in a file, with everything that this gateway knows to say about it. */
-export function loadGatewayConfig(file: string): Promise<LoadResult> {
-  return loadConfig(file, registry);
-}
-
-/** A configuration that has errors. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(formatProblem).join('\n'));
-    this.problems = problems;
-  }
-}
-
-/**
- * A gateway inside another program, on the event loop of the caller.
- * @param config what `defineGateway` takes; file names in it are relative to the working folder.
- * @throws {ConfigError} with every problem at once.
- */
-export async function createGateway(config: ConfigInput): Promise<Gateway> {
-  const loaded = await parseConfig('', {
-    registry,
-    fileName: 'gateway.config.ts',
-    format: 'module',
-    importModule: (path) =>
-      path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
-  });
-  if (loaded.config === null) throw new ConfigError(loaded.problems);
-  const log = new AppLog({ level: 'info', clock: systemClock });
-  return new LocalGateway(loaded.config, { log, modules: loaded.modules });
 }
 
 const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
@@ -216,35 +153,4 @@ const reasons: Readonly<Record<string, string>> = {
 function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return reasons[code] ?? (error instanceof Error ? error.message : String(error));
-}
-
-/** What the access log says of an exchange. */
-function accessEntry(exchange: ProxyExchange, outcome: Outcome, clock: Clock): AccessLogEntry {
-  const { forward } = exchange;
-  return {
-    timeMs: clock.wallNow() - outcome.durationMs,
-    requestId: exchange.requestId,
-    traceId: '',
-    clientIp: exchange.clientIp,
-    method: exchange.method,
-    host: exchange.host,
-    path: exchange.path,
-    query: exchange.query,
-    route: exchange.route.name,
-    consumer: exchange.consumer?.name ?? '',
-    upstream: forward?.upstream.name ?? '',
-    target: forward?.target?.url ?? '',
-    status: outcome.status,
-    code: outcome.code ?? '',
-    reason: exchange.reason,
-    cache: '',
-    attempts: outcome.attempts,
-    bytesIn: outcome.bytesIn,
-    bytesOut: outcome.bytesOut,
-    durationMs: outcome.durationMs,
-    upstreamMs: forward === null || forward.answeredAt === 0 ? -1 : forward.answeredAt - forward.sentAt,
-    protocol: exchange.protocol,
-    userAgent: exchange.requestHeaders.get('user-agent') ?? '',
-    requestHeaders: exchange.requestHeaders,
-  };
 }
