@@ -74,7 +74,7 @@ const rules = (maxLength: number): fc.Arbitrary<RouteRule<string>[]> =>
           bodies.map((_, i) => `r${i}`),
           { minLength: bodies.length },
         )
-        .map((names) => bodies.map((body, i) => ({ ...body, name: names[i]!, value: names[i]! }))),
+        .map((names) => bodies.map((body, i) => ({ ...body, name: names[i], value: names[i] }))),
     );
 
 /** Segments with the parameters that are sent on and set aside for matching. */
@@ -109,7 +109,7 @@ const query = fc
 
 const requests: fc.Arbitrary<RoutableRequest> = fc
   .record({ listener: fc.constantFrom('web', 'secure'), method, host: requestHost, segments, query, headers: fields })
-  .map(({ segments: parts, ...others }) => ({ ...others, ...withPaths(parts) }));
+  .map(({ segments: parts, ...others }) => Object.assign(others, withPaths(parts)));
 
 function agree(all: readonly RouteRule<string>[], router: Router<string>, asked: RoutableRequest): void {
   const expected = linearMatch(all, asked);

@@ -23,7 +23,7 @@ export function linearMatch<T>(rules: readonly RouteRule<T>[], request: Routable
   const [best] = ways.filter(isAccepted).toSorted((a, b) => compare(a, b, request));
   if (best !== undefined) return { kind: 'route', rule: best.rule, params: captures(best, request) };
   if (ways.length === 0) return null;
-  return { kind: 'method', allowed: [...new Set(ways.flatMap(({ rule }) => rule.match.methods ?? []))].sort() };
+  return { kind: 'method', allowed: [...new Set(ways.flatMap(({ rule }) => rule.match.methods ?? []))].toSorted() };
 }
 
 function waysInto<T>(rule: RouteRule<T>): Way<T>[] {
@@ -93,7 +93,7 @@ function compare<T>(a: Way<T>, b: Way<T>, request: RoutableRequest): number {
     y.query.length - x.query.length ||
     (isPreflight(request) ? Number(listsOptions(y)) - Number(listsOptions(x)) : 0) ||
     compareText(a.rule.name, b.rule.name) ||
-    compareText(String(a.path), String(b.path))
+    compareText(JSON.stringify(a.path), JSON.stringify(b.path))
   );
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { LinearRegex, compileLinearRegex } from '../../src/proxy/router/linear-regex.ts';
+import type { LinearRegex } from '../../src/proxy/router/linear-regex.ts';
+import { compileLinearRegex } from '../../src/proxy/router/linear-regex.ts';
 
 function compiled(source: string): LinearRegex {
   const regex = compileLinearRegex(source);
@@ -11,7 +12,6 @@ function compiled(source: string): LinearRegex {
 
 /** `(?i)` is not ECMAScript's notation. */
 function oracle(source: string): RegExp {
-  // oxlint-disable-next-line security/detect-non-literal-regexp
   return source.startsWith('(?i)') ? new RegExp(source.slice(4), 'i') : new RegExp(source);
 }
 

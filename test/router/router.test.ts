@@ -112,8 +112,9 @@ describe('a host', () => {
   it('with a wildcard is any name below, never the name itself', () => {
     const rules = [rule('r', { hosts: ['*.Example.com'] })];
     for (const host of ['a.example.com', 'a.b.example.com']) decides(rules, `${host}/`, 'r');
-    for (const host of ['example.com', '.example.com', 'aexample.com', 'a.example.org', 'com', ''])
+    for (const host of ['example.com', '.example.com', 'aexample.com', 'a.example.org', 'com', '']) {
       decides(rules, `${host}/`, '404');
+    }
   });
 
   it('stays case-insensitive with more than a hundred others (CVE-2026-27588)', () => {
@@ -165,10 +166,12 @@ describe('conditions', () => {
 
   it('on the query compare decoded, names by case, and look at the first value', () => {
     const rules = [rule('r', { query: [{ name: 'a b', equals: 'c&d' }] })];
-    for (const query of ['a%20b=c%26d', 'a+b=c%26d', 'x&a%20b=c%26d&a%20b=2', '&&%61+b=%63%26d'])
+    for (const query of ['a%20b=c%26d', 'a+b=c%26d', 'x&a%20b=c%26d&a%20b=2', '&&%61+b=%63%26d']) {
       decides(rules, `h/?${query}`, 'r');
-    for (const query of ['', 'A+b=c%26d', 'a+b=1&a+b=c%26d', 'a+b', 'ab=c%26d', 'a%2520b=c%26d'])
+    }
+    for (const query of ['', 'A+b=c%26d', 'a+b=1&a+b=c%26d', 'a+b', 'ab=c%26d', 'a%2520b=c%26d']) {
       decides(rules, `h/?${query}`, '404');
+    }
     decides([rule('r', { query: [{ name: 'x', present: true }] })], 'h/?x', 'r');
     decides([rule('r', { query: [{ name: 'x', present: false }] })], 'h/?y', 'r');
     decides([rule('r', { query: [{ name: 'x', regex: '^[0-9]+$' }] })], 'h/?x=12', 'r');
@@ -342,7 +345,7 @@ describe('the number of steps to a decision', () => {
   const urls = (router: readonly RouteRule<string>[]): string[] =>
     router.map(({ match }) => {
       const host = (match.hosts[0] ?? 'elsewhere').replace('*', 'a.b');
-      return host + String(match.paths[0]).replace(/\{\w+\}|\*/g, 'value');
+      return host + (match.paths[0] as string).replace(/\{\w+\}|\*/g, 'value');
     });
 
   it('does not grow with the number of rules', () => {

@@ -44,8 +44,9 @@ interface CachedState extends RegexState {
 export function compileLinearRegex(source: string): LinearRegex | Invalid {
   const node = parseRegex(source);
   if ('error' in node) return node;
-  if (sizeOf(node) > MAX_STEPS)
+  if (sizeOf(node) > MAX_STEPS) {
     return { error: `it is too large: with its counts multiplied out, over ${MAX_STEPS} steps` };
+  }
   const steps: Step[] = [{ kind: 'match' }];
   const entry = append(steps, node, 0);
   return new LinearRegex(steps, entry);
@@ -78,7 +79,7 @@ export class LinearRegex {
     for (let i = 0; i < text.length && !state.isMatch; i++) {
       if (state.isDead) return false;
       const code = text.charCodeAt(i);
-      const symbolClass = classes[code < OTHER ? code : OTHER]!;
+      const symbolClass = classes[code < OTHER ? code : OTHER];
       state = state.next[symbolClass] ?? this.advance(state, symbolClass);
     }
     return state.isMatch || state.isMatchAtEnd;
@@ -92,15 +93,15 @@ export class LinearRegex {
   /** The state after one more character. */
   next(state: RegexState, code: number): RegexState {
     const from = state as CachedState;
-    const symbolClass = this.classes[code < OTHER ? code : OTHER]!;
+    const symbolClass = this.classes[code < OTHER ? code : OTHER];
     return from.next[symbolClass] ?? this.advance(from, symbolClass);
   }
 
   private advance(from: CachedState, symbolClass: number): CachedState {
-    const symbol = this.representatives[symbolClass]!;
+    const symbol = this.representatives[symbolClass];
     const entries = [];
     for (const read of from.reads) {
-      const step = this.steps[read]!;
+      const step = this.steps[read];
       if (step.kind === 'read' && step.set[symbol] === 1) entries.push(step.next);
     }
     // A match may begin anywhere, so also behind this character.
@@ -148,7 +149,7 @@ export class LinearRegex {
     for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
       if (visited[index] === 1) continue;
       visited[index] = 1;
-      const step = this.steps[index]!;
+      const step = this.steps[index];
       if (step.kind === 'match') isMatch = true;
       else if (step.kind === 'read') reads.push(index);
       else if (step.kind === 'fork') pending.push(step.next, step.other);
@@ -208,8 +209,9 @@ function appendRepeat(steps: Step[], { part, min, max }: RepeatNode, next: numbe
     entry = steps.push(loop) - 1;
     loop.next = append(steps, part, entry);
   } else {
-    for (let i = min; i < max; i++)
+    for (let i = min; i < max; i++) {
       entry = steps.push({ kind: 'fork', next: append(steps, part, entry), other: next }) - 1;
+    }
   }
   for (let i = 0; i < min; i++) entry = append(steps, part, entry);
   return entry;
@@ -224,7 +226,7 @@ function classify(steps: readonly Step[], classes: Uint16Array): number[] {
   for (const set of sets) {
     const split = new Map<number, number>();
     for (let symbol = 0; symbol < classes.length; symbol++) {
-      const side = classes[symbol]! * 2 + set[symbol]!;
+      const side = classes[symbol] * 2 + set[symbol];
       if (!split.has(side)) split.set(side, split.size);
       classes[symbol] = split.get(side)!;
     }

@@ -26,25 +26,17 @@ export interface Invalid {
 /** Takes a pattern apart. Empty segments are an error unless the rule keeps those of the request. */
 export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep' = 'merge'): PathPattern | Invalid {
   if (!source.startsWith('/')) return { error: 'a path begins with /' };
-  const parts = source.slice(1).split('/');
-  const names: string[] = [];
-  const isCaptured: boolean[] = [];
-  let rest: string | null = null;
-  for (const [index, part] of parts.entries()) {
-    const capture = readCapture(part);
-    if (capture !== null && 'error' in capture) return capture;
-    if (capture !== null && names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
-    if (capture?.isRest === true) {
-      if (index < parts.length - 1) return { error: `${part} stands for all that follows, so nothing can follow it` };
-      rest = capture.name;
-      parts.pop();
-    } else {
-      if (capture !== null) names.push(capture.name);
-      isCaptured.push(capture !== null);
-    }
-  }
-  const segments = readSegments(parts, isCaptured, emptySegments);
-  return 'error' in segments ? segments : { source, segments, names, rest };
+  const captures = CAPTURE_SYNTAX.test(source) ? readCaptures(source.substring(1).split('/')) : noCaptures;
+  if ('error' in captures) return captures;
+  const { literals, names, rest } = captures;
+
+  // Any plain text may stand where a capture is.
+  const sample = captures === noCaptures ? source : `/${literals.map((literal) => literal ?? 'x').join('/')}`;
+  const path = canonicalPath(sample, emptySegments);
+  if (typeof path !== 'string') return path;
+  const segments: (string | null)[] = literals.length === 0 && rest !== null ? [] : path.substring(1).split('/');
+  if (names.length > 0) literals.forEach((literal, index) => literal === null && (segments[index] = null));
+  return { source, segments, names, rest };
 }
 
 /** Whether the pattern is one path. */
@@ -58,19 +50,50 @@ export function isExact(pattern: PathPattern): boolean {
  */
 export function captureParams({ segments, names, rest }: PathPattern, path: string): Record<string, string> {
   const params: Record<string, string> = {};
-  let captured = 0;
+  let next = 0;
   let slash = 0;
   for (const segment of segments) {
     const next = path.indexOf('/', slash + 1);
     const end = next === -1 ? path.length : next;
-    if (segment === null) params[names[captured++]!] = path.substring(slash + 1, end);
+    if (segment === null) params[names[next++]] = path.substring(slash + 1, end);
     slash = end;
   }
   if (rest !== null) params[rest] = path.substring(slash + 1);
   return params;
 }
 
+const CAPTURE_SYNTAX = /[{}*]/;
 const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}$/;
+
+interface Captures {
+  /** The segments as they were written, null for those that are captured; without what `rest` captures. */
+  readonly literals: readonly (string | null)[];
+  readonly names: readonly string[];
+  readonly rest: string | null;
+}
+
+const noCaptures: Captures = { literals: [], names: [], rest: null };
+
+function readCaptures(parts: readonly string[]): Captures | Invalid {
+  const literals: (string | null)[] = [];
+  const names: string[] = [];
+  for (const [index, part] of parts.entries()) {
+    const capture = readCapture(part);
+    if (capture === null) {
+      literals.push(part);
+      continue;
+    }
+    if ('error' in capture) return capture;
+    if (names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
+    if (capture.isRest) {
+      if (index < parts.length - 1) return { error: `${part} stands for all that follows, so nothing can follow it` };
+      return { literals, names, rest: capture.name };
+    }
+    literals.push(null);
+    names.push(capture.name);
+  }
+  return { literals, names, rest: null };
+}
 
 interface Capture {
   readonly name: string;
@@ -81,39 +104,34 @@ interface Capture {
 function readCapture(part: string): Capture | Invalid | null {
   if (part === '*') return { name: '*', isRest: true };
   if (part.includes('*')) return { error: `${part}: * must be a segment of its own, at the end, as in /files/*` };
-  if (!/[{}]/.test(part)) return null;
+  if (!CAPTURE_SYNTAX.test(part)) return null;
   const match = CAPTURE.exec(part);
-  if (match === null)
-    return { error: `${part} is no capture such as {id} or {rest...}, which is a segment of its own` };
+  if (match === null) return { error: `${part} is no segment of its own such as {id} or {rest...}` };
   const [, name = '', dots] = match;
   if (name === '__proto__') return { error: 'a capture cannot be called __proto__' };
   return { name, isRest: dots !== undefined };
 }
 
 const trial = new CanonicalTarget();
-const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i;
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
+const NON_ASCII = /[^\u0000-\u007f]+/g;
 
-function readSegments(
-  parts: readonly string[],
-  isCaptured: readonly boolean[],
-  emptySegments: 'merge' | 'keep',
-): (string | null)[] | Invalid {
-  if (parts.length === 0) return [];
-  if (parts.some((part) => DOT_SEGMENT.test(part))) return { error: 'dot segments are resolved before matching' };
-  // Any plain text may stand where a capture is. A request has no character outside ASCII that is not encoded.
-  const path = `/${parts.map((part, index) => (isCaptured[index] ? 'x' : encodeNonAscii(part))).join('/')}`;
-  if (!canonicalizePath(path, trial)) return { error: `no request has it: ${trial.reason}` };
+/** The path as requests have it, with as many segments. */
+function canonicalPath(path: string, emptySegments: 'merge' | 'keep'): string | Invalid {
+  if (DOT_SEGMENT.test(path)) return { error: 'dot segments are resolved before matching' };
+  // A request has no character outside ASCII that is not encoded.
+  if (!canonicalizePath(path.replace(NON_ASCII, percentEncode), trial)) {
+    return { error: `no request has it: ${trial.reason}` };
+  }
   if (trial.hasEmptySegments && emptySegments === 'merge') {
     return { error: 'empty segments (//) are merged before matching, unless `emptySegments: keep` is set' };
   }
   if (trial.unmergedPath !== trial.unmergedMatchPath) {
     return { error: 'path parameters (;x=1) are set aside before matching' };
   }
-  const segments = trial.unmergedPath.substring(1).split('/');
-  return segments.map((segment, index) => (isCaptured[index] ? null : segment));
+  return trial.unmergedPath;
 }
 
-const encodeNonAscii = (text: string): string =>
-  text.replace(/[^\u0000-\u007f]+/g, (characters) =>
-    Array.from(Buffer.from(characters, 'utf8'), (byte) => `%${byte.toString(16).toUpperCase()}`).join(''),
-  );
+function percentEncode(text: string): string {
+  return Array.from(Buffer.from(text, 'utf8'), (byte) => `%${byte.toString(16).toUpperCase()}`).join('');
+}

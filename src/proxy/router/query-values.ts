@@ -45,7 +45,7 @@ function decode(text: string): string {
   let length = 0;
   for (let i = 0; i < bytes.length; i++) {
     const escaped = bytes[i] === 0x25 ? hexByte(bytes, i + 1) : -1;
-    bytes[length++] = escaped === -1 ? bytes[i]! : escaped;
+    bytes[length++] = escaped === -1 ? bytes[i] : escaped;
     if (escaped !== -1) i += 2;
   }
   return bytes.toString('utf8', 0, length);
@@ -54,8 +54,8 @@ function decode(text: string): string {
 /** The byte that two hexadecimal digits at the index spell, or -1. */
 function hexByte(bytes: Buffer, index: number): number {
   if (index + 1 >= bytes.length) return -1;
-  const high = hexDigit(bytes[index]!);
-  const low = hexDigit(bytes[index + 1]!);
+  const high = hexDigit(bytes[index]);
+  const low = hexDigit(bytes[index + 1]);
   return high === -1 || low === -1 ? -1 : high * 16 + low;
 }
 

@@ -101,13 +101,13 @@ class Parser {
   private either(): RegexNode {
     const parts = [this.sequence()];
     while (this.take('|')) parts.push(this.sequence());
-    return parts.length === 1 ? parts[0]! : { kind: 'either', parts };
+    return parts.length === 1 ? parts[0] : { kind: 'either', parts };
   }
 
   private sequence(): RegexNode {
     const parts: RegexNode[] = [];
     while (this.at < this.source.length && !this.sees('|') && !this.sees(')')) parts.push(this.repeated());
-    return parts.length === 1 ? parts[0]! : { kind: 'sequence', parts };
+    return parts.length === 1 ? parts[0] : { kind: 'sequence', parts };
   }
 
   private repeated(): RegexNode {
@@ -147,7 +147,7 @@ class Parser {
       const escaped = this.escaped();
       return { kind: 'set', set: typeof escaped === 'number' ? this.folded(single(escaped)) : escaped };
     }
-    const character = this.source[this.at]!;
+    const character = this.source[this.at];
     if ('*+?'.includes(character)) throw new RegexError(`${character} has nothing to repeat`);
     if ('{}]'.includes(character)) throw new RegexError(`write \\${character} for the character ${character}`);
     this.at++;
@@ -208,7 +208,7 @@ class Parser {
     while (!this.take(']')) {
       const first = this.classItem();
       if (typeof first !== 'number') {
-        for (let i = 0; i < SYMBOLS; i++) set[i]! |= first[i]!;
+        for (let i = 0; i < SYMBOLS; i++) set[i] |= first[i];
         continue;
       }
       set.fill(1, first, this.rangeEnd(first) + 1);

@@ -56,7 +56,8 @@ export class Router<T> {
 
   /** @throws {TypeError} naming a rule with a path or a regular expression that is not valid. */
   static compile<T>(rules: readonly RouteRule<T>[]): Router<T> {
-    const candidates = rules.flatMap(candidatesOf);
+    const candidates: Candidate<T>[] = [];
+    for (const rule of rules) candidates.push(...candidatesOf(rule));
     rank(candidates);
     return new Router(candidates);
   }
@@ -110,5 +111,5 @@ export class Router<T> {
 function methodNotAllowed<T>(refused: readonly Candidate<T>[]): RouteResult<T> {
   if (refused.length === 0) return null;
   const allowed = new Set(refused.flatMap((candidate) => candidate.rule.match.methods ?? []));
-  return { kind: 'method', allowed: [...allowed].sort() };
+  return { kind: 'method', allowed: [...allowed].toSorted() };
 }

@@ -39,7 +39,7 @@ export function rank(candidates: readonly Rankable[]): void {
     if (group === undefined) groups.set(key, { specificity, members: [candidate] });
     else group.members.push(candidate);
   }
-  const sorted = [...groups.values()].sort((a, b) => compareSpecificity(a.specificity, b.specificity));
+  const sorted = [...groups.values()].toSorted((a, b) => compareSpecificity(a.specificity, b.specificity));
   for (const [index, group] of sorted.entries()) {
     for (const member of group.members) member.rank = index;
   }

@@ -56,14 +56,15 @@ export class TrieNode<C extends Ranked> {
   rests: C[] | null = null;
 
   add(pattern: PathPattern, candidate: C): void {
-    let node: TrieNode<C> = this;
-    node.minRank = Math.min(node.minRank, candidate.rank);
-    for (const segment of pattern.segments) {
-      node = node.child(segment);
-      node.minRank = Math.min(node.minRank, candidate.rank);
-    }
-    if (pattern.rest === null) (node.ends ??= []).push(candidate);
-    else (node.rests ??= []).push(candidate);
+    this.addBehind(0, pattern, candidate);
+  }
+
+  /** @param depth how many segments of the pattern have led here. */
+  private addBehind(depth: number, pattern: PathPattern, candidate: C): void {
+    this.minRank = Math.min(this.minRank, candidate.rank);
+    if (depth < pattern.segments.length) this.child(pattern.segments[depth]).addBehind(depth + 1, pattern, candidate);
+    else if (pattern.rest === null) (this.ends ??= []).push(candidate);
+    else (this.rests ??= []).push(candidate);
   }
 
   sort(compare: (a: C, b: C) => number): void {
