@@ -30,12 +30,13 @@ export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep'
   if ('error' in captures) return captures;
   const { literals, names, rest } = captures;
 
-  // Any plain text may stand where a capture is.
+  // Any plain text may stand where something is captured.
   const sample = captures === noCaptures ? source : `/${literals.map((literal) => literal ?? 'x').join('/')}`;
   const path = canonicalPath(sample, emptySegments);
   if (typeof path !== 'string') return path;
-  const segments: (string | null)[] = literals.length === 0 && rest !== null ? [] : path.substring(1).split('/');
-  if (names.length > 0) literals.forEach((literal, index) => literal === null && (segments[index] = null));
+  const segments: (string | null)[] = path.substring(1).split('/');
+  literals.forEach((literal, index) => literal === null && (segments[index] = null));
+  if (rest !== null) segments.pop();
   return { source, segments, names, rest };
 }
 
@@ -50,12 +51,12 @@ export function isExact(pattern: PathPattern): boolean {
  */
 export function captureParams({ segments, names, rest }: PathPattern, path: string): Record<string, string> {
   const params: Record<string, string> = {};
-  let next = 0;
+  let captured = 0;
   let slash = 0;
   for (const segment of segments) {
     const next = path.indexOf('/', slash + 1);
     const end = next === -1 ? path.length : next;
-    if (segment === null) params[names[next++]] = path.substring(slash + 1, end);
+    if (segment === null) params[names[captured++]] = path.substring(slash + 1, end);
     slash = end;
   }
   if (rest !== null) params[rest] = path.substring(slash + 1);
@@ -66,7 +67,7 @@ const CAPTURE_SYNTAX = /[{}*]/;
 const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}$/;
 
 interface Captures {
-  /** The segments as they were written, null for those that are captured; without what `rest` captures. */
+  /** The parts between slashes as they were written, null for what is captured, the rest included. */
   readonly literals: readonly (string | null)[];
   readonly names: readonly string[];
   readonly rest: string | null;
@@ -85,12 +86,10 @@ function readCaptures(parts: readonly string[]): Captures | Invalid {
     }
     if ('error' in capture) return capture;
     if (names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
-    if (capture.isRest) {
-      if (index < parts.length - 1) return { error: `${part} stands for all that follows, so nothing can follow it` };
-      return { literals, names, rest: capture.name };
-    }
     literals.push(null);
-    names.push(capture.name);
+    if (!capture.isRest) names.push(capture.name);
+    else if (index === parts.length - 1) return { literals, names, rest: capture.name };
+    else return { error: `${part} stands for all that follows, so nothing can follow it` };
   }
   return { literals, names, rest: null };
 }
