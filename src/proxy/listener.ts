@@ -38,8 +38,13 @@ export class Entrance implements RequestHandler {
     const exchange = new ProxyExchange(stream, this.around, this.listener, trusted, unrouted);
     try {
       const refusal = chooseRoute(exchange, snapshot);
-      if (refusal === null) runRequestPolicies(exchange, 0);
-      else exchange.fail(refusal, exchange.reason);
+      if (refusal === null) {
+        runRequestPolicies(exchange, 0);
+        return;
+      }
+      // A target or a Host that two servers could read in two ways is malformed, whatever the framing (RFC 9112, 3.2).
+      stream.closeAfterResponse();
+      exchange.fail(refusal, exchange.reason);
     } catch (error) {
       this.onDefect(exchange, error);
     }

@@ -78,6 +78,10 @@ export abstract class ResponseWriter extends Connection {
     return released;
   }
 
+  closeAfterResponse(): void {
+    this.closing = true;
+  }
+
   /**
    * Breaks off. A length or chunks show the client that the response is not whole; where the end of the connection
    * would be taken for the end of the body it is reset instead.

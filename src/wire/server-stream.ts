@@ -63,13 +63,17 @@ export interface ServerStream {
   sendEnd(trailers: HeaderFields | null): boolean;
   /** The 101 response; afterwards the bytes are no longer HTTP. */
   sendUpgrade(statusText: string, protocol: string, headers: HeaderFields): ClientTunnelEnd;
+  /** No other request of this connection is served: what this one was made of leaves no trust in what follows it. */
+  closeAfterResponse(): void;
   /** Breaks the response off, so that the client can see that it is not whole. */
   abort(): void;
 }
 
-/** Text that follows from the peer and the authority alone, which hardly ever change on a connection. */
+/** What follows from the peer and the authority alone, which hardly ever change on a connection. */
 export interface StreamMemo {
   authority: string;
+  host: string;
+  port: number;
   forwarding: string;
 }
 

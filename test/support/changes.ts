@@ -1,0 +1,35 @@
+/** Waiting for a state to be reached, instead of for time to pass. */
+
+/** How long a test waits for what must happen; generous, because the machine may be busy. */
+const patienceMs = 10_000;
+
+/** Something whose state changes, and those who wait for it to change in a certain way. */
+export class Changes {
+  private readonly waiting = new Set<() => void>();
+
+  /** To be called after every change. */
+  notify(): void {
+    for (const look of this.waiting) look();
+  }
+
+  /** Resolves once the predicate holds; rejects, naming what was waited for, when that takes too long. */
+  until(predicate: () => boolean, what: () => string, withinMs: number = patienceMs): Promise<void> {
+    if (predicate()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer);
+        this.waiting.delete(look);
+      };
+      const look = (): void => {
+        if (!predicate()) return;
+        stop();
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        stop();
+        reject(new Error(`waited ${withinMs} ms in vain for ${what()}`));
+      }, withinMs);
+      this.waiting.add(look);
+    });
+  }
+}

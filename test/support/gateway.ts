@@ -1,0 +1,122 @@
+/** A real gateway on a free port of this process, from a configuration as a user would write it. */
+import type { TestContext } from 'node:test';
+import type { PolicyDefinition } from '../../src/contract.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import type { GatewayLog } from '../../src/gateway/gateway.ts';
+import { LocalGateway } from '../../src/gateway/local-gateway.ts';
+import { builtinPolicies } from '../../src/policies/index.ts';
+import type { Observer } from '../../src/proxy/finish.ts';
+import { Changes } from './changes.ts';
+import type { Address } from './raw-client.ts';
+
+/** What the access log would be told of one exchange. */
+export interface Observation {
+  readonly status: number;
+  readonly code: string | null;
+  readonly reason: string;
+  readonly route: string;
+  readonly path: string;
+  readonly attempts: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+}
+
+export interface LogLine {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
+type Section<Name extends 'listeners' | 'upstreams' | 'routes'> = NonNullable<ConfigInput[Name]>[string];
+
+/** What a test wants to be different from one listener, one upstream and one route that sends everything there. */
+export interface ProxySettings {
+  readonly listener?: Partial<Section<'listeners'>>;
+  readonly upstream?: Partial<Section<'upstreams'>>;
+  readonly route?: Partial<Section<'routes'>>;
+}
+
+/** A configuration that sends everything to these targets. */
+export function proxyTo(targets: string | readonly string[], settings: ProxySettings = {}): ConfigInput {
+  return {
+    telemetry: { accessLog: false },
+    listeners: { web: { host: '127.0.0.1', port: 0, ...settings.listener } },
+    upstreams: { service: { targets: typeof targets === 'string' ? [targets] : [...targets], ...settings.upstream } },
+    routes: { all: { upstream: 'service', ...settings.route } },
+  };
+}
+
+export interface GatewayOptions {
+  /** Policies besides those that are built in. */
+  readonly policies?: readonly PolicyDefinition[];
+}
+
+export class TestGateway {
+  readonly observations: Observation[] = [];
+  readonly log: LogLine[] = [];
+  readonly gateway: LocalGateway;
+  private readonly changes = new Changes();
+  private addresses: ReadonlyMap<string, string> = new Map();
+
+  private constructor(gateway: (harness: TestGateway) => LocalGateway) {
+    this.gateway = gateway(this);
+  }
+
+  /** Starts one; it is stopped at the end of the test. A configuration with problems is an error. */
+  static async start(t: TestContext, input: ConfigInput, options: GatewayOptions = {}): Promise<TestGateway> {
+    const harness = await TestGateway.open(input, options);
+    t.after(() => harness.gateway.stop(0));
+    return harness;
+  }
+
+  /** Starts one that somebody else stops. */
+  static async open(input: ConfigInput, { policies = [] }: GatewayOptions = {}): Promise<TestGateway> {
+    const registry = new Map([...builtinPolicies, ...policies].map((policy) => [policy.name, policy]));
+    const { config, problems, modules } = await parseConfig(JSON.stringify(input), { registry, fileName: 'gateway.json' });
+    if (config === null) throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
+    const harness = new TestGateway(
+      (self) => new LocalGateway(config, { log: self.logger(), modules, observe: (...args) => self.observe(...args) }),
+    );
+    const addresses = await harness.gateway.start();
+    harness.addresses = new Map(addresses.map(({ name, url }) => [name, url]));
+    return harness;
+  }
+
+  /** The URL of a listener. */
+  url(listener = 'web'): string {
+    return this.addresses.get(listener)!;
+  }
+
+  /** Where to connect to. */
+  address(listener = 'web'): Address {
+    const url = this.url(listener);
+    if (url.startsWith('unix:')) return { path: url.slice('unix:'.length) };
+    const { hostname, port } = new URL(url);
+    return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+  }
+
+  /** The observation with this index, once that many exchanges have ended. */
+  async observation(index = 0): Promise<Observation> {
+    await this.changes.until(
+      () => this.observations.length > index,
+      () => `exchange ${index} to end; ended have ${JSON.stringify(this.observations)}`,
+    );
+    return this.observations[index]!;
+  }
+
+  private observe(...[exchange, outcome]: Parameters<Observer>): void {
+    const { status, code, attempts, bytesIn, bytesOut, durationMs } = outcome;
+    const { reason, path } = exchange;
+    this.observations.push({ status, code, reason, route: exchange.route.name, path, attempts, bytesIn, bytesOut, durationMs });
+    this.changes.notify();
+  }
+
+  private logger(): GatewayLog {
+    const line = (level: LogLine['level']) => (message: string, about: LogLine['about']): void => {
+      this.log.push({ level, message, about });
+    };
+    return { info: line('info'), warn: line('warn'), error: line('error') };
+  }
+}
