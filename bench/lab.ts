@@ -129,7 +129,7 @@ export class Lab {
 }
 
 /** The last lines that a process wrote, for the message about its failure. */
-export function logTail(running: Running, lines = 6): string {
+export function logTail(running: Running, lines = 15): string {
   return readFileSync(running.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }
 

@@ -18,6 +18,7 @@ export const LOAD_METRICS: readonly Metric[] = [
 
 /** What load to put on the arms of a scenario. */
 export interface LoadPlan {
+  /** Client connections. */
   readonly connections: number;
   /** The request that wrk will repeat, for checking the answer beforehand. */
   readonly request: ProbeRequest;
@@ -37,7 +38,8 @@ interface Contestant {
   readonly answerBytes: number;
 }
 
-const WARM_UP_SECONDS = 2;
+/** Long enough for the arms that are compiled while they run. */
+const WARM_UP_SECONDS = 3;
 
 /** One arm of a scenario together with the load it gets; usually the same load for all. */
 export interface Entry {
@@ -156,7 +158,7 @@ export async function unlessItFails(bench: Bench, row: Row, work: () => Promise<
   try {
     await work();
   } catch (error) {
-    row.failure = (error as Error).message;
+    row.failure = (error as Error).message.replaceAll(/\s*\n\s*/g, ' · ');
     bench.say(`  ${row.arm} drops out: ${row.failure}`);
   }
 }

@@ -17,6 +17,31 @@ const smallGet: LoadPlan = {
   script: 'get.lua',
 };
 
+const largeGet: LoadPlan = {
+  connections: LARGE_CONNECTIONS,
+  request: { path: ONE_MEBIBYTE_PATH },
+  dueBody: MEBIBYTE,
+  script: 'get.lua',
+};
+
+const largePost: LoadPlan = {
+  connections: LARGE_CONNECTIONS,
+  request: { method: 'POST', path: UPLOAD_PATH, body: Buffer.alloc(MEBIBYTE, 'x') },
+  dueBody: UPLOAD_REPLY,
+  script: 'upload.lua',
+  scriptArgs: [String(MEBIBYTE)],
+};
+
+const smallGetOverTls: LoadPlan = { ...smallGet, tls: true };
+
+/** The loads of this file by the names of their scenarios, for `profile.ts`. */
+export const LOAD_PLANS: ReadonlyMap<string, LoadPlan> = new Map([
+  ['bare', smallGet],
+  ['response', largeGet],
+  ['upload', largePost],
+  ['tls', smallGetOverTls],
+]);
+
 export const bare: Scenario = {
   name: 'bare',
   title: 'Bare proxied GET, small JSON',
@@ -40,13 +65,7 @@ export const response1MiB: Scenario = {
   arms: [...EVERYBODY.slice(0, 2), 'nginx-large-buffers', ...EVERYBODY.slice(2)],
   rounds: 3,
   seconds: 2,
-  run: (bench, arms) =>
-    runSame(bench, arms, {
-      connections: LARGE_CONNECTIONS,
-      request: { path: ONE_MEBIBYTE_PATH },
-      dueBody: MEBIBYTE,
-      script: 'get.lua',
-    }),
+  run: (bench, arms) => runSame(bench, arms, largeGet),
 };
 
 export const upload1MiB: Scenario = {
@@ -60,26 +79,19 @@ export const upload1MiB: Scenario = {
   arms: [...EVERYBODY.slice(0, 2), 'nginx-large-buffers', ...EVERYBODY.slice(2)],
   rounds: 3,
   seconds: 2,
-  run: (bench, arms) =>
-    runSame(bench, arms, {
-      connections: LARGE_CONNECTIONS,
-      request: { method: 'POST', path: UPLOAD_PATH, body: Buffer.alloc(MEBIBYTE, 'x') },
-      dueBody: UPLOAD_REPLY,
-      script: 'upload.lua',
-      scriptArgs: [String(MEBIBYTE)],
-    }),
+  run: (bench, arms) => runSame(bench, arms, largePost),
 };
 
 export const tls: Scenario = {
   name: 'tls',
   title: 'TLS termination, small JSON',
-  method: `As the bare scenario, with TLS 1.3, AES-256-GCM and a P-256 certificate towards the client.`,
+  method: 'As the bare scenario, with TLS 1.3, AES-256-GCM and a P-256 certificate towards the client.',
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: EVERYBODY,
   rounds: 3,
   seconds: 3,
-  run: (bench, arms) => runSame(bench, arms, { ...smallGet, tls: true }),
+  run: (bench, arms) => runSame(bench, arms, smallGetOverTls),
 };
 
 function runSame(bench: Bench, arms: readonly Arm[], plan: LoadPlan): Promise<Row[]> {

@@ -58,7 +58,8 @@ function withRoutes(arms: readonly Arm[]): Arm[] {
   return arms.filter((arm) => arm.routes);
 }
 
-function planFor(routes: number): LoadPlan {
+/** As many routes, and a load that asks for all of them. */
+export function planFor(routes: number): LoadPlan {
   return {
     connections: CONNECTIONS,
     request: { path: '/service-0/items' },
