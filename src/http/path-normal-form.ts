@@ -41,10 +41,11 @@ const UNRESERVED = table([PLAIN, unreserved]);
 export const PATH = table([PLAIN, `${unreserved}!$&'()*+,=:@`], [SEPARATOR, '/'], [ESCAPE, '%'], [SPECIAL, ';[]']);
 
 /**
- * What queries are made of besides escapes (RFC 3986, section 3.4). Brackets are not in that grammar, yet every client
- * sends `?filter[name]=x` so, and no server reads them in two ways.
+ * What queries are made of: RFC 3986, section 3.4, and what browsers besides leave as it is (the URL standard's query
+ * percent-encode set): brackets, braces, `|`, `^`, a backtick, a `%` that begins no escape. Nothing is matched by what a
+ * query looks like as a path, and it is sent on byte for byte.
  */
-export const QUERY = table([PLAIN, `${unreserved}!$&'()*+,;=:@/?[]`]);
+export const QUERY = table([PLAIN, `${unreserved}!$&'()*+,;=:@/?[]{}|^\`%`]);
 
 const PERCENT = 0x25;
 const SLASH = 0x2f;

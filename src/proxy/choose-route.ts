@@ -50,7 +50,12 @@ function refuse(exchange: ProxyExchange, code: ErrorCode, reason: string): Error
  * one request would be two requests to two readers.
  */
 function setHost(exchange: ProxyExchange): boolean {
-  const named = exchange.stream.authority;
+  const { authority: named, memo } = exchange.stream;
+  if (target.authority === '' && named !== '' && named === memo.authority) {
+    exchange.host = memo.host;
+    exchange.port = memo.port;
+    return true;
+  }
   if (named === '' && target.authority === '') return exchange.protocol === 'HTTP/1.0';
   const authority = parseAuthority(target.authority === '' ? named : target.authority);
   if (authority === null) return false;
@@ -60,6 +65,12 @@ function setHost(exchange: ProxyExchange): boolean {
   }
   exchange.host = authority.host;
   exchange.port = Math.max(0, authority.port);
+  if (target.authority === '') {
+    memo.authority = named;
+    memo.host = exchange.host;
+    memo.port = exchange.port;
+    memo.forwarding = '';
+  }
   return true;
 }
 

@@ -53,15 +53,13 @@ export function copiedFields(headers: HeaderFields): string {
  * @param headers what `copiedFields` was given.
  */
 export function forwardingFields(exchange: ProxyExchange, headers: HeaderFields): string {
-  const { memo, authority } = exchange.stream;
+  const { memo } = exchange.stream;
   const via = `via: ${appendVia(headers.joinKind(VIA), exchange.protocol)}\r\n`;
   if (headers.kinds.some(isForwarding)) return ownFields(exchange, headers) + via;
   if (!exchange.trusted.isEmpty) return ownFields(exchange, noFields) + via;
-  // Nothing but the connection and the Host go into it, so it is kept for the next request.
-  if (memo.forwarding === '' || memo.authority !== authority) {
-    memo.authority = authority;
-    memo.forwarding = ownFields(exchange, noFields);
-  }
+  // Nothing but the connection and the host go into it, so it is kept for the next request.
+  if (memo.host !== exchange.host || memo.port !== exchange.port) return ownFields(exchange, noFields) + via;
+  if (memo.forwarding === '') memo.forwarding = ownFields(exchange, noFields);
   return memo.forwarding + via;
 }
 

@@ -100,7 +100,7 @@ export class Forward implements UpstreamCall {
     const { exchange } = this;
     const template = this.action.rewrite.path;
     if (template === null) return exchange.path;
-    return rewritePath(template, exchange.params, rewritten) ? rewritten.path : null;
+    return rewritePath(template, exchange.params, rewritten, exchange.path) ? rewritten.unmergedPath : null;
   }
 
   // ---- attempts ----------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ export function redirectLocation(
   query: string,
   request: RedirectedRequest,
 ): string | null {
-  const safeQuery = encodeBrackets(query);
+  const safeQuery = encodeQuery(query);
   const values: Captures = { host: request.host, path: request.path, ...captures };
   let path = expandPath(template.path, values, endsWithSlash(request.path));
   // A reference that begins with // names a host (RFC 3986, section 4.2), and with `emptySegments: keep` a client could
@@ -194,7 +194,7 @@ function checkPath(sample: string): TemplateError | null {
 
 function checkQuery(text: string, part: 'query' | 'fragment'): TemplateError | null {
   // A fragment is made of the same characters as a query (RFC 3986, section 3.5).
-  if (!/[[\]]/.test(text) && canonicalizeTarget(`/?${text}`, 'GET', trial)) return null;
+  if (encodeQuery(text) === text && canonicalizeTarget(`/?${text}`, 'GET', trial)) return null;
   return { error: `the ${part} has characters that must be percent-encoded` };
 }
 
@@ -258,8 +258,13 @@ function isCanonical(path: string): boolean {
   return canonicalizePath(path, trial) && trial.unmergedPath === path;
 }
 
-function encodeBrackets(query: string): string {
-  return query.includes('[') || query.includes(']') ? query.replaceAll('[', '%5B').replaceAll(']', '%5D') : query;
+/** What browsers send in a query although no URI may have it (RFC 3986, section 3.4), escaped. */
+function encodeQuery(query: string): string {
+  const escaped = query.replaceAll(
+    /[[\]{}|^`]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return escaped.replaceAll(/%(?![0-9a-f]{2})/gi, '%25');
 }
 
 function endsWithSlash(text: string): boolean {

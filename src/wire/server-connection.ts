@@ -58,7 +58,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   bodyText: string | null = '';
   bytesIn = 0;
   maxBodyBytes = 0;
-  readonly memo: StreamMemo = { authority: '', forwarding: '' };
+  readonly memo: StreamMemo = { authority: '', host: '', port: 0, forwarding: '' };
 
   private readonly options: ServerConnectionOptions;
   private state = HEAD;

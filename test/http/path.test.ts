@@ -79,9 +79,6 @@ describe('canonicalizeTarget', () => {
     ['/a%2', /malformed/],
     ['/a%2g', /malformed/],
     ['/%u0061', /malformed/],
-    ['/a?b=%', /malformed/],
-    ['/a?b=%2', /malformed/],
-    ['/a?b=%u0061', /malformed/],
     ['/..', /above the root/],
     ['/a/../..', /above the root/],
     ['/%2e%2e/a', /above the root/],
@@ -109,14 +106,23 @@ describe('canonicalizeTarget', () => {
     ['/a?\u00e9', /outside ASCII/],
     ['/a b', /RFC 3986/],
     ...Array.from('"<>^`{|}', (character) => [`/a${character}b`, /RFC 3986/] as const),
-    ...Array.from('"<>^`{|} ', (character) => [`/a?b${character}`, /RFC 3986/] as const),
+    ...Array.from('"<> ', (character) => [`/a?b${character}`, /RFC 3986/] as const),
   ];
   for (const [target, reason] of refused) {
     it(`refuses ${JSON.stringify(target)}`, () => assert.match(refusal(target), reason));
   }
 
   it('keeps the query as it is on the wire', () => {
-    for (const query of ['a=1&b=%2f%00%0a', 'p=/../admin', "a=b&c=%20;,/?:@!$'()*", 'filter[name]=x', '?', 'a//b/./']) {
+    for (const query of [
+      'a=1&b=%2f%00%0a',
+      'p=/../admin',
+      "a=b&c=%20;,/?:@!$'()*",
+      'filter[name]=x',
+      '?',
+      'a//b/./',
+      'q={a|b}^`',
+      '100%',
+    ]) {
       const out = canonical(`/x?${query}`);
       assert.deepEqual([out.path, out.query], ['/x', query]);
       assert.deepEqual([canonical(`/x/../y?${query}`).path, canonical(`/x/../y?${query}`).query], ['/y', query]);

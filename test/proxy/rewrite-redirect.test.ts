@@ -41,6 +41,7 @@ describe('a redirect', () => {
     ['{path}?moved=1', {}, '', '/any?moved=1'],
     ['/from?host={host}&path={path}', {}, '', '/from?host=api.example.com&path=/any'],
     ['/x', {}, 'filter[a]=1', '/x?filter%5Ba%5D=1'],
+    ['/x', {}, 'q={a|b}&p=100%', '/x?q=%7Ba%7Cb%7D&p=100%25'],
     ['https://[::1]:8443/x', {}, '', 'https://[::1]:8443/x'],
   ];
   for (const [to, captures, query, expected] of cases) {
