@@ -34,6 +34,8 @@ export class LogSink {
   private output: LogOutput;
   /** Opened by `reopen`, and to be used from the next batch on. */
   private nextOutput: LogOutput | null = null;
+  private isReopening = false;
+  private mustReopenAgain = false;
   private pending = '';
   /** What is being written, and how much of it has been. */
   private batch = nothing;
@@ -45,6 +47,7 @@ export class LogSink {
   private isTroubled = false;
   private readonly stopFlushing: () => void;
   private stopRetrying: (() => void) | null = null;
+  private isClosed = false;
   private whenIdle: (() => void) | null = null;
 
   /** @throws when the file cannot be opened. */
@@ -76,9 +79,9 @@ export class LogSink {
     if (this.pending.length >= flushBytes) this.flush();
   }
 
-  /** Begins to write what has been added, unless it is busy with what was added before. */
+  /** Begins to write what has been added, unless it is busy with what was added before or with another file. */
   flush(): void {
-    if (this.isWriting) return;
+    if (this.isWriting || this.isReopening) return;
     if (this.nextOutput !== null) {
       this.output.close();
       this.output = this.nextOutput;
@@ -100,37 +103,57 @@ export class LogSink {
   reopen(): void {
     const { file } = this.options;
     if (file === 'stdout' || file === 'stderr') return;
-    reopenLogOutput(file, this.files, (error, output) => {
-      if (output === null) {
-        this.complain('a log cannot be reopened; the open file stays in use', reasonOf(error));
-        return;
-      }
+    if (this.isReopening) {
+      this.mustReopenAgain = true;
+      return;
+    }
+    this.isReopening = true;
+    reopenLogOutput(file, this.files, (error, output) => this.onReopened(error, output));
+  }
+
+  private onReopened(error: NodeJS.ErrnoException | null, output: LogOutput | null): void {
+    this.isReopening = false;
+    if (output === null) this.complain('a log cannot be reopened; the open file stays in use', reasonOf(error));
+    else if (this.isClosed) output.close();
+    else {
       this.nextOutput?.close();
       this.nextOutput = output;
-      this.flush();
-    });
+    }
+    if (this.mustReopenAgain) {
+      this.mustReopenAgain = false;
+      this.reopen();
+    }
+    this.flush();
+    this.checkIdle();
   }
 
   /** Writes what is left, for a second at most, and closes the file. Nothing may be added any more. */
   async close(): Promise<void> {
     this.stopFlushing();
     this.flush();
-    if (this.isWriting) await this.idleOrTimeout();
+    if (this.isWriting || this.isReopening) await this.idleOrTimeout();
+    this.isClosed = true;
     this.stopRetrying?.();
     this.giveUp();
     this.output.close();
-    this.nextOutput?.close();
   }
 
   private idleOrTimeout(): Promise<void> {
     return new Promise((resolve) => {
+      // The timers of the clock let the process end; this one keeps it until the last line is written.
+      const keepAlive = setInterval(() => {}, closeTimeoutMs);
       const stopWaiting = this.options.clock.every(closeTimeoutMs, () => this.whenIdle?.());
       this.whenIdle = () => {
         this.whenIdle = null;
+        clearInterval(keepAlive);
         stopWaiting();
         resolve();
       };
     });
+  }
+
+  private checkIdle(): void {
+    if (!this.isWriting && !this.isReopening) this.whenIdle?.();
   }
 
   private writeOn(): void {
@@ -172,7 +195,7 @@ export class LogSink {
     this.isWriting = false;
     // After an error the next try waits for its time, or a full disk would keep the thread busy.
     if (!this.isTroubled || this.whenIdle !== null) this.flush();
-    if (!this.isWriting) this.whenIdle?.();
+    this.checkIdle();
   }
 
   /** Counts as lost whatever has not been written. */
