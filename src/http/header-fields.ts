@@ -48,6 +48,8 @@ export class HeaderFields implements HeaderList {
     for (let i = 0; i < list.length; i += 2) {
       if (!equalsIgnoringCase(list[i], name)) continue;
       list[i + 1] = value;
+      // The client may have nominated its own field in `Connection`; this one is the gateway's (CVE-2024-45410).
+      this.kinds[i / 2] = fieldKind(name, 0, name.length);
       this.removeFrom(i + 2, name);
       return;
     }

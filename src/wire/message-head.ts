@@ -278,7 +278,7 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
     at += 2;
 
     if (head.headers.kinds.length === limits.headers) return head.refuse('too many headers', HEAD_TOO_LARGE);
-    if (underscored && !limits.keepUnderscores) continue;
+    if (underscored && (!limits.keepUnderscores || foldsOntoGuarded(text.substring(name, nameEnd)))) continue;
     const kind = fieldKind(text, name, nameEnd);
     head.headers.push(text.substring(name, nameEnd), text.substring(value, valueEnd), kind);
     if (kind !== ORDINARY && kind <= TE) {
@@ -286,6 +286,11 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
       if (refused < 0) return refused;
     }
   }
+}
+
+/** Whether what a server makes of a name with `_` is a field that has a rule of its own; such a one is never kept. */
+function foldsOntoGuarded(name: string): boolean {
+  return fieldKind(name.replaceAll('_', '-'), 0, name.length) !== ORDINARY;
 }
 
 /** Takes down what the fields that govern framing and the connection say. */

@@ -1,4 +1,5 @@
 /** A real gateway on a free port of this process, from a configuration as a user would write it. */
+import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { parseConfig } from '../../src/config/load.ts';
@@ -49,9 +50,11 @@ export function proxyTo(targets: string | readonly string[], settings: ProxySett
 }
 
 export interface GatewayOptions {
-  /** Policies besides those that are built in. */
-  readonly policies?: readonly PolicyDefinition[];
+  /** What the configuration's `use: ./name.ts` stands for, by that name. */
+  readonly modules?: Readonly<Record<string, PolicyDefinition>>;
 }
+
+const builtin: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 export class TestGateway {
   readonly observations: Observation[] = [];
@@ -72,9 +75,12 @@ export class TestGateway {
   }
 
   /** Starts one that somebody else stops. */
-  static async open(input: ConfigInput, { policies = [] }: GatewayOptions = {}): Promise<TestGateway> {
-    const registry = new Map([...builtinPolicies, ...policies].map((policy) => [policy.name, policy]));
-    const { config, problems, modules } = await parseConfig(JSON.stringify(input), { registry, fileName: 'gateway.json' });
+  static async open(input: ConfigInput, options: GatewayOptions = {}): Promise<TestGateway> {
+    const { config, problems, modules } = await parseConfig(JSON.stringify(input), {
+      registry: builtin,
+      fileName: 'gateway.json',
+      importModule: (path) => Promise.resolve({ default: options.modules?.[`./${basename(path)}`] }),
+    });
     if (config === null) throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
     const harness = new TestGateway(
       (self) => new LocalGateway(config, { log: self.logger(), modules, observe: (...args) => self.observe(...args) }),
