@@ -44,7 +44,9 @@ export class PemSource {
   /** All certificates of the text, in order, at least one. @throws {TlsFileError} */
   readCertificates(): PemCertificates {
     const pem = this.read();
-    const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+    const blocks =
+      pem.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g) ??
+      [];
     if (blocks.length === 0) throw new TlsFileError(this.file, 'holds no certificate in PEM');
     const certificates = blocks.map((block, index) => {
       try {
