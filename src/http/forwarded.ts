@@ -267,7 +267,7 @@ export function forwarded(direct: ClientView, client: ClientView, received: Forw
 }
 
 /** How the gateway calls itself in `by`: an obfuscated identifier (RFC 7239, section 6.3), not one of its addresses. */
-export const gatewayNode = '_gatewright';
+const gatewayNode = '_gatewright';
 
 /**
  * The element that describes one hop (RFC 7239, section 4): `for=192.0.2.60;host=example.com;proto=http;by=_gatewright`.
@@ -300,13 +300,10 @@ function quoteIfNeeded(text: string): string {
 }
 
 /** How the gateway calls itself in `Via`. */
-export const viaPseudonym = 'gatewright';
+const viaPseudonym = 'gatewright';
 
-/**
- * A request that has passed this many gateways of our name goes in circles; refuse it instead of letting it run until
- * the head has grown too large. Gateways may stand behind each other, so one or two passages are nothing unusual.
- */
-export const viaLoopLimit = 8;
+/** Gateways may stand behind each other, so a few passages are nothing unusual. */
+const mostPassages = 8;
 
 const viaMembers = { 'HTTP/1.0': '1.0 gatewright', 'HTTP/1.1': '1.1 gatewright', 'HTTP/2': '2 gatewright' } as const;
 
@@ -316,16 +313,17 @@ export function appendVia(received: string, protocol: keyof typeof viaMembers): 
 }
 
 /**
- * How often a message has passed a gateway of our name. Comments are not told apart: a client that writes our name into
- * one only gets its own request refused, while an open parenthesis must not hide the passages behind it.
+ * Whether a request has passed so many gateways of our name that it must be going in circles; it would run until its
+ * head is too large. Comments are not told apart: a client that writes our name into one only gets its own request
+ * refused, while an open parenthesis must not hide the passages behind it.
  */
-export function countViaPassages(received: string): number {
-  if (!received.includes(viaPseudonym)) return 0;
-  let count = 0;
-  for (const member of received.split(',')) {
-    if (isOwnPassage(member)) count++;
+export function goesInCircles(receivedVia: string): boolean {
+  if (!receivedVia.includes(viaPseudonym)) return false;
+  let passages = 0;
+  for (const member of receivedVia.split(',')) {
+    if (isOwnPassage(member)) passages++;
   }
-  return count;
+  return passages > mostPassages;
 }
 
 const isOwnPassage = (member: string): boolean => member.trim().split(/[ \t]+/, 2)[1] === viaPseudonym;

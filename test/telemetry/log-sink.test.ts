@@ -290,7 +290,7 @@ describe('a log sink', () => {
   describe('into a pipe', () => {
     const fifo = (folder: string): string => {
       const path = join(folder, 'pipe');
-      assert.equal(spawnSync('mkfifo', [path]).status, 0);
+      assert.equal(spawnSync('sh', ['-c', 'mkfifo "$0"', path]).status, 0);
       return path;
     };
 
