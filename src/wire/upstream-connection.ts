@@ -5,6 +5,8 @@
  */
 import type { Socket } from 'node:net';
 import type { ErrorCode } from '../errors.ts';
+import { UPGRADE } from '../http/field-kind.ts';
+import { equalsIgnoringCase } from '../http/grammar.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { BodyReader } from './body-reader.ts';
 import { Connection, type BodySource } from './connection.ts';
@@ -257,13 +259,13 @@ export class UpstreamConnection extends Connection implements BodySource {
   }
 
   private takeInterim(head: ResponseHead, at: number, call: UpstreamCall): number {
-    if (head.status === 101 && call.wantsUpgrade && this.calls.length === 1) {
+    if (head.status === 101 && call.wantsUpgrade && this.calls.length === 1 && switchesToWebSocket(head)) {
       this.calls.pop();
       this.timer.disarm();
       this.owner.onGone(this);
       this.tunnel = call.onUpgrade(head, this.socket);
     } else if (head.status === 101) {
-      this.fail('UPSTREAM_BAD_RESPONSE', 'switched protocols without being asked');
+      this.fail('UPSTREAM_BAD_RESPONSE', 'switched to a protocol that was not asked for');
     } else if (++this.interim > maxInterim) {
       this.fail('UPSTREAM_BAD_RESPONSE', 'too many interim responses');
     } else {
@@ -376,4 +378,9 @@ export class UpstreamConnection extends Connection implements BodySource {
       !/^(ECONNREFUSED|EHOST|ENET|ENOTFOUND|EAI_|ETIMEDOUT|EADDR|EMFILE)/.test(code);
     return isTls ? 'UPSTREAM_TLS_FAILED' : 'UPSTREAM_UNREACHABLE';
   }
+}
+
+/** A 101 says what it switches to (RFC 9110, section 7.8); anything but what was asked for would be a tunnel to nowhere. */
+function switchesToWebSocket(head: ResponseHead): boolean {
+  return equalsIgnoringCase(head.headers.getKind(UPGRADE) ?? '', 'websocket');
 }
