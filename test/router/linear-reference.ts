@@ -52,8 +52,8 @@ function hostMatches(pattern: string, host: string): boolean {
 }
 
 function pathMatches(path: string | { readonly regex: string }, matchPath: string): boolean {
-  if (typeof path !== 'string') return new RegExp(path.regex).test(matchPath);
   if (!matchPath.startsWith('/')) return false;
+  if (typeof path !== 'string') return new RegExp(path.regex).test(matchPath);
   const wanted = path.split('/');
   const segments = matchPath.split('/');
   const rest = wanted.findIndex(isRest);

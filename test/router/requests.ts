@@ -35,17 +35,17 @@ interface RequestParts {
   readonly headers?: readonly (readonly [name: string, value: string])[];
 }
 
-/** @param url host and target: `api.example.com/a?b=1`. */
+/** @param url host and target: `api.example.com/a?b=1`, `api.example.com*`. */
 export function request(
   url: string,
   { method = 'GET', listener = 'web', headers = [] }: RequestParts = {},
 ): RoutableRequest {
-  const slash = url.indexOf('/');
+  const end = url.search(/[/*]/);
   const out = new CanonicalTarget();
-  const target = url.slice(slash);
+  const target = url.slice(end);
   if (!canonicalizeTarget(target, method, out)) throw new Error(`${target}: ${out.reason}`);
   const { path, matchPath, unmergedPath, unmergedMatchPath, query } = out;
-  const host = url.slice(0, slash);
+  const host = url.slice(0, end);
   return {
     listener,
     method,

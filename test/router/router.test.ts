@@ -69,7 +69,7 @@ describe('a path', () => {
   });
 
   it('that is not given is any path, and OPTIONS * is no path', () => {
-    decides([rule('any'), rule('all', { paths: ['/*'] })], 'h*', 'any', { method: 'OPTIONS' });
+    decides([rule('any'), rule('all', { paths: ['/*', { regex: '.' }] })], 'h*', 'any', { method: 'OPTIONS' });
     decides([rule('any')], 'h/x', 'any');
   });
 

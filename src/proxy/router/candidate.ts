@@ -9,6 +9,7 @@ import {
   REGEX_SPECIFICITY,
   compareText,
   patternSpecificity,
+  rank,
 } from './specificity.ts';
 import type { Ranked } from './trie.ts';
 
@@ -33,10 +34,17 @@ export interface Candidate<T> extends Ranked, Rankable {
 type CompiledPath = Pick<Candidate<unknown>, 'pathSource' | 'pathSpecificity' | 'pattern' | 'regex'>;
 
 /**
- * The candidates of a rule, not ranked yet.
- * @throws {TypeError} naming the rule, when one of its paths or expressions is not valid.
+ * The candidates of all rules, ranked.
+ * @throws {TypeError} naming the rule, when a path or a regular expression is not valid.
  */
-export function candidatesOf<T>(rule: RouteRule<T>): Candidate<T>[] {
+export function rankedCandidates<T>(rules: readonly RouteRule<T>[]): Candidate<T>[] {
+  const candidates: Candidate<T>[] = [];
+  for (const rule of rules) candidates.push(...candidatesOf(rule));
+  rank(candidates);
+  return candidates;
+}
+
+function candidatesOf<T>(rule: RouteRule<T>): Candidate<T>[] {
   const { match } = rule;
   try {
     const hosts = match.hosts.length === 0 ? [null] : new Set(match.hosts.map((host) => host.toLowerCase()));

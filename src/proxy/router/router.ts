@@ -2,11 +2,10 @@
  * Station 3: from a request to the one rule that wins (CONFIG.md, section 2: the order of specificity.ts). What it costs
  * depends on the request and on the rules that could match it, not on how many others there are.
  */
-import { type Candidate, candidatesOf, compareCandidates } from './candidate.ts';
+import { type Candidate, compareCandidates, rankedCandidates } from './candidate.ts';
 import { captureParams } from './pattern.ts';
 import type { RoutableRequest, RouteResult, RouteRule } from './route-rule.ts';
 import { Search } from './search.ts';
-import { rank } from './specificity.ts';
 import { PathTable } from './trie.ts';
 
 export type {
@@ -56,9 +55,11 @@ export class Router<T> {
 
   /** @throws {TypeError} naming a rule with a path or a regular expression that is not valid. */
   static compile<T>(rules: readonly RouteRule<T>[]): Router<T> {
-    const candidates: Candidate<T>[] = [];
-    for (const rule of rules) candidates.push(...candidatesOf(rule));
-    rank(candidates);
+    return Router.of(rankedCandidates(rules));
+  }
+
+  /** @param candidates of all rules, ranked together. */
+  static of<T>(candidates: readonly Candidate<T>[]): Router<T> {
     return new Router(candidates);
   }
 
@@ -69,7 +70,26 @@ export class Router<T> {
 
   match(request: RoutableRequest): RouteResult<T> {
     const { search } = this;
-    search.begin(request);
+    this.run(request);
+    const { best } = search;
+    if (best === null) return methodNotAllowed(search.methodRefused);
+    if (best.found !== null) return best.found;
+    const { rule, pattern } = best;
+    const path = rule.match.emptySegments === 'keep' ? request.unmergedPath : request.path;
+    return { kind: 'route', rule, params: captureParams(pattern!, path) };
+  }
+
+  /** All candidates that match, also those that do not win, in no order; for analyses. */
+  matchAll(request: RoutableRequest): readonly Candidate<T>[] {
+    const all: Candidate<T>[] = [];
+    this.search.all = all;
+    this.run(request);
+    this.search.all = null;
+    return all;
+  }
+
+  private run(request: RoutableRequest): void {
+    this.search.begin(request);
     const { host } = request;
     this.visit(this.hosts.get(host), request);
     if (this.wildcards.size > 0) {
@@ -79,13 +99,6 @@ export class Router<T> {
       }
     }
     this.visit(this.anyHost, request);
-
-    const { best } = search;
-    if (best === null) return methodNotAllowed(search.methodRefused);
-    if (best.found !== null) return best.found;
-    const { rule, pattern } = best;
-    const path = rule.match.emptySegments === 'keep' ? request.unmergedPath : request.path;
-    return { kind: 'route', rule, params: captureParams(pattern!, path) };
   }
 
   private visit(table: HostTable<T> | undefined, request: RoutableRequest): void {

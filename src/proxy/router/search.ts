@@ -8,6 +8,8 @@ import type { PathTable, TrieNode } from './trie.ts';
 export class Search<T> {
   /** The best candidate so far that matches the request, or null. */
   best: Candidate<T> | null = null;
+  /** Where all candidates that match are put, instead of the best one into `best`; usually null. */
+  all: Candidate<T>[] | null = null;
   /** While there is no best one: candidates that would match if the method were another. */
   readonly methodRefused: Candidate<T>[] = [];
   /** How many tables, nodes and candidates were looked at. */
@@ -33,11 +35,13 @@ export class Search<T> {
     this.steps++;
     if (this.isBeaten(table.minRank)) return;
     this.path = path;
-    const exact = table.exact.get(path);
-    if (exact !== undefined) this.tryAll(exact);
-    // `OPTIONS *` has no path, so no pattern matches it, not even one that leaves everything open.
-    if (path.startsWith('/')) this.walk(table.root, 0);
-    this.tryAll(table.regexes);
+    // `OPTIONS *` has no path, so nothing that is said of paths matches it, not even what leaves everything open.
+    if (path.startsWith('/')) {
+      const exact = table.exact.get(path);
+      if (exact !== undefined) this.tryAll(exact);
+      this.walk(table.root, 0);
+      this.tryAll(table.regexes);
+    }
     this.tryAll(table.anyPath);
   }
 
@@ -65,7 +69,9 @@ export class Search<T> {
       this.steps++;
       if (this.best !== null && !this.isBefore(candidate, this.best)) continue;
       if (this.acceptsMethod(candidate.rule.match, candidate.rule.answersPreflight)) {
-        if (this.isMatch(candidate)) this.best = candidate;
+        if (!this.isMatch(candidate)) continue;
+        if (this.all === null) this.best = candidate;
+        else this.all.push(candidate);
       } else if (this.best === null && this.isMatch(candidate)) {
         this.methodRefused.push(candidate);
       }
