@@ -12,7 +12,7 @@ export function readLiteral(text: string, handler: SourceHandler): void {
 
 /** The offset of the `{` of the exported configuration, or -1. */
 function startOfLiteral(text: string): number {
-  const exported = /^\s*export\s+default\s+(?:defineGateway\s*\(\s*)?(\{|[A-Za-z_$][\w$]*)/m.exec(text);
+  const exported = /^[ \t]*export\s+default\s+(?:defineGateway\s*\(\s*)?(\{|[A-Za-z_$][\w$]*)/m.exec(text);
   if (exported === null) return -1;
   const [whole, first] = exported;
   if (first === '{') return exported.index + whole.length - 1;
@@ -122,6 +122,7 @@ class LiteralReader {
     while (this.position < this.text.length && this.text[this.position] !== quote) {
       this.position += this.text[this.position] === '\\' ? 2 : 1;
     }
-    this.position++;
+    // A string that does not end, ends with the text: past it the patterns would begin again at its start.
+    this.position = Math.min(this.position + 1, this.text.length);
   }
 }
