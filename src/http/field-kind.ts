@@ -4,6 +4,8 @@
  * forwarded as they are; every other kind has a rule of its own.
  */
 
+import { spells } from './grammar.ts';
+
 export const ORDINARY = 0;
 export const HOST = 1;
 export const CONTENT_LENGTH = 2;
@@ -105,23 +107,13 @@ export function fieldKind(text: string, start: number, end: number): number {
   const length = end - start;
   if (length <= longestName) {
     for (const [name, kind] of byLength[length]) {
-      if (equalsAt(text, start, name)) return kind;
+      if (spells(text, start, name)) return kind;
     }
   }
   if (length > 11 && (text.charCodeAt(start) | 0x20) === X && text.charCodeAt(start + 1) === DASH) {
     for (const [prefix, kind] of families) {
-      if (equalsAt(text, start, prefix)) return kind;
+      if (spells(text, start, prefix)) return kind;
     }
   }
   return ORDINARY;
-}
-
-/** Whether `text` at `start` spells `name`, which is lower-case; ASCII case does not count. */
-function equalsAt(text: string, start: number, name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const wanted = name.charCodeAt(i);
-    const found = text.charCodeAt(start + i);
-    if (found !== wanted && (found < 0x41 || found > 0x5a || (found | 0x20) !== wanted)) return false;
-  }
-  return true;
 }

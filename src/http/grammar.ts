@@ -44,10 +44,14 @@ function everyIn(text: string, accepted: Uint8Array): boolean {
 
 /** Compares two ASCII strings without regard to case. */
 export function equalsIgnoringCase(a: string, b: string): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
+  return a.length === b.length && spells(a, 0, b);
+}
+
+/** Whether `text` at `start` spells `name`, without regard to the case of ASCII letters. */
+export function spells(text: string, start: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const x = text.charCodeAt(start + i);
+    const y = name.charCodeAt(i);
     if (x === y) continue;
     const folded = x | 0x20;
     if (folded !== (y | 0x20) || !isLower(folded)) return false;

@@ -1,13 +1,21 @@
 /** The header fields of one message (RFC 9110, section 5), in the order and spelling of the wire. */
 import type { HeaderList } from '../contract.ts';
-import { NOMINATED, fieldKind } from './field-kind.ts';
-import { equalsIgnoringCase, isFieldValue, isToken } from './grammar.ts';
+import { DATE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
+import { equalsIgnoringCase, isFieldValue, isToken, spells } from './grammar.ts';
+
+/** Marks of a field in the text of its head: start and end of the name, start and end of the value. */
+const MARKS = 4;
+const LF = 0x0a;
 
 export class HeaderFields implements HeaderList {
-  /** Name, value, name, value … */
-  readonly list: string[] = [];
-  /** The kind of each field (field-kind.ts), one entry for two of `list`. */
+  /** The kind of each field (field-kind.ts). */
   readonly kinds: number[] = [];
+  /** Name, value, name, value …; null as long as nobody has asked for more than single fields of a parsed head. */
+  private made: string[] | null = null;
+  private text = '';
+  private marks: number[] = [];
+  /** The ordinary fields as lines of text, as long as they are what was parsed; null otherwise. */
+  private lines: string | null = null;
 
   static from(fields: Iterable<readonly [name: string, value: string]>): HeaderFields {
     const headers = new HeaderFields();
@@ -15,13 +23,49 @@ export class HeaderFields implements HeaderList {
     return headers;
   }
 
-  /** Adds a field that a parser has already validated and classified. */
-  push(name: string, value: string, kind: number): void {
-    this.list.push(name, value);
+  /** Name, value, name, value … */
+  get list(): string[] {
+    this.made ??= this.make();
+    return this.made;
+  }
+
+  /**
+   * Notes a field of a head that is being parsed; it is not cut out of the text before somebody asks for it, which for
+   * most fields nobody does.
+   */
+  mark(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, kind: number): void {
+    this.marks.push(nameStart, nameEnd, valueStart, valueEnd);
     this.kinds.push(kind);
   }
 
+  /** The head whose fields were marked is complete: this is its text, in which each line ends in CRLF. */
+  complete(text: string): void {
+    this.text = text;
+    this.lines = this.cutOrdinaryLines();
+  }
+
+  /** Neighbouring lines are cut out in one piece. */
+  private cutOrdinaryLines(): string {
+    const { kinds, marks, text } = this;
+    let lines = '';
+    let from = 0;
+    let to = 0;
+    for (let i = 0; i < kinds.length; i++) {
+      if (kinds[i] !== ORDINARY && kinds[i] !== DATE) continue;
+      const start = marks[i * MARKS];
+      if (start !== to) {
+        lines += text.substring(from, to);
+        from = start;
+      }
+      to = marks[i * MARKS + 3] + 2;
+      // White space behind the value is not part of it.
+      while (text.charCodeAt(to - 1) !== LF) to++;
+    }
+    return lines + text.substring(from, to);
+  }
+
   get(name: string): string | undefined {
+    if (this.made === null) return this.getMarked(name);
     const { list } = this;
     for (let i = 0; i < list.length; i += 2) {
       if (equalsIgnoringCase(list[i], name)) return list[i + 1];
@@ -45,6 +89,7 @@ export class HeaderFields implements HeaderList {
   set(name: string, value: string): void {
     assertField(name, value);
     const { list } = this;
+    this.lines = null;
     for (let i = 0; i < list.length; i += 2) {
       if (!equalsIgnoringCase(list[i], name)) continue;
       list[i + 1] = value;
@@ -61,6 +106,12 @@ export class HeaderFields implements HeaderList {
     this.push(name, value, fieldKind(name, 0, name.length));
   }
 
+  private push(name: string, value: string, kind: number): void {
+    this.list.push(name, value);
+    this.kinds.push(kind);
+    this.lines = null;
+  }
+
   remove(name: string): void {
     this.removeFrom(0, name);
   }
@@ -68,14 +119,14 @@ export class HeaderFields implements HeaderList {
   /** The value of the first field of a kind, or undefined. */
   getKind(kind: number): string | undefined {
     const index = this.kinds.indexOf(kind);
-    return index === -1 ? undefined : this.list[index * 2 + 1];
+    return index === -1 ? undefined : this.valueAt(index);
   }
 
   /** The values of all fields of a kind, joined as RFC 9110, section 5.3 allows for lists; empty when there is none. */
   joinKind(kind: number): string {
     let joined = '';
     for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] === kind) joined += joined === '' ? this.list[i * 2 + 1] : `, ${this.list[i * 2 + 1]}`;
+      if (this.kinds[i] === kind) joined += joined === '' ? this.valueAt(i) : `, ${this.valueAt(i)}`;
     }
     return joined;
   }
@@ -90,8 +141,24 @@ export class HeaderFields implements HeaderList {
   /** Marks the ordinary fields of this name as meant for this hop only (RFC 9110, section 7.6.1). */
   nominate(name: string): void {
     for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] === 0 && equalsIgnoringCase(this.list[i * 2], name)) this.kinds[i] = NOMINATED;
+      if (this.kinds[i] !== ORDINARY || !equalsIgnoringCase(this.list[i * 2], name)) continue;
+      this.kinds[i] = NOMINATED;
+      this.lines = null;
     }
+  }
+
+  /** The ordinary fields, and Date, as lines of text: what is passed on as it is whichever way a message goes. */
+  ordinaryLines(): string {
+    return this.lines ?? this.linesOf((kind) => kind === ORDINARY || kind === DATE);
+  }
+
+  /** The fields of the kinds that the predicate accepts, as lines of text. */
+  linesOf(accepts: (kind: number) => boolean): string {
+    let lines = '';
+    for (let i = 0; i < this.kinds.length; i++) {
+      if (accepts(this.kinds[i])) lines += `${this.list[i * 2]}: ${this.list[i * 2 + 1]}\r\n`;
+    }
+    return lines;
   }
 
   clone(): HeaderFields {
@@ -111,8 +178,33 @@ export class HeaderFields implements HeaderList {
   }
 
   private removeAt(index: number): void {
+    const kind = this.kinds[index];
     this.list.splice(index * 2, 2);
     this.kinds.splice(index, 1);
+    if (kind === ORDINARY || kind === DATE) this.lines = null;
+  }
+
+  private valueAt(index: number): string {
+    if (this.made !== null) return this.made[index * 2 + 1];
+    return this.text.substring(this.marks[index * MARKS + 2], this.marks[index * MARKS + 3]);
+  }
+
+  private getMarked(name: string): string | undefined {
+    const { marks, text } = this;
+    for (let i = 0; i < marks.length; i += MARKS) {
+      if (marks[i + 1] - marks[i] !== name.length || !spells(text, marks[i], name)) continue;
+      return text.substring(marks[i + 2], marks[i + 3]);
+    }
+    return undefined;
+  }
+
+  private make(): string[] {
+    const { marks, text } = this;
+    const list: string[] = [];
+    for (let i = 0; i < marks.length; i += MARKS) {
+      list.push(text.substring(marks[i], marks[i + 1]), text.substring(marks[i + 2], marks[i + 3]));
+    }
+    return list;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The head of the request that goes to the upstream: what is copied, what is removed, what the gateway says itself. */
 import {
   FORWARDED,
+  IDENTITY,
   VIA,
   X_FORWARDED_FOR,
   X_FORWARDED_HOST,
@@ -10,7 +11,7 @@ import {
 } from '../http/field-kind.ts';
 import { appendVia, forwarded, forwardedFor, forwardedPort, formatAuthority } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
-import { isForwardedVerbatim } from '../wire/message-writer.ts';
+import { flat } from '../wire/latin1.ts';
 import type { ProxyExchange } from './exchange.ts';
 import type { Target, Upstream } from './upstream.ts';
 
@@ -40,12 +41,13 @@ export function upstreamHost(
  * have come this far (see `ProxyExchange.dropClaims`).
  */
 export function copiedFields(headers: HeaderFields): string {
-  const { list, kinds } = headers;
-  let text = '';
-  for (let i = 0; i < kinds.length; i++) {
-    if (isForwardedVerbatim(kinds[i])) text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
-  }
-  return text;
+  return headers.kinds.some(isKeptClaim)
+    ? headers.ordinaryLines() + headers.linesOf(isKeptClaim)
+    : headers.ordinaryLines();
+}
+
+function isKeptClaim(kind: number): boolean {
+  return isForwarding(kind) || kind === IDENTITY;
 }
 
 /**
@@ -54,13 +56,21 @@ export function copiedFields(headers: HeaderFields): string {
  */
 export function forwardingFields(exchange: ProxyExchange, headers: HeaderFields): string {
   const { memo } = exchange.stream;
-  const via = `via: ${appendVia(headers.joinKind(VIA), exchange.protocol)}\r\n`;
-  if (headers.kinds.some(isForwarding)) return ownFields(exchange, headers) + via;
-  if (!exchange.trusted.isEmpty) return ownFields(exchange, noFields) + via;
+  const isPlain = exchange.trusted.isEmpty && exchange.protocol === 'HTTP/1.1';
+  const isUsual = isPlain && memo.host === exchange.host && memo.port === exchange.port;
+  if (!isUsual || headers.kinds.some(isTold)) {
+    return `${ownFields(exchange, headers)}via: ${appendVia(headers.joinKind(VIA), exchange.protocol)}\r\n`;
+  }
   // Nothing but the connection and the host go into it, so it is kept for the next request.
-  if (memo.host !== exchange.host || memo.port !== exchange.port) return ownFields(exchange, noFields) + via;
-  if (memo.forwarding === '') memo.forwarding = ownFields(exchange, noFields);
-  return memo.forwarding + via;
+  if (memo.forwarding === '') {
+    memo.forwarding = flat(`${ownFields(exchange, noFields)}via: ${appendVia('', exchange.protocol)}\r\n`);
+  }
+  return memo.forwarding;
+}
+
+/** Kinds that say something about the way of a request already. */
+function isTold(kind: number): boolean {
+  return isForwarding(kind) || kind === VIA;
 }
 
 const noFields = new HeaderFields();

@@ -11,3 +11,11 @@ interface Latin1Sliceable {
 export function latin1(bytes: Buffer, from: number, to: number): string {
   return (bytes as Buffer & Latin1Sliceable).latin1Slice(from, to);
 }
+
+/**
+ * The same text in one piece. What was put together with `+` is kept as its parts by the engine and put together each
+ * time that it is written; text that is written again and again should not be.
+ */
+export function flat(text: string): string {
+  return latin1(Buffer.from(text, 'latin1'), 0, text.length);
+}

@@ -251,6 +251,7 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
     if (text.charCodeAt(at) === CR) {
       if (at + 1 === end) return INCOMPLETE;
       if (text.charCodeAt(at + 1) !== LF) return head.refuse('a bare CR');
+      head.headers.complete(text);
       return at + 2 - start > limits.headBytes ? head.refuse('head too large', HEAD_TOO_LARGE) : at + 2;
     }
 
@@ -280,7 +281,7 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
     if (head.headers.kinds.length === limits.headers) return head.refuse('too many headers', HEAD_TOO_LARGE);
     if (underscored && (!limits.keepUnderscores || foldsOntoGuarded(text.substring(name, nameEnd)))) continue;
     const kind = fieldKind(text, name, nameEnd);
-    head.headers.push(text.substring(name, nameEnd), text.substring(value, valueEnd), kind);
+    head.headers.mark(name, nameEnd, value, valueEnd, kind);
     if (kind !== ORDINARY && kind <= TE) {
       const refused = noteField(kind, text.substring(value, valueEnd), head);
       if (refused < 0) return refused;

@@ -2,20 +2,19 @@
  * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
  * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
  */
-import { DATE, IDENTITY, NOMINATED, ORDINARY, TRAILER, VIA, X_FORWARDED_FOR } from '../http/field-kind.ts';
+import { DATE, NOMINATED, ORDINARY, TRAILER, VIA } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 
 /** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
 export function responseFields(headers: HeaderFields): string {
-  const { list, kinds } = headers;
-  let text = '';
-  for (let i = 0; i < kinds.length; i++) {
-    const kind = kinds[i];
-    if (kind === ORDINARY || kind === DATE || (kind >= VIA && kind !== NOMINATED)) {
-      text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
-    }
-  }
-  return text;
+  return headers.kinds.some(isSpecialInResponse)
+    ? headers.ordinaryLines() + headers.linesOf(isSpecialInResponse)
+    : headers.ordinaryLines();
+}
+
+/** Kinds that mean something in requests, and in a response are fields like others. */
+function isSpecialInResponse(kind: number): boolean {
+  return kind >= VIA && kind !== DATE && kind !== NOMINATED;
 }
 
 /**
@@ -66,11 +65,6 @@ export function trailerFields(trailers: HeaderFields | null): string {
 export function trailerAnnouncement(headers: HeaderFields): string {
   const names = headers.joinKind(TRAILER);
   return names === '' ? '' : `trailer: ${names}\r\n`;
-}
-
-/** Whether a field of a request is copied to the upstream as it is. Host, Via and framing are written afresh. */
-export function isForwardedVerbatim(kind: number): boolean {
-  return kind === ORDINARY || kind === DATE || (kind >= X_FORWARDED_FOR && kind <= IDENTITY);
 }
 
 /** `HTTP/1.1 200 OK`; the gateway always speaks as HTTP/1.1, whatever the other side did (RFC 9110, section 2.5). */
