@@ -11,12 +11,13 @@ import type {
   RouteConfig,
   RouteTimeouts,
   UpstreamConfig,
+  WeightedUpstream,
 } from './config/schema.ts';
 import { errors } from './errors.ts';
 import { formatAuthority } from './http/forwarded.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
-import { compileChain, type Route, type RouteAction } from './proxy/route.ts';
+import { compileChain, type Route, type RouteAction, type RouteRewrite } from './proxy/route.ts';
 import { parsePathPattern } from './proxy/router/pattern.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
@@ -59,7 +60,8 @@ export function compile(config: GatewayConfig, env: CompileEnv): Compiled {
   for (const [name, upstream] of Object.entries(config.upstreams)) {
     upstreams.set(name, compileUpstream(name, upstream, config.baseDir, env, closers));
   }
-  const rules = Object.entries(config.routes).map(([name, route]) => compileRule(name, route, upstreams, config, env));
+  const shared = new SharedParts(upstreams);
+  const rules = Object.entries(config.routes).map(([name, route]) => compileRule(name, route, shared, config, env));
   const { notFound } = config;
   return {
     snapshot: {
@@ -81,12 +83,57 @@ export function compile(config: GatewayConfig, env: CompileEnv): Compiled {
 const noRoute: Reply = { status: errors.NO_ROUTE.status, code: 'NO_ROUTE' };
 const noTimeouts = { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinity, totalMs: Infinity };
 
+/**
+ * What many routes have in common is made once. Of a hundred thousand routes most differ in their path alone; what they
+ * share stays in the caches of the processor whichever of them is asked for.
+ */
+class SharedParts {
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  private readonly plainActions = new Map<string, RouteAction>();
+  private readonly timeouts = new Map<string, Route['timeouts']>();
+
+  constructor(upstreams: ReadonlyMap<string, Upstream>) {
+    this.upstreams = upstreams;
+  }
+
+  /** Everything to one upstream, nothing rewritten. */
+  forwardTo(upstream: string): RouteAction {
+    return computed(this.plainActions, upstream, () => this.forward([{ upstream, weight: 1 }], noRewrite));
+  }
+
+  forward(parts: readonly WeightedUpstream[], rewrite: RouteRewrite): RouteAction {
+    const weighted = parts.map(({ upstream, weight }) => ({ upstream: this.upstreams.get(upstream)!, weight }));
+    return { kind: 'forward', split: splitByWeight(weighted), rewrite };
+  }
+
+  timeoutsOf({ connect, firstByte, idle, total }: RouteTimeouts): Route['timeouts'] {
+    return computed(this.timeouts, `${connect} ${firstByte} ${idle} ${total}`, () => ({
+      connectMs: connect,
+      firstByteMs: firstByte,
+      idleMs: idle,
+      totalMs: total ?? Infinity,
+    }));
+  }
+}
+
+const noRewrite: RouteRewrite = { path: null, host: null };
+const noPolicies = compileChain([]);
+
+function computed<K, V>(known: Map<K, V>, key: K, make: () => V): V {
+  let value = known.get(key);
+  if (value === undefined) {
+    value = make();
+    known.set(key, value);
+  }
+  return value;
+}
+
 // ---- routes --------------------------------------------------------------------------------------------------------
 
 function compileRule(
   name: string,
   config: RouteConfig,
-  upstreams: ReadonlyMap<string, Upstream>,
+  shared: SharedParts,
   { baseDir }: GatewayConfig,
   env: CompileEnv,
 ): RouteRule<Route> {
@@ -108,34 +155,27 @@ function compileRule(
     value: {
       info: { name, methods: match.methods ?? null },
       chain: compilePolicies(name, config.policies, { baseDir }, env),
-      action: compileAction(name, config, upstreams),
-      timeouts: compileTimeouts(config.timeouts),
+      action: compileAction(name, config, shared),
+      timeouts: shared.timeoutsOf(config.timeouts),
     },
   };
 }
 
-function compileTimeouts({ connect, firstByte, idle, total }: RouteTimeouts): Route['timeouts'] {
-  return { connectMs: connect, firstByteMs: firstByte, idleMs: idle, totalMs: total ?? Infinity };
-}
-
-function compileAction(name: string, config: RouteConfig, upstreams: ReadonlyMap<string, Upstream>): RouteAction {
-  const { redirect, respond, rewrite, upstream } = config;
+function compileAction(name: string, config: RouteConfig, shared: SharedParts): RouteAction {
+  const { redirect, respond, rewrite } = config;
+  const parts = config.upstream ?? [];
+  if (parts.length === 1 && rewrite === null) return shared.forwardTo(parts[0].upstream);
   const captures = captureNames(config.match.path);
   if (redirect !== null) {
     const to = must(`routes.${name}.redirect.to`, compileRedirect(redirect.to, captures));
     return { kind: 'redirect', status: redirect.status, to };
   }
   if (respond !== null) return { kind: 'reply', reply: compileReply(respond) };
-  const parts = (upstream ?? []).map((part) => ({ upstream: upstreams.get(part.upstream)!, weight: part.weight }));
   const { path, host } = rewrite ?? {};
-  return {
-    kind: 'forward',
-    split: splitByWeight(parts),
-    rewrite: {
-      path: path === undefined ? null : must(`routes.${name}.rewrite.path`, compileTemplate(path, captures)),
-      host: host === undefined ? null : must(`routes.${name}.rewrite.host`, compileHost(host)),
-    },
-  };
+  return shared.forward(parts, {
+    path: path === undefined ? null : must(`routes.${name}.rewrite.path`, compileTemplate(path, captures)),
+    host: host === undefined ? null : must(`routes.${name}.rewrite.host`, compileHost(host)),
+  });
 }
 
 /** What any of the paths captures; the configuration was checked to use only what all of them do. */
@@ -167,6 +207,7 @@ function compilePolicies(
   { baseDir }: Pick<GatewayConfig, 'baseDir'>,
   env: CompileEnv,
 ): Route['chain'] {
+  if (uses.length === 0) return noPolicies;
   return compileChain(uses.map((use) => ({ name: use.label, policy: createPolicy(route, use, baseDir, env) })));
 }
 

@@ -92,7 +92,7 @@ export class LocalGateway implements Gateway {
     const accessLog = new AccessLog(config, {
       clock,
       thread,
-      onProblem: (message) => log.error(message, { file: config.file }),
+      onProblem: (message, about) => log.error(message, { ...about, file: config.file }),
     });
     this.accessLog = accessLog;
     return (exchange, outcome) => {

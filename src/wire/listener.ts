@@ -117,6 +117,7 @@ export class Listener {
     awaitProxyHeader(socket, this.wheel, this.options.handshakeMs, (proxied) => {
       if (this.tlsServer === null) {
         this.serve(socket, proxied);
+        socket.resume();
         return;
       }
       // The TLS socket to come has the same remote end; that is all it can be recognised by.
