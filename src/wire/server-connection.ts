@@ -72,6 +72,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private looping = false;
   private responded = true;
   private draining = false;
+  /** The client has finished sending. */
+  private ended = false;
 
   constructor(socket: Socket, peer: Peer, wheel: TimerWheel, options: ServerConnectionOptions) {
     super(socket, wheel);
@@ -141,6 +143,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       this.timer.disarm();
       this.block();
     }
+    if (this.ended && this.stash === null) this.heedEnd();
   }
 
   /** Goes on with what was put aside, then with the socket. Called when a body is wanted and when a request is done. */
@@ -305,7 +308,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.state = HEAD;
     this.handler = nobody;
     this.head = noRequest;
-    if (this.closing || this.draining) {
+    const isLast = this.ended && this.stash === null && !this.looping;
+    if (this.closing || this.draining || isLast) {
       this.finish();
       return;
     }
@@ -328,6 +332,12 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (this.socket.isPaused()) this.socket.resume();
   }
 
+  override sendHead(status: number, statusText: string, headers: HeaderFields, length: number): void {
+    // From now on a client that has finished sending shows that it is there by reading.
+    if (this.state === RESPONDING) this.timer.disarm();
+    super.sendHead(status, statusText, headers, length);
+  }
+
   sendUpgrade(statusText: string, protocol: string, headers: HeaderFields): ClientTunnelEnd {
     this.writeWhole(
       `${statusLine(101, statusText)}${responseFields(headers)}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`,
@@ -347,18 +357,20 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   protected onTimeout(): void {
-    if (this.state === HEAD && this.headText !== '') {
-      this.refuse('REQUEST_TIMEOUT', 'head too slow', emptyBytes);
-    } else if (this.state === HEAD) {
-      this.finish();
-    } else if (this.state === BODY && this.socket.writableLength === 0) {
-      this.failBody('REQUEST_TIMEOUT', 'body too slow', emptyBytes);
-    } else {
-      this.socket.destroy();
-    }
+    const { state, headText, socket } = this;
+    if (state === HEAD && headText !== '') this.refuse('REQUEST_TIMEOUT', 'head too slow', emptyBytes);
+    else if (state === HEAD) this.finish();
+    else if (state === BODY && socket.writableLength === 0) this.failBody('REQUEST_TIMEOUT', 'body too slow', emptyBytes);
+    else socket.destroy();
   }
 
   protected onEnd(): void {
+    this.ended = true;
+    // What was put aside has been sent before, and is served like everything else.
+    if (this.stash === null) this.heedEnd();
+  }
+
+  private heedEnd(): void {
     if (this.state === HEAD) this.finish();
     else if (this.state === BODY) this.socket.destroy();
     else if (this.state === RESPONDING) this.wheel.arm(this.timer, halfCloseGraceMs);

@@ -8,6 +8,7 @@ import type { GatewayLog } from '../../src/gateway/gateway.ts';
 import { LocalGateway } from '../../src/gateway/local-gateway.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import type { Observer } from '../../src/proxy/finish.ts';
+import { type Clock, systemClock } from '../../src/util/clock.ts';
 import { Changes } from './changes.ts';
 import type { Address } from './raw-client.ts';
 
@@ -50,6 +51,8 @@ export function proxyTo(targets: string | readonly string[], settings: ProxySett
 }
 
 export interface GatewayOptions {
+  /** What the time-outs go by; the system's when left out. */
+  readonly clock?: Clock;
   /** What the configuration's `use: ./name.ts` stands for, by that name. */
   readonly modules?: Readonly<Record<string, PolicyDefinition>>;
 }
@@ -83,7 +86,13 @@ export class TestGateway {
     });
     if (config === null) throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
     const harness = new TestGateway(
-      (self) => new LocalGateway(config, { log: self.logger(), modules, observe: (...args) => self.observe(...args) }),
+      (self) =>
+        new LocalGateway(config, {
+          log: self.logger(),
+          modules,
+          observe: (...args) => self.observe(...args),
+          clock: options.clock ?? systemClock,
+        }),
     );
     const addresses = await harness.gateway.start();
     harness.addresses = new Map(addresses.map(({ name, url }) => [name, url]));
