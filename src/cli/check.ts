@@ -1,9 +1,9 @@
 /** `gatewright check [FILE]`: every problem of a configuration at once. */
 import { relative, resolve } from 'node:path';
 import { findConfigFile } from '../config/config-file.ts';
-import { type LoadOptions, type LoadResult, loadConfig } from '../config/load.ts';
+import type { LoadResult } from '../config/load.ts';
 import { type Problem, formatProblem } from '../config/problem.ts';
-import { builtinPolicies } from '../policies/index.ts';
+import { loadGatewayConfig } from './load-config.ts';
 
 /** Where a command reads and writes. */
 export interface CommandIo {
@@ -17,8 +17,6 @@ export interface CommandIo {
 export interface CheckOptions {
   /** Lines for people, or one JSON object for programs. */
   readonly format: 'text' | 'json';
-  /** Looks at the routes together. */
-  readonly analyseRoutes?: LoadOptions['analyseRoutes'];
 }
 
 /**
@@ -32,13 +30,8 @@ export async function runCheck(file: string | undefined, options: CheckOptions, 
     io.stderr.write('There is no gateway.yaml here: name a file, or make one with `gatewright init`.\n');
     return 2;
   }
-  const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
   const path = resolve(io.cwd, name);
-  const { analyseRoutes } = options;
-  const result = await loadConfig(path, registry, {
-    env: io.env,
-    ...(analyseRoutes !== undefined && { analyseRoutes }),
-  });
+  const result = await loadGatewayConfig(path, io.env);
   // Problems name the file as it was named here, so that a terminal or an editor can open it.
   const shown = file ?? relative(io.cwd, path);
   const problems = result.problems.map((problem) => (problem.file === path ? { ...problem, file: shown } : problem));

@@ -97,6 +97,8 @@ export class PolicyResolver {
     }
     const known = [...registry.keys(), ...(mayBeNamed ? Object.keys(named) : []), ...standardPolicies];
     const suggestion = suggest(name, known);
+    // What was probably meant is not also to be told unused.
+    if (suggestion !== undefined) this.usedNames.add(suggestion);
     const message = `there is no policy ${JSON.stringify(name)}`;
     return this.report('UNKNOWN_POLICY', message, optionsPath, {
       atKey: true,

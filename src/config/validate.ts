@@ -118,6 +118,8 @@ function missing(path: Path): Finding {
   return { severity: 'error', code: 'MISSING', message, path };
 }
 
+const LIMITS: readonly (string | undefined)[] = ['too_small', 'too_big', 'invalid_format'];
+
 /**
  * Of several schemas the one that the value comes nearest to is what was meant: the one whose kind it has, with the
  * fewest issues. When it has the kind of none, the schema's own message says what could be written.
@@ -131,7 +133,9 @@ function explainChoice(
   if (isAbsent(place.value, local)) return [missing([...place.path, ...local])];
   const options = issue.errors.toSorted((a, b) => a.length - b.length);
   const nearest = options.find((errors) => !errors.some((error) => error.path.length === 0 && isOfOtherKind(error)));
-  const isOnlyOutOfRange = nearest?.every((error) => error.path.length === 0 && error.message === '');
+  const isOnlyOutOfRange = nearest?.every(
+    (error) => error.path.length === 0 && LIMITS.includes(error.code) && error.message === '',
+  );
   if (nearest !== undefined && !(isOnlyOutOfRange === true && issue.message !== '')) {
     return nearest.flatMap((error) => explain({ ...error, path: [...local, ...error.path] }, place));
   }

@@ -71,7 +71,10 @@ function checkUpstreams(split: readonly WeightedUpstream[], path: Path, around: 
     if (around.upstreams.has(upstream)) continue;
     // A single name is written without the list around it; the path then leads as far as there is something.
     const place = [...path, index, 'upstream'];
-    around.findings.push(unknownName('UNKNOWN_UPSTREAM', upstream, [...around.upstreams], place));
+    const finding = unknownName('UNKNOWN_UPSTREAM', upstream, [...around.upstreams], place);
+    around.findings.push(finding);
+    // What was probably meant is not also to be told unused.
+    if (finding.suggestion !== undefined) around.usedUpstreams.add(finding.suggestion);
   }
   if (split.length > 0 && split.every(({ weight }) => weight === 0)) {
     const message = `${formatPath(path)}: all weights are 0, so that nothing would be sent anywhere`;

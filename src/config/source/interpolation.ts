@@ -24,10 +24,11 @@ const REFERENCE = /(\$?)\$\{([^}]*)\}?/g;
 const ENV = /^env:([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
 const FILE = /^file:(.+)$/;
 
+/** A text that something was interpolated in. */
 interface Interpolated {
-  /** The text as written. */
-  readonly template: string;
   readonly text: string;
+  /** The whole text and every value that came into it, with what to show instead. */
+  readonly shownAs: ReadonlyMap<string, string>;
 }
 
 /** Expands the strings of one configuration and remembers which they were. */
@@ -46,15 +47,14 @@ export class Interpolations {
    * Call it only for texts that contain `${`.
    */
   expand(template: string, path: Path, refuse: (message: string) => void): string {
-    let hasValue = false;
+    const shownAs = new Map<string, string>();
     const text = template.replaceAll(REFERENCE, (reference: string, escape: string, inner: string) => {
       if (escape !== '') return reference.slice(1);
       const value = reference.endsWith('}') ? this.resolve(inner, refuse) : this.unknown(reference, refuse);
-      hasValue = true;
-      if (value.length >= MIN_SECRET_CHARACTERS) this.shownAs.set(value, reference);
+      shownAs.set(value, reference);
       return value;
     });
-    if (hasValue) this.byPath.set(keyOf(path), { template, text });
+    if (shownAs.size > 0) this.byPath.set(keyOf(path), { text, shownAs: shownAs.set(text, template) });
     return text;
   }
 
@@ -64,12 +64,19 @@ export class Interpolations {
       const [, name, otherwise] = variable;
       const value = this.sources.env[name];
       // As in a shell, `:-` stands in for an empty variable, too.
-      if (otherwise !== undefined) return value === undefined || value === '' ? otherwise : value;
+      if (otherwise !== undefined && (value === undefined || value === '')) return otherwise;
       if (value === undefined) refuse(`the environment variable ${name} is not set`);
-      return value ?? '';
+      return this.remember(value ?? '', inner);
     }
     const file = FILE.exec(inner);
-    return file === null ? this.unknown(`\${${inner}}`, refuse) : this.fileContent(file[1], refuse);
+    return file === null
+      ? this.unknown(`\${${inner}}`, refuse)
+      : this.remember(this.fileContent(file[1], refuse), inner);
+  }
+
+  private remember(value: string, inner: string): string {
+    if (value.length >= MIN_SECRET_CHARACTERS) this.shownAs.set(value, `\${${inner}}`);
+    return value;
   }
 
   private fileContent(path: string, refuse: (message: string) => void): string {
@@ -109,16 +116,23 @@ export class Interpolations {
     let plain = message;
     for (let length = path.length; length > 0; length--) {
       const here = this.byPath.get(keyOf(path.slice(0, length)));
-      if (here !== undefined && here.text !== '') plain = plain.replaceAll(here.text, () => here.template);
+      if (here !== undefined) plain = hide(plain, here.shownAs);
     }
-    for (const [value, shown] of this.shownAs) {
-      plain = plain.replaceAll(value, () => shown);
-      // Quoted in a message, a value with quotes or line ends in it looks different.
-      const quoted = JSON.stringify(value).slice(1, -1);
-      if (quoted !== value) plain = plain.replaceAll(quoted, () => shown);
-    }
-    return plain;
+    return hide(plain, this.shownAs);
   }
+}
+
+function hide(message: string, shownAs: ReadonlyMap<string, string>): string {
+  let plain = message;
+  // A longer value may contain a shorter one.
+  for (const [value, shown] of [...shownAs].toSorted(([a], [b]) => b.length - a.length)) {
+    if (value === '') continue;
+    plain = plain.replaceAll(value, () => shown);
+    // Quoted in a message, a value with quotes or line ends in it looks different.
+    const quoted = JSON.stringify(value).slice(1, -1);
+    if (quoted !== value) plain = plain.replaceAll(quoted, () => shown);
+  }
+  return plain;
 }
 
 function keyOf(path: Path): string {

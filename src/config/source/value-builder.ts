@@ -88,8 +88,11 @@ export class ValueBuilder implements SourceHandler {
 
   /** Where the node that comes next will be. */
   private path(): Path {
-    return this.open.map((container, depth) =>
-      Array.isArray(container) ? container.length : (this.keys[depth] ?? ''),
-    );
+    const innermost = this.open.length - 1;
+    return this.open.map((container, depth) => {
+      if (!Array.isArray(container)) return this.keys[depth] ?? '';
+      // What is open inside of a list is in it already.
+      return depth === innermost ? container.length : container.length - 1;
+    });
   }
 }
