@@ -22,7 +22,6 @@ export interface ServerConnectionOptions {
   readonly timeouts: { readonly headMs: number; readonly bodyIdleMs: number; readonly keepAliveMs: number };
   readonly secure: boolean;
   readonly handler: RequestHandler;
-  /** Told when the connection is gone. */
   onConnectionClosed(connection: ServerConnection): void;
 }
 
@@ -139,10 +138,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       }
     }
     this.looping = false;
-    if (this.state === BODY && this.sink !== null && !this.sink.flush(this)) {
-      this.timer.disarm();
-      this.block();
-    }
+    this.flushBody();
     if (this.ended && this.stash === null) this.heedEnd();
   }
 
@@ -151,13 +147,19 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (this.state === BODY) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
     this.blocked = false;
     const { stash } = this;
-    if (stash !== null) {
-      this.stash = null;
-      this.receive(stash);
-      // Whoever stopped the reading again will also resume it.
-      if (this.blocked) return;
-    }
-    if (this.socket.isPaused()) this.socket.resume();
+    this.stash = null;
+    if (stash !== null) this.receive(stash);
+    // The head of a request must not wait for the first piece of its body.
+    else this.flushBody();
+    // Whoever stopped the reading again will also resume it.
+    if (!this.blocked && this.socket.isPaused()) this.socket.resume();
+  }
+
+  /** Ends a pass of reading; waits if the sink still holds what it was given. */
+  private flushBody(): void {
+    if (this.state !== BODY || this.sink === null || this.sink.flush(this)) return;
+    this.timer.disarm();
+    this.block();
   }
 
   private block(): void {
