@@ -198,7 +198,7 @@ function kindOf(value: unknown): string {
 function describeLimit(issue: Issue): string {
   if (issue.code === 'too_small') {
     if (issue.origin === 'string' || issue.origin === 'array') {
-      return `needs at least ${issue.minimum} ${unitOf(issue.origin)}`;
+      return Number(issue.minimum) === 1 ? 'is empty' : `needs at least ${issue.minimum} ${unitOf(issue.origin)}`;
     }
     return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   }
