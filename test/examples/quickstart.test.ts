@@ -8,14 +8,16 @@ import { after, before, describe, it } from 'node:test';
 import { unlessInstalled } from '../support/needed-programs.ts';
 import { curlLines, freePorts, root, runCurl } from './running-example.ts';
 
-/** What the quickstart prints, until it has said how to stop it. */
-async function invitationOf(quickstart: ChildProcess): Promise<string> {
-  let text = '';
-  for await (const chunk of quickstart.stdout as AsyncIterable<Buffer>) {
-    text += chunk.toString();
-    if (text.includes('Ctrl-C stops everything')) return text;
-  }
-  throw new Error(`the quickstart ended early:\n${text}`);
+/** What the quickstart prints, until it has said how to stop it. What follows is read, too: it is the access log. */
+function invitationOf(quickstart: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    quickstart.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('Ctrl-C stops everything')) resolve(text);
+    });
+    quickstart.once('exit', () => reject(new Error(`the quickstart ended early:\n${text}`)));
+  });
 }
 
 describe('the quickstart', { skip: unlessInstalled('curl') }, () => {
@@ -30,8 +32,6 @@ describe('the quickstart', { skip: unlessInstalled('curl') }, () => {
     const env = { ...process.env, PORT: String(port) };
     quickstart = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     invitation = await invitationOf(quickstart);
-    // What follows is the access log; nobody may stop reading it, or the gateway would wait.
-    quickstart.stdout?.resume();
   });
   after(async () => {
     if (quickstart.exitCode === null) quickstart.kill('SIGKILL');
