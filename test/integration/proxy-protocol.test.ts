@@ -61,7 +61,7 @@ function greetingStream(socket: Socket, header: Buffer, cut: (header: Buffer, ne
 interface Greeted {
   readonly stream: Duplex;
   /** Resolves once that many responses have arrived. */
-  responses(count: number): Promise<void>;
+  readonly responses: (this: void, count: number) => Promise<void>;
 }
 
 async function start(t: TestContext, transport: Transport, clock?: FakeClock) {
@@ -73,7 +73,7 @@ async function start(t: TestContext, transport: Transport, clock?: FakeClock) {
     }),
     clock === undefined ? {} : { clock },
   );
-  const greet = async (header: Buffer, cut = deliveries['before the bytes behind it']!): Promise<Greeted> => {
+  const greet = async (header: Buffer, cut = deliveries['before the bytes behind it']): Promise<Greeted> => {
     const socket = connect({ ...gateway.address(), noDelay: true } as Address & { noDelay: true });
     t.after(() => socket.destroy());
     await once(socket, 'connect');
@@ -115,7 +115,7 @@ for (const transport of ['plain', 'tls'] as const) {
             ['203.0.113.9', '203.0.113.9'],
           );
           assert.equal(
-            fieldValue(upstream.requests[0]!.fields, 'x-forwarded-proto'),
+            fieldValue(upstream.requests[0].fields, 'x-forwarded-proto'),
             transport === 'tls' ? 'https' : 'http',
           );
         });
@@ -129,7 +129,7 @@ for (const transport of ['plain', 'tls'] as const) {
         const { stream, responses } = await greet(header);
         stream.write(request);
         await responses(1);
-        assert.equal(fieldValue(upstream.requests[index]!.fields, 'x-forwarded-for'), '127.0.0.1');
+        assert.equal(fieldValue(upstream.requests[index].fields, 'x-forwarded-for'), '127.0.0.1');
       }
     });
 
