@@ -113,6 +113,11 @@ export const listenerSchema = z
     error: 'a Unix socket has no host',
     path: ['host'],
   })
+  // The handshake begins once the PROXY header is read; the two are put together by the remote address and port.
+  .refine(({ unix, proxyProtocol, tls }) => unix === undefined || !proxyProtocol || tls === undefined, {
+    error: 'a Unix socket cannot have TLS behind the PROXY protocol: listen on a port, or leave TLS to the proxy',
+    path: ['proxyProtocol'],
+  })
   .transform(({ port = 8080, host = '0.0.0.0', unix = null, ...rest }) => ({ port, host, unix, ...rest }));
 
 export const adminSchema = z.strictObject({
