@@ -81,6 +81,8 @@ function allErrors(text: string, first: SourceError): SourceError[] {
       last = toSourceError(error);
       // At the end of the text the parser misses what the first error hides, such as a closing bracket.
       if (last.offset <= end || last.offset >= text.trimEnd().length) return errors;
+      // The same again is the same mistake, seen from its next line.
+      if (last.message === errors.at(-1)?.message) return errors;
       errors.push(last);
     }
   }
