@@ -193,6 +193,12 @@ describe('of several rules that match', () => {
     ['any host of its own', rule('z', { hosts: ['*.x'] }), rule('a', { paths: ['/a'] }), 'h.x/a'],
     ['the exact path', rule('z', { paths: ['/a/b'] }), rule('a', { paths: ['/a/{x}'] }), 'h/a/b'],
     [
+      'the longer exact path, where both are the path',
+      rule('z', { paths: ['/a//b'], emptySegments: 'keep' }),
+      rule('a', { paths: ['/a/b'], methods: ['GET'] }),
+      'h/a//b',
+    ],
+    [
       'the literal before the captured segment',
       rule('z', { paths: ['/a/b/*'] }),
       rule('a', { paths: ['/a/{x}/c'] }),

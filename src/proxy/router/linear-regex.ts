@@ -93,8 +93,13 @@ export class LinearRegex {
   /** The state after one more character. */
   next(state: RegexState, code: number): RegexState {
     const from = state as CachedState;
-    const symbolClass = this.classes[code < OTHER ? code : OTHER];
+    const symbolClass = this.classOf(code);
     return from.next[symbolClass] ?? this.advance(from, symbolClass);
+  }
+
+  /** Equal for characters that the expression does not tell apart. */
+  classOf(code: number): number {
+    return this.classes[code < OTHER ? code : OTHER];
   }
 
   private advance(from: CachedState, symbolClass: number): CachedState {

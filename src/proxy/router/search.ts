@@ -70,8 +70,13 @@ export class Search<T> {
       if (this.best !== null && !this.isBefore(candidate, this.best)) continue;
       if (this.acceptsMethod(candidate.rule.match, candidate.rule.answersPreflight)) {
         if (!this.isMatch(candidate)) continue;
-        if (this.all === null) this.best = candidate;
-        else this.all.push(candidate);
+        if (this.all !== null) {
+          this.all.push(candidate);
+          continue;
+        }
+        this.best = candidate;
+        // What follows in the list is not better, but for a preflight.
+        if (this.requestedMethod === '') return;
       } else if (this.best === null && this.isMatch(candidate)) {
         this.methodRefused.push(candidate);
       }

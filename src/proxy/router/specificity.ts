@@ -79,7 +79,8 @@ function compareSpecificity(a: Specificity, b: Specificity): number {
 
 export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** The path of no pattern is before these in the order of text, in which the four are. */
+/** In the order of text. */
+const EXACT = 'A';
 const LITERAL = 'a';
 const PARAM = 'b';
 const END = 'c';
@@ -90,9 +91,8 @@ const REST = 'd';
  * So of two patterns for one path the one that leaves less open wins, and the longer of two prefixes.
  */
 export function patternSpecificity(pattern: PathPattern): string {
-  if (isExact(pattern)) return '';
-  const segments = pattern.segments.map((segment) => (segment === null ? PARAM : LITERAL));
-  return segments.join('') + (pattern.rest === null ? END : REST);
+  const segments = pattern.segments.map((segment) => (segment === null ? PARAM : LITERAL)).join('');
+  return `${isExact(pattern) ? EXACT : ''}${segments}${pattern.rest === null ? END : REST}`;
 }
 
 /** Behind all patterns, since how much an expression leaves open cannot be seen from it. */
