@@ -350,7 +350,7 @@ export class Forward implements UpstreamCall {
         finish(exchange);
       },
     });
-    tunnel.fromClient(end.early);
+    end.deliverTo(tunnel);
     return tunnel;
   }
 }

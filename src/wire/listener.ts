@@ -4,6 +4,7 @@ import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
+import { adoptSocket } from './accepted-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
@@ -63,7 +64,8 @@ export class Listener {
     );
     if (this.tlsServer !== null && !options.proxyProtocol) this.server = this.tlsServer;
     else this.server = new Server(socketOptions);
-    this.server.on('connection', (socket: Socket) => this.admit(socket));
+    const isAdoptable = options.tls === null && !options.proxyProtocol;
+    this.server.on('connection', (socket: Socket) => this.admit(isAdoptable ? adoptSocket(socket) : socket));
   }
 
   /**

@@ -16,6 +16,38 @@ export abstract class ResponseWriter extends Connection {
   /** The body of the response ends when the connection does, as for HTTP/1.0 clients. */
   private endsByClose = false;
 
+  get protocol(): 'HTTP/1.0' | 'HTTP/1.1' {
+    return this.head.minorVersion === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get target(): string {
+    return this.head.target;
+  }
+
+  get authority(): string {
+    return this.head.host;
+  }
+
+  get headers(): HeaderFields {
+    return this.head.headers;
+  }
+
+  get acceptsTrailers(): boolean {
+    return this.head.acceptsTrailers;
+  }
+
+  get wantsUpgrade(): boolean {
+    return this.head.upgrade && this.head.minorVersion === 1;
+  }
+
+  get bodyLength(): number {
+    return this.head.chunked ? -1 : Math.max(0, this.head.contentLength);
+  }
+
   /** Whether no other request will be served on this connection, by what is known now. */
   protected abstract mustClose(): boolean;
   /** The response has been handed to the socket, whole. */

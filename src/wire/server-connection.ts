@@ -7,15 +7,17 @@ import type { Socket } from 'node:net';
 import type { Peer } from '../contract.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
+import { readIntoBlocks } from './accepted-socket.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink, OwnedSocket } from './connection.ts';
 import { latin1 } from './latin1.ts';
 import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf, type HeadLimits } from './message-head.ts';
 import { responseFields, statusLine } from './message-writer.ts';
+import { ReadMemory, sharedBlock } from './read-memory.ts';
 import { ResponseWriter, noRequest } from './response-writer.ts';
 import type { RequestHandler, ServerStream, StreamHandler, StreamMemo } from './server-stream.ts';
 import type { TimerWheel } from './timer-wheel.ts';
-import type { ClientTunnelEnd } from './tunnel.ts';
+import type { ClientIntake, ClientTunnelEnd } from './tunnel.ts';
 
 export interface ServerConnectionOptions {
   readonly limits: HeadLimits & { readonly bodyBytes: number };
@@ -59,6 +61,9 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   maxBodyBytes = 0;
   readonly memo: StreamMemo = { authority: '', host: '', port: 0, forwarding: '' };
 
+  /** Where the socket reads into, if it can be told. */
+  readonly memory = new ReadMemory();
+
   private readonly options: ServerConnectionOptions;
   private state = HEAD;
   private headText = '';
@@ -73,6 +78,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private draining = false;
   /** The client has finished sending. */
   private ended = false;
+  private tunnel: ClientIntake | null = null;
 
   constructor(socket: Socket, peer: Peer, wheel: TimerWheel, options: ServerConnectionOptions) {
     super(socket, wheel);
@@ -80,40 +86,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.peer = peer;
     this.localPort = socket.localPort ?? 0;
     this.secure = options.secure;
-    socket.on('data', onData);
+    if (!readIntoBlocks(socket, this)) socket.on('data', onData);
     wheel.arm(this.timer, options.timeouts.headMs);
-  }
-
-  get protocol(): 'HTTP/1.0' | 'HTTP/1.1' {
-    return this.head.minorVersion === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
-  }
-
-  get method(): string {
-    return this.head.method;
-  }
-
-  get target(): string {
-    return this.head.target;
-  }
-
-  get authority(): string {
-    return this.head.host;
-  }
-
-  get headers(): HeaderFields {
-    return this.head.headers;
-  }
-
-  get acceptsTrailers(): boolean {
-    return this.head.acceptsTrailers;
-  }
-
-  get wantsUpgrade(): boolean {
-    return this.head.upgrade && this.head.minorVersion === 1;
-  }
-
-  get bodyLength(): number {
-    return this.head.chunked ? -1 : Math.max(0, this.head.contentLength);
   }
 
   /** Finishes the request that it is serving, then closes; an idle connection closes at once. */
@@ -124,21 +98,31 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   // ---- reading -----------------------------------------------------------------------------------------------------
 
-  /** Uses up `bytes`: any number of requests, or a piece of one. The memory may be kept. */
-  receive(bytes: Buffer): void {
-    this.looping = true;
+  /** Uses up `received[0, length)`: any number of requests, or a piece of one. */
+  receive(received: Buffer, length: number): void {
+    let bytes = received;
+    let end = length;
     let at = 0;
-    while (at < bytes.length) {
-      if (this.state === HEAD && this.socket.writableLength <= maxUnreadBytes) at = this.takeHead(bytes, at);
-      else if (this.state === BODY && this.sink !== null) at = this.takeBody(bytes, at, this.sink);
-      else if (this.state >= LINGERING) break;
-      else {
-        this.keep(bytes.subarray(at));
+    this.looping = true;
+    while (at < end) {
+      if (this.state === HEAD && this.socket.writableLength <= maxUnreadBytes) {
+        at = this.takeHead(bytes, at, end);
+      } else if (this.state === BODY && this.sink !== null) {
+        if (bytes === sharedBlock) {
+          end = this.memory.own(bytes, at, end);
+          bytes = this.memory.block;
+          at = 0;
+        }
+        at = this.takeBody(bytes, at, end, this.sink);
+      } else {
+        if (this.state === TUNNEL && this.tunnel !== null) this.tunnel.fromClient(Buffer.from(bytes.subarray(at, end)));
+        else if (this.state < LINGERING || this.state === TUNNEL) this.keep(Buffer.from(bytes.subarray(at, end)));
         break;
       }
     }
     this.looping = false;
     this.flushBody();
+    this.memory.settle(this.state === BODY);
     if (this.ended && this.stash === null) this.heedEnd();
   }
 
@@ -148,7 +132,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.blocked = false;
     const { stash } = this;
     this.stash = null;
-    if (stash !== null) this.receive(stash);
+    if (stash !== null) this.receive(stash, stash.length);
     // The head of a request must not wait for the first piece of its body.
     else this.flushBody();
     // Whoever stopped the reading again will also resume it.
@@ -159,24 +143,24 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private flushBody(): void {
     if (this.state !== BODY || this.sink === null || this.sink.flush(this)) return;
     this.timer.disarm();
-    this.block();
+    this.halt();
   }
 
-  private block(): void {
+  private halt(): void {
     this.blocked = true;
     this.socket.pause();
   }
 
   private keep(bytes: Buffer): void {
     this.stash = bytes;
-    this.block();
+    this.halt();
     if (this.state === HEAD) this.socket.once('drain', () => this.resume());
   }
 
-  private takeHead(bytes: Buffer, from: number): number {
+  private takeHead(bytes: Buffer, from: number, limit: number): number {
     const known = this.headText.length;
     const { limits } = this.options;
-    let to = Math.min(bytes.length, from + firstLook);
+    let to = Math.min(limit, from + firstLook);
     let text = this.headText + latin1(bytes, from, to);
     // A head that arrives in drops is parsed again only when a line of it may have become complete.
     if (known > 0 && text.indexOf('\n', known) === -1 && text.length <= limits.targetBytes) {
@@ -187,8 +171,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     for (;;) {
       this.head = new RequestHead();
       end = parseRequestHead(text, limits, this.head);
-      if (end !== INCOMPLETE || to === bytes.length) break;
-      to = Math.min(bytes.length, to + limits.headBytes);
+      if (end !== INCOMPLETE || to === limit) break;
+      to = Math.min(limit, to + limits.headBytes);
       text = this.headText + latin1(bytes, from, to);
     }
     if (end === INCOMPLETE) {
@@ -197,13 +181,13 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       return to;
     }
     this.headText = '';
-    return end < 0
-      ? this.refuse(refusalOf(end), this.head.reason, bytes)
-      : this.begin(text, end, bytes, from + end - known);
+    if (end > 0) return this.begin(text, end, from + end - known, limit);
+    this.refuse(refusalOf(end), this.head.reason);
+    return limit;
   }
 
   /** The head is complete: finds out about the body and hands the request over. Returns the offset of what is unused. */
-  private begin(text: string, end: number, bytes: Buffer, at: number): number {
+  private begin(text: string, end: number, at: number, limit: number): number {
     const { head } = this;
     this.timer.disarm();
     this.responded = false;
@@ -214,7 +198,10 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.maxBodyBytes = this.options.limits.bodyBytes;
     const length = head.contentLength;
     let rest = at;
-    if (length > this.maxBodyBytes) return this.refuse('BODY_TOO_LARGE', 'Content-Length over the limit', bytes);
+    if (length > this.maxBodyBytes) {
+      this.refuse('BODY_TOO_LARGE', 'Content-Length over the limit');
+      return limit;
+    }
     if (head.chunked) {
       this.expectBody(BodyReader.ofChunks(this.options.limits));
     } else if (length > 0 && length <= smallBody && text.length - end >= length) {
@@ -245,13 +232,16 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (!this.looping) this.resume();
   }
 
-  private takeBody(bytes: Buffer, from: number, sink: BodySink): number {
+  private takeBody(bytes: Buffer, from: number, to: number, sink: BodySink): number {
     const body = this.body!;
-    const at = body.read(bytes, from, bytes.length, this);
+    const at = body.read(bytes, from, to, this);
     // The sink may have answered, and so ended the reading, meanwhile.
-    if (this.sink !== sink) return bytes.length;
-    if (at < 0) return this.failBody('BAD_REQUEST', body.reason, bytes);
-    if (this.bytesIn > this.maxBodyBytes) return this.failBody('BODY_TOO_LARGE', 'body over the limit', bytes);
+    if (this.sink !== sink) return to;
+    if (at < 0 || this.bytesIn > this.maxBodyBytes) {
+      if (at < 0) this.failBody('BAD_REQUEST', body.reason);
+      else this.failBody('BODY_TOO_LARGE', 'body over the limit');
+      return to;
+    }
     if (!body.done) {
       this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
       return at;
@@ -260,7 +250,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.sink = null;
     this.timer.disarm();
     this.state = RESPONDING;
-    sink.end(body.trailers);
+    if (!sink.end(body.trailers)) this.memory.held = true;
     if (this.responded) this.next();
     return at;
   }
@@ -271,17 +261,16 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (this.bytesIn <= this.maxBodyBytes && this.sink !== null) this.sink.data(bytes);
   }
 
-  private failBody(code: ErrorCode, reason: string, bytes: Buffer): number {
+  private failBody(code: ErrorCode, reason: string): void {
     this.closing = true;
     this.body = null;
     this.sink = null;
     this.timer.disarm();
     this.state = RESPONDING;
     this.handler.onBadBody(code, reason);
-    return bytes.length;
   }
 
-  private refuse(code: ErrorCode, reason: string, bytes: Buffer): number {
+  private refuse(code: ErrorCode, reason: string): void {
     this.timer.disarm();
     this.state = RESPONDING;
     this.responded = false;
@@ -290,7 +279,6 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.bytesIn = 0;
     this.bytesOut = 0;
     this.options.handler.onMalformed(this, code, reason);
-    return bytes.length;
   }
 
   // ---- the end of a request, and of the connection -----------------------------------------------------------------
@@ -347,10 +335,13 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.timer.disarm();
     this.state = TUNNEL;
     this.responded = true;
-    this.socket.off('data', onData);
-    const early = this.stash ?? Buffer.alloc(0);
-    this.stash = null;
-    return { socket: this.socket, early };
+    return { socket: this.socket, deliverTo: (intake) => this.deliverTo(intake) };
+  }
+
+  /** From now on all bytes go into the tunnel, first those that came too early for it. */
+  private deliverTo(intake: ClientIntake): void {
+    this.tunnel = intake;
+    this.resume();
   }
 
   protected onStalled(stalled: boolean): void {
@@ -360,9 +351,9 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   protected onTimeout(): void {
     const { state, headText, socket } = this;
-    if (state === HEAD && headText !== '') this.refuse('REQUEST_TIMEOUT', 'head too slow', emptyBytes);
+    if (state === HEAD && headText !== '') this.refuse('REQUEST_TIMEOUT', 'head too slow');
     else if (state === HEAD) this.finish();
-    else if (state === BODY && socket.writableLength === 0) this.failBody('REQUEST_TIMEOUT', 'body too slow', emptyBytes);
+    else if (state === BODY && socket.writableLength === 0) this.failBody('REQUEST_TIMEOUT', 'body too slow');
     else socket.destroy();
   }
 
@@ -393,8 +384,6 @@ function resumeConnection(connection: ServerConnection): void {
   if (!connection.destroyed) connection.resume();
 }
 
-const emptyBytes = Buffer.alloc(0);
-
 function onData(this: OwnedSocket, bytes: Buffer): void {
-  (this.owner as ServerConnection).receive(bytes);
+  (this.owner as ServerConnection).receive(bytes, bytes.length);
 }

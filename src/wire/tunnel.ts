@@ -5,10 +5,16 @@
 import type { Socket } from 'node:net';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
 
-/** The client's side of a tunnel: its socket and what it had sent before the switch was complete. */
+/** The client's side of a tunnel. */
 export interface ClientTunnelEnd {
   readonly socket: Socket;
-  readonly early: Uint8Array;
+  /** Hands everything that the client sends to the tunnel, beginning with what came before the switch was complete. */
+  deliverTo(intake: ClientIntake): void;
+}
+
+export interface ClientIntake {
+  /** Bytes that the client sent. The memory is the tunnel's to keep. */
+  fromClient(bytes: Uint8Array): void;
 }
 
 export interface TunnelEvents {
@@ -40,7 +46,6 @@ export class Tunnel {
     client.setNoDelay(true);
     this.watch(client, upstream);
     this.watch(upstream, client);
-    client.on('data', (bytes: Buffer) => this.fromClient(bytes));
     client.resume();
   }
 

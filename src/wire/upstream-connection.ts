@@ -12,7 +12,7 @@ import { BodyReader } from './body-reader.ts';
 import { Connection, type BodySource } from './connection.ts';
 import { latin1 } from './latin1.ts';
 import { INCOMPLETE, ResponseHead, parseResponseHead, type HeadLimits } from './message-head.ts';
-import { giveBlock, sharedBlock, takeBlock } from './read-blocks.ts';
+import { ReadMemory, sharedBlock } from './read-memory.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import { DiscardedCall, type TunnelIntake, type UpstreamCall } from './upstream-call.ts';
 
@@ -38,13 +38,10 @@ export interface UpstreamConnectionOptions {
 }
 
 export class UpstreamConnection extends Connection implements BodySource {
-  /** What a socket reads into before it has a connection. */
-  static readonly initialBlock = sharedBlock;
-
   /** Calls that were sent and are not answered, oldest first. */
   readonly calls: UpstreamCall[] = [];
   /** Where the socket reads into next. */
-  block: Buffer = sharedBlock;
+  readonly memory = new ReadMemory();
 
   private readonly owner: ConnectionOwner;
   private readonly options: UpstreamConnectionOptions;
@@ -185,11 +182,9 @@ export class UpstreamConnection extends Connection implements BodySource {
         at = this.takeBody(source, at, end, call, this.body);
       } else {
         at = this.takeHead(source, at, end, call);
-        if (this.body === null || this.block !== sharedBlock) continue;
-        // The sink may hold on to the body's memory, so it must not be the memory that all connections share.
-        this.block = takeBlock();
-        end = source.copy(this.block, 0, at, end);
-        source = this.block;
+        if (this.body === null || source !== sharedBlock) continue;
+        end = this.memory.own(source, at, end);
+        source = this.memory.block;
         at = 0;
       }
     }
@@ -198,6 +193,7 @@ export class UpstreamConnection extends Connection implements BodySource {
 
   /** After a pass: hands on what there is of a body and decides whether to read on, or gives the connection back. */
   private settle(): boolean {
+    this.memory.settle(this.body !== null);
     if (this.destroyed) return true;
     const call = this.calls[0];
     if (call === undefined) {
@@ -229,10 +225,6 @@ export class UpstreamConnection extends Connection implements BodySource {
   }
 
   private becomeIdle(): void {
-    if (this.block !== sharedBlock) {
-      giveBlock(this.block);
-      this.block = sharedBlock;
-    }
     this.idle = true;
     this.wheel.arm(this.timer, this.options.idleExpiryMs);
     this.owner.onIdle(this);
@@ -309,8 +301,7 @@ export class UpstreamConnection extends Connection implements BodySource {
   private endBody(call: UpstreamCall, body: BodyReader): void {
     this.completeCall();
     const released = call.end(body.trailers);
-    // What the sink still holds is left to the garbage collector.
-    if (!released) this.block = sharedBlock;
+    if (!released) this.memory.held = true;
   }
 
   /** The response to the oldest call is whole. */

@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls';
 import type { HeadLimits } from './message-head.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { UpstreamCall } from './upstream-call.ts';
+import { sharedBlock } from './read-memory.ts';
 import type { TargetTls } from './tls/upstream-tls.ts';
 import { UpstreamConnection, type ConnectionOwner } from './upstream-connection.ts';
 
@@ -110,7 +111,7 @@ export class UpstreamPool implements ConnectionOwner {
     // The socket asks for its memory before the connection object exists.
     let connection: UpstreamConnection | null = null;
     const onread = {
-      buffer: () => (connection === null ? UpstreamConnection.initialBlock : connection.block),
+      buffer: () => (connection === null ? sharedBlock : connection.memory.block),
       callback: (length: number, bytes: Uint8Array) => connection!.receive(bytes as Buffer, length),
     };
     // `tls.connect` hands these on to the socket.

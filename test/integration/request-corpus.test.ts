@@ -36,6 +36,7 @@ const served: Readonly<Record<string, string>> = {
   'aws-ambiguous-get-with-a-body-and-content-length': 'likewise',
   'aws-ambiguous-get-with-a-body-and-transfer-encoding': 'likewise',
   'aws-ambiguous-head-with-a-body-and-transfer-encoding': 'likewise',
+  'hyper-caret-query': 'browsers send a raw ^ in queries; it is passed on byte for byte and nothing is matched by it',
   'upgrade-websocket-lie': 'nothing is tunnelled unless the upstream answers 101',
   'upgrade-tls': 'Upgrade is dropped unless it names websocket',
   'upgrade-no-connection': 'Upgrade is dropped unless Connection names it',

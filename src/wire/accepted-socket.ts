@@ -1,0 +1,61 @@
+/**
+ * Accepted sockets that read into memory of our choosing.
+ *
+ * Sockets that we connect can be told where to read into (`onread` of `net.connect`); those that `net.Server` accepts
+ * cannot, and get a fresh buffer of 64 KiB for every read. That is a tenth of the cost of a small request and most of the
+ * garbage of an upload. The constructor of `net.Socket` takes a handle and `onread`, so the handle of an accepted socket
+ * is put into a socket of our own. It relies on what Node does not document, here and nowhere else; where it is not as
+ * expected the accepted socket is used as it is. See docs/decisions/accepted-sockets.md.
+ */
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import { sharedBlock, type ReadMemory } from './read-memory.ts';
+
+/** Who reads from an adopted socket. */
+export interface BlockReader {
+  readonly memory: ReadMemory;
+  receive(bytes: Buffer, length: number): void;
+}
+
+/** What of a socket is not public. */
+interface Internals {
+  _handle: { useUserBuffer?: unknown } | null;
+  _server: object | null;
+  server: object | null;
+}
+
+const readers = new WeakMap<Socket, { reader: BlockReader | null }>();
+
+/** A socket with the connection of `accepted`, which is not to be used any longer; or `accepted` itself. */
+export function adoptSocket(accepted: Socket): Socket {
+  const from = accepted as Socket & Internals;
+  const handle = from._handle;
+  if (handle === null || typeof handle !== 'object' || typeof handle.useUserBuffer !== 'function') return accepted;
+  const box: { reader: BlockReader | null } = { reader: null };
+  const options = {
+    handle,
+    allowHalfOpen: true,
+    onread: {
+      buffer: () => box.reader?.memory.block ?? sharedBlock,
+      callback: (length: number, bytes: Uint8Array) => {
+        box.reader?.receive(bytes as Buffer, length);
+        return true;
+      },
+    },
+  };
+  from._handle = null;
+  const socket = new Socket(options as unknown as SocketConstructorOpts) as Socket & Internals;
+  // The server counts its connections by what its sockets tell it when they close.
+  socket._server = from._server;
+  socket.server = from.server;
+  from._server = null;
+  readers.set(socket, box);
+  return socket;
+}
+
+/** Makes an adopted socket read for `reader`. Returns false for any other socket, which emits `data` instead. */
+export function readIntoBlocks(socket: Socket, reader: BlockReader): boolean {
+  const box = readers.get(socket);
+  if (box === undefined) return false;
+  box.reader = reader;
+  return true;
+}
