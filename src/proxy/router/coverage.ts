@@ -59,9 +59,9 @@ function matches(source: string, text: string): boolean {
 
 /** `OPTIONS *`, which only rules without a path match, is left out of this: it is about no resource. */
 function coversPath(wide: Candidate<unknown>, narrow: Candidate<unknown>): boolean {
-  if (wide.pattern === null && wide.regex === null) return true;
-  if (wide.rule.match.emptySegments !== narrow.rule.match.emptySegments && canHaveEmptySegments(narrow)) return false;
-  if (narrow.pattern === null && narrow.regex === null) return wide.pattern !== null && isEverything(wide.pattern);
+  if (wide.pattern === null ? wide.regex === null : isEverything(wide.pattern)) return true;
+  if (narrow.pattern === null && narrow.regex === null) return false;
+  if (seesOtherPath(wide, narrow)) return false;
   if (wide.pattern !== null && narrow.pattern !== null) return coversPattern(wide.pattern, narrow.pattern);
   if (wide.regex !== null && wide.pathSource === narrow.pathSource) return true;
   const [wideRegex, narrowRegex] = [regexOf(wide), regexOf(narrow)];
@@ -70,8 +70,11 @@ function coversPath(wide: Candidate<unknown>, narrow: Candidate<unknown>): boole
   return findText([narrowRegex], [wideRegex], kind) === 'none';
 }
 
-/** Whether it makes a difference to the candidate if empty segments are merged. */
-function canHaveEmptySegments({ pattern }: Candidate<unknown>): boolean {
+/** Whether the one can be tried on another path than the other: before, or after, empty segments were merged. */
+function seesOtherPath({ rule: wide }: Candidate<unknown>, { rule: narrow, pattern }: Candidate<unknown>): boolean {
+  if (wide.match.emptySegments === narrow.match.emptySegments) return false;
+  // All paths of the narrow one could have had more empty segments; or, where it keeps them, only some have any.
+  if (narrow.match.emptySegments === 'merge') return true;
   return pattern === null || pattern.rest !== null || pattern.segments.slice(0, -1).includes('');
 }
 

@@ -30,6 +30,8 @@ export interface Variation {
   /** Stands where anything may: as a segment, a label of a host, a value. */
   readonly word: string;
   readonly avoidedMethods: readonly string[];
+  /** How many segments stand for what a pattern leaves open at its end. */
+  readonly restLength: number;
   /** For candidates with expressions: what the path must not match. */
   readonly avoidedPaths: readonly LinearRegex[];
   /** Names of headers and query parameters that should be there. */
@@ -37,7 +39,17 @@ export interface Variation {
   readonly query: readonly string[];
 }
 
-export const plainVariation: Variation = { word: 'any', avoidedMethods: [], avoidedPaths: [], headers: [], query: [] };
+export const plainVariation: Variation = {
+  word: 'any',
+  restLength: 1,
+  avoidedMethods: [],
+  avoidedPaths: [],
+  headers: [],
+  query: [],
+};
+
+/** In the order in which they are tried. */
+const REST_LENGTHS = [1, 0, 2, 3];
 
 /** A variation that keeps away from a third candidate, whose request the last example was. */
 export function keepAway(third: Candidate<unknown>, variation: Variation): Variation {
@@ -45,8 +57,8 @@ export function keepAway(third: Candidate<unknown>, variation: Variation): Varia
   const absent = (conditions: readonly ValueCondition[]): string[] =>
     conditions.filter((condition) => 'present' in condition && !condition.present).map(({ name }) => name);
   const next = {
-    // Another word of any length below that of the longest literal must not be one either.
     word: `${variation.word}${variation.word.length}`,
+    restLength: REST_LENGTHS[REST_LENGTHS.indexOf(variation.restLength) + 1] ?? 1,
     avoidedMethods: [...new Set([...variation.avoidedMethods, ...(methods ?? [])])],
     headers: [...new Set([...variation.headers, ...absent(headers).map((name) => name.toLowerCase())])],
     query: [...new Set([...variation.query, ...absent(query)])],
@@ -78,7 +90,7 @@ export function findExample(candidates: readonly Candidate<unknown>[], variation
   const onQuery = matches.flatMap((match) => match.query);
   const query = findFields(onQuery, variation.query, word);
   if (typeof query === 'string') return query;
-  const path = findPath(candidates, word, variation.avoidedPaths);
+  const path = findPath(candidates, variation);
   if (typeof path === 'string') return path;
   const host = (candidates[0].host ?? `${word}.example`).replace('*', word);
   return build({ method, listener: listeners?.[0] ?? null, host, path: path.text, query, headers });
@@ -136,21 +148,21 @@ function compiled(source: string): LinearRegex {
 
 function findPath(
   candidates: readonly Candidate<unknown>[],
-  word: string,
-  avoided: readonly LinearRegex[],
+  { word, restLength, avoidedPaths }: Variation,
 ): { readonly text: string } | Failure {
   const [{ pattern }] = candidates;
   if (pattern !== null) {
     const segments = pattern.segments.map((segment) => segment ?? word);
-    return { text: `/${(pattern.rest === null ? segments : [...segments, word]).join('/')}` };
+    const rest = Array.from({ length: pattern.rest === null ? 0 : restLength }, () => word);
+    return { text: `/${[...segments, ...rest].join('/')}` };
   }
   const regexes = candidates.flatMap(({ regex }) => (regex === null ? [] : [regex]));
   const simple = `/${word}`;
-  if (regexes.every((regex) => regex.test(simple)) && !avoided.some((regex) => regex.test(simple))) {
+  if (regexes.every((regex) => regex.test(simple)) && !avoidedPaths.some((regex) => regex.test(simple))) {
     return { text: simple };
   }
   const keepsEmpty = candidates.every(({ rule }) => rule.match.emptySegments === 'keep');
-  return orFailure(findText(regexes, avoided, keepsEmpty ? 'pathWithEmptySegments' : 'path'));
+  return orFailure(findText(regexes, avoidedPaths, keepsEmpty ? 'pathWithEmptySegments' : 'path'));
 }
 
 const target = new CanonicalTarget();
