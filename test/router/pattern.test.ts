@@ -103,6 +103,32 @@ describe('findMatchProblems', () => {
     assert.match(problems[2].error, /encodedSlash: keep/);
   });
 
+  it('finds what is well-formed and yet can never match', () => {
+    const { match } = rule('r', {
+      paths: [
+        { regex: '^api/' },
+        { regex: '^/a//b' },
+        { regex: '/\\.\\./' },
+        { regex: ';' },
+        { regex: '%2f' },
+        { regex: '%2F' },
+      ],
+      headers: [
+        { name: 'x', equals: 'a\nb' },
+        { name: 'y', equals: ' a' },
+        { name: 'z', equals: '' },
+      ],
+    });
+    assert.deepEqual(
+      findMatchProblems(match).map(({ path }) => path.join(' ')),
+      ['path 0 regex', 'path 1 regex', 'path 2 regex', 'path 3 regex', 'path 4 regex', 'headers x', 'headers y'],
+    );
+    assert.deepEqual(
+      findMatchProblems({ ...match, paths: [{ regex: '^/a//b' }], headers: [], emptySegments: 'keep' }),
+      [],
+    );
+  });
+
   it('finds nothing in what can be compiled', () => {
     const { match } = rule('r', { paths: ['/a%2fb', '//'], encodedSlash: 'keep', emptySegments: 'keep' });
     assert.deepEqual(findMatchProblems(match), []);

@@ -1,6 +1,8 @@
 /** What in a match no router can be made of, for the author of the configuration: all of it, and where. */
+import { isFieldValue } from '../../http/grammar.ts';
 import { compileLinearRegex } from './linear-regex.ts';
 import { parsePathPattern } from './pattern.ts';
+import { findText } from './regex-search.ts';
 import type { PathMatch, RouteMatch, ValueCondition } from './route-rule.ts';
 
 export interface MatchProblem {
@@ -20,7 +22,7 @@ export function findMatchProblems(match: RouteMatch): MatchProblem[] {
 }
 
 function pathProblems(path: PathMatch, index: number, { emptySegments, encodedSlash }: RouteMatch): MatchProblem[] {
-  if (typeof path !== 'string') return regexProblems(path.regex, ['path', index, 'regex']);
+  if (typeof path !== 'string') return pathRegexProblems(path.regex, ['path', index, 'regex'], emptySegments);
   const pattern = parsePathPattern(path, emptySegments);
   if ('error' in pattern) return [{ path: ['path', index], error: pattern.error }];
   if (encodedSlash === 'keep' || !pattern.segments.some((segment) => segment?.includes('%2F'))) return [];
@@ -28,9 +30,29 @@ function pathProblems(path: PathMatch, index: number, { emptySegments, encodedSl
 }
 
 function conditionProblems(kind: 'headers' | 'query', conditions: readonly ValueCondition[]): MatchProblem[] {
-  return conditions.flatMap((condition) =>
-    'regex' in condition ? regexProblems(condition.regex, [kind, condition.name, 'regex']) : [],
-  );
+  return conditions.flatMap((condition) => {
+    const { name } = condition;
+    if ('regex' in condition) return regexProblems(condition.regex, [kind, name, 'regex']);
+    return 'equals' in condition && kind === 'headers' ? headerValueProblems(condition.equals, [kind, name]) : [];
+  });
+}
+
+function pathRegexProblems(
+  source: string,
+  path: readonly (string | number)[],
+  emptySegments: 'merge' | 'keep',
+): MatchProblem[] {
+  const regex = compileLinearRegex(source);
+  if ('error' in regex) return [{ path, error: regex.error }];
+  if (findText([regex], [], emptySegments === 'keep' ? 'pathWithEmptySegments' : 'path') !== 'none') return [];
+  return [
+    { path, error: 'no path matches it: a canonical path begins with / and has no //, dot segment or parameter' },
+  ];
+}
+
+function headerValueProblems(value: string, path: readonly (string | number)[]): MatchProblem[] {
+  if (isFieldValue(value) && value.trim() === value) return [];
+  return [{ path, error: 'no header has this value: neither control characters nor white space around it arrive' }];
 }
 
 function regexProblems(source: string, path: readonly (string | number)[]): MatchProblem[] {

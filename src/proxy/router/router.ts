@@ -8,16 +8,7 @@ import type { RoutableRequest, RouteResult, RouteRule } from './route-rule.ts';
 import { Search } from './search.ts';
 import { PathTable } from './trie.ts';
 
-export type {
-  MethodNotAllowed,
-  PathMatch,
-  RoutableRequest,
-  RouteFound,
-  RouteMatch,
-  RouteResult,
-  RouteRule,
-  ValueCondition,
-} from './route-rule.ts';
+export type { RoutableRequest, RouteMatch, RouteResult, RouteRule, ValueCondition } from './route-rule.ts';
 
 /** The candidates of one host, or of one wildcard. */
 class HostTable<T> {
