@@ -8,13 +8,22 @@ import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { catalogService } from './services/catalog.ts';
-import { jsonServer, listen } from './services/json-service.ts';
+import { jsonServer, listen, type Service } from './services/json-service.ts';
 import { ordersService } from './services/orders.ts';
 import { usersService } from './services/users.ts';
 
 const command = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const configuration = fileURLToPath(new URL('./gateway.yaml', import.meta.url));
 const readyWithinMs = 10_000;
+
+/** The ports in `gateway.yaml`, by the variables that change them. */
+const defaultPorts = { GATEWAY_PORT: 8080, ADMIN_PORT: 9901, CATALOG_PORT: 3001, ORDERS_PORT: 3002, USERS_PORT: 3003 };
+
+/** What has to be set. Not more, because what comes from the environment may be a secret and is not shown in logs. */
+function differencesFrom(defaults: typeof defaultPorts, actual: typeof defaultPorts): Record<string, string> {
+  const different = Object.entries(actual).filter(([name, port]) => defaults[name as keyof typeof defaults] !== port);
+  return Object.fromEntries(different.map(([name, port]) => [name, String(port)]));
+}
 
 /** This port if it is free, otherwise another one that is. */
 async function freePort(preferred: number): Promise<number> {
@@ -42,49 +51,47 @@ async function isReady(gateway: ChildProcess, adminPort: number): Promise<boolea
 
 function printInvitation(port: number, adminPort: number): void {
   const url = `http://127.0.0.1:${port}`;
+  const lines = [
+    [`curl -i ${url}/products`, '200 from the catalog service, with a request id and security headers'],
+    [`curl -s '${url}/products?tag=green'`, '200 the query goes along'],
+    [`curl -i ${url}/users/ada`, '200 rewritten to /v1/users/ada of the users service'],
+    [`curl -i ${url}/orders -d '{"product": 1, "quantity": 2}'`, '201 from the orders service'],
+    [`curl -N ${url}/orders/events`, '200 server-sent events as they happen; Ctrl-C ends them'],
+    [`curl -s ${url}/echo -d hello`, '200 the request as the service got it: via, x-forwarded-for …'],
+    [`curl -i -X DELETE ${url}/products`, '405 the gateway knows which methods are allowed'],
+    [`curl -i ${url}/shop/1`, '308 moved'],
+    [`curl -i ${url}/nothing/here`, '404 problem details, with a code and the request id'],
+    [`curl -i http://127.0.0.1:${adminPort}/readyz`, '200 ready for traffic'],
+  ];
+  const width = Math.max(...lines.map(([command]) => command.length));
   console.log(`
 Gatewright serves three demo services at ${url} (examples/quickstart/gateway.yaml).
 Its admin port, with /livez and /readyz, is http://127.0.0.1:${adminPort}
 
 Try in another terminal:
 
-  curl -i ${url}/products                     # 200 the catalog service, with a request id and security headers
-  curl -s ${url}/products?tag=green           # 200 the query goes along
-  curl -i ${url}/users/ada                    # 200 rewritten to /v1/users/ada of the users service
-  curl -i ${url}/orders -d '{"product": 1, "quantity": 2}'   # 201 the orders service
-  curl -N ${url}/orders/events                # 200 server-sent events as they happen; Ctrl-C ends them
-  curl -s ${url}/echo -d 'hello'              # 200 the request as the service got it: via, x-forwarded-for …
-  curl -i -X DELETE ${url}/products           # 405 the gateway knows which methods are allowed
-  curl -i ${url}/shop/products/1              # 308 moved
-  curl -i ${url}/nothing/here                 # 404 problem details, with a code and the request id
-  curl -i http://127.0.0.1:${adminPort}/readyz             # 200
+${lines.map(([command, comment]) => `  ${command.padEnd(width)}  # ${comment}`).join('\n')}
 
-Ctrl-C stops everything.
+Ctrl-C stops everything. Below is the access log.
 `);
 }
 
-async function startServices(): Promise<{ servers: Server[]; ports: number[] }> {
-  const servers = [catalogService, ordersService, usersService].map(jsonServer);
-  const ports: number[] = [];
-  for (const [index, server] of servers.entries()) ports.push(await listen(server, 3001 + index));
-  return { servers, ports };
+const services = { CATALOG_PORT: catalogService, ORDERS_PORT: ordersService, USERS_PORT: usersService };
+const servers: Server[] = [];
+const ports = { ...defaultPorts };
+for (const [name, service] of Object.entries(services) as [keyof typeof services, Service][]) {
+  const server = jsonServer(service);
+  servers.push(server);
+  ports[name] = await listen(server, defaultPorts[name]);
 }
+ports.GATEWAY_PORT = await freePort(Number(process.env['PORT'] ?? defaultPorts.GATEWAY_PORT));
+ports.ADMIN_PORT = await freePort(defaultPorts.ADMIN_PORT);
 
-const { servers, ports } = await startServices();
-const port = await freePort(Number(process.env['PORT'] ?? 8080));
-const adminPort = await freePort(9901);
 const gateway = spawn(process.execPath, [command, 'run', configuration], {
   stdio: ['ignore', 'inherit', 'inherit'],
   // A process group of its own: a terminal sends Ctrl-C to a whole group, and one signal is enough for the gateway.
   detached: true,
-  env: {
-    ...process.env,
-    GATEWAY_PORT: String(port),
-    ADMIN_PORT: String(adminPort),
-    CATALOG_PORT: String(ports[0]),
-    ORDERS_PORT: String(ports[1]),
-    USERS_PORT: String(ports[2]),
-  },
+  env: { ...process.env, ...differencesFrom(defaultPorts, ports) },
 });
 const gatewayEnded = once(gateway, 'exit');
 
@@ -96,8 +103,8 @@ function stop(): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
 process.on('exit', stop);
 
-if (await isReady(gateway, adminPort)) {
-  printInvitation(port, adminPort);
+if (await isReady(gateway, ports.ADMIN_PORT)) {
+  printInvitation(ports.GATEWAY_PORT, ports.ADMIN_PORT);
 } else if (!stopping) {
   console.error('The gateway did not start; its message is above.');
   stop();
