@@ -9,7 +9,7 @@ import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { RequestHandler } from './server-stream.ts';
-import type { TimerWheel } from './timer-wheel.ts';
+import { Timer, type TimerWheel } from './timer-wheel.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import { peerCertificate } from './tls/peer-certificate.ts';
 
@@ -26,6 +26,9 @@ export interface ListenerOptions {
 /** Connections that the kernel may hold for us; a burst of clients must not meet a full queue. */
 const backlog = 4096;
 
+/** Time for a client that is turned away to read why and to leave. */
+const turnAwayMs = 2_000;
+
 const overloadedBody = problemDetails('TOO_MANY_CONNECTIONS', '');
 const overloaded =
   `HTTP/1.1 503 Service Unavailable\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nretry-after: 1\r\n` +
@@ -41,8 +44,8 @@ export class Listener {
   private readonly connectionOptions: ServerConnectionOptions;
   /** What proxies said of connections that are still shaking hands, by their remote end. */
   private readonly greeted = new Map<string, ProxiedConnection>();
-  /** Accepted and not closed, handshakes included. */
-  private accepted = 0;
+  /** Accepted and not closed: also those that are shaking hands, and those that are turned away. */
+  private readonly sockets = new Set<Socket>();
   private draining = false;
 
   constructor(options: ListenerOptions, handler: RequestHandler, wheel: TimerWheel) {
@@ -84,7 +87,7 @@ export class Listener {
   }
 
   get openConnections(): number {
-    return this.accepted;
+    return this.sockets.size;
   }
 
   /** Stops accepting and lets every connection finish what it is doing. Resolves when the last one is closed. */
@@ -97,22 +100,30 @@ export class Listener {
   /** Breaks off whatever is still open. */
   destroy(): void {
     for (const connection of this.connections) connection.socket.destroy();
+    for (const socket of this.sockets) socket.destroy();
   }
 
   private admit(socket: Socket): void {
-    this.accepted++;
-    socket.on('close', () => this.accepted--);
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
     // Before any handshake: an error on a raw socket that nobody listens to ends the process (CVE-2025-59465).
     socket.on('error', ignoreError);
-    if (this.accepted > this.options.maxConnections) this.turnAway(socket);
+    if (this.sockets.size > this.options.maxConnections) this.turnAway(socket);
     else if (this.options.proxyProtocol) this.greet(socket);
     else if (this.tlsServer === null) this.serve(socket, null);
   }
 
   private turnAway(socket: Socket): void {
-    if (this.tlsServer === null) socket.end(overloaded);
-    else socket.destroy();
+    if (this.tlsServer !== null) {
+      socket.destroy();
+      return;
+    }
+    socket.end(overloaded);
+    // Data that nobody reads would reset the connection before the client has read the answer.
     socket.resume();
+    const timer = new Timer(() => socket.destroy());
+    this.wheel.arm(timer, turnAwayMs);
+    socket.on('close', () => timer.disarm());
   }
 
   private greet(socket: Socket): void {
