@@ -69,8 +69,10 @@ export function trailerAnnouncement(headers: HeaderFields): string {
 
 /** `HTTP/1.1 200 OK`; the gateway always speaks as HTTP/1.1, whatever the other side did (RFC 9110, section 2.5). */
 export function statusLine(status: number, statusText: string): string {
-  return `HTTP/1.1 ${status} ${statusText}\r\n`;
+  return status === 200 && statusText === 'OK' ? okLine : `HTTP/1.1 ${status} ${statusText}\r\n`;
 }
+
+const okLine = 'HTTP/1.1 200 OK\r\n';
 
 let dateSecond = 0;
 let dateText = '';

@@ -233,8 +233,13 @@ export class UpstreamConnection extends Connection implements BodySource {
   private takeHead(bytes: Buffer, from: number, to: number, call: UpstreamCall): number {
     const { limits } = this.options;
     const known = this.headText.length;
-    const looked = Math.min(to, from + Math.max(smallBody, limits.headBytes));
+    const looked = Math.min(to, from + smallBody);
     const text = this.headText + latin1(bytes, from, looked);
+    // A head that arrives in drops is parsed again only when a line of it may have become complete.
+    if (known > 0 && text.indexOf('\n', known) === -1 && text.length <= smallBody) {
+      this.headText = text;
+      return looked;
+    }
     const head = new ResponseHead();
     const end = parseResponseHead(text, limits, head);
     if (end === INCOMPLETE) {
