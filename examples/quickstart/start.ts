@@ -12,9 +12,9 @@ import { jsonServer, listen, type Service } from './services/json-service.ts';
 import { ordersService } from './services/orders.ts';
 import { usersService } from './services/users.ts';
 
-const command = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const commandLine = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const configuration = fileURLToPath(new URL('./gateway.yaml', import.meta.url));
-const readyWithinMs = 10_000;
+const readyWithinMs = 30_000;
 
 /** The ports in `gateway.yaml`, by the variables that change them. */
 const defaultPorts = { GATEWAY_PORT: 8080, ADMIN_PORT: 9901, CATALOG_PORT: 3001, ORDERS_PORT: 3002, USERS_PORT: 3003 };
@@ -87,7 +87,7 @@ for (const [name, service] of Object.entries(services) as [keyof typeof services
 ports.GATEWAY_PORT = await freePort(Number(process.env['PORT'] ?? defaultPorts.GATEWAY_PORT));
 ports.ADMIN_PORT = await freePort(defaultPorts.ADMIN_PORT);
 
-const gateway = spawn(process.execPath, [command, 'run', configuration], {
+const gateway = spawn(process.execPath, [commandLine, 'run', configuration], {
   stdio: ['ignore', 'inherit', 'inherit'],
   // A process group of its own: a terminal sends Ctrl-C to a whole group, and one signal is enough for the gateway.
   detached: true,
@@ -102,6 +102,9 @@ function stop(): void {
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
 process.on('exit', stop);
+// npm passes a signal to the shell that it runs a script in, and that shell ends without passing it on.
+const parent = process.ppid;
+setInterval(() => process.ppid !== parent && stop(), 500).unref();
 
 if (await isReady(gateway, ports.ADMIN_PORT)) {
   printInvitation(ports.GATEWAY_PORT, ports.ADMIN_PORT);
