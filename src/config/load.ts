@@ -62,12 +62,12 @@ export interface ParseOptions extends LoadOptions {
 export interface LoadResult {
   /**
    * What to build the gateway from; null if there is an error, other than certificates that cannot be used beside
-   * others of their listener that can: then the configuration has only those that can.
+   * others of their listener that can: those stay in it, and are served once their files are corrected.
    */
   readonly config: GatewayConfig | null;
   /** All that was found, in the order of the text. */
   readonly problems: readonly Problem[];
-  /** Whether there are errors, but `config` can be served without the certificates that they are about. */
+  /** Whether there are errors, but all about certificates that `config` can be served without for now. */
   readonly onlyCertificateProblems: boolean;
   /** The policies of the modules that the configuration uses, by absolute path. */
   readonly modules: ReadonlyMap<string, PolicyDefinition>;
@@ -230,14 +230,15 @@ class Loader {
     return routes;
   }
 
-  /** Checks the files that listeners and upstreams name. Returns the listeners that can be served. */
+  /** Checks the files that listeners and upstreams name. Returns the listeners, complete. */
   private checkFiles({ accepted }: Sections): Record<string, ListenerConfig> {
     const wallNow = (this.options.clock ?? systemClock).wallNow();
     const around: CertificateSurroundings = { readFile: this.readFile, wallNow, findings: this.findings };
     for (const [name, { tls }] of Object.entries(accepted.upstreams ?? {})) checkUpstreamTls(name, tls, around);
     const listeners: Record<string, ListenerConfig> = {};
     for (const [name, listener] of Object.entries(accepted.listeners ?? {})) {
-      listeners[name] = assembleListener(checkListenerTls(name, listener, around) ?? listener, this.baseDir);
+      checkListenerTls(name, listener, around);
+      listeners[name] = assembleListener(listener, this.baseDir);
     }
     return listeners;
   }

@@ -60,11 +60,11 @@ export default {
   test('that cannot be loaded says why, and where', async () => {
     const broken = await loadFile('export default {\n  a: 1\n  b: 2\n};\n');
     assert.equal(broken.problems.length, 1);
-    assert.match(told(broken)[0]!, /^[0-9]+:[0-9]+ MODULE it cannot be loaded: /);
+    assert.match(told(broken)[0], /^[0-9]+:[0-9]+ MODULE it cannot be loaded: /);
     const throwing = await loadFile('const a = 1;\nthrow new Error("out of luck");\nexport default {};\n');
     assert.deepEqual(told(throwing), ['2:7 MODULE it cannot be loaded: out of luck']);
     const missing = await loadFile('import "./nowhere.ts";\nexport default {};\n');
-    assert.match(told(missing)[0]!, /MODULE it cannot be loaded: Cannot find module/);
+    assert.match(told(missing)[0], /MODULE it cannot be loaded: Cannot find module/);
   });
 
   test('must export a configuration', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readPlainRoute } from '../../src/config/plain-route.ts';
 import { routeSchema } from '../../src/config/schema/route.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { dump, load } from 'js-yaml';
 import type { Path } from '../../src/config/problem.ts';
 import {
@@ -150,12 +150,13 @@ suite('YAML', () => {
 
   test('does not let aliases stand for billions of nodes', () => {
     const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]'];
-    for (let n = 1; n < 12; n++)
+    for (let n = 1; n < 12; n++) {
       lines.push(
         `a${n}: &a${n} [${Array(10)
           .fill(`*a${n - 1}`)
           .join(', ')}]`,
       );
+    }
     assert.match(told(yaml(lines.join('\n'))).join(), /SYNTAX the aliases stand for too much$/);
     const chain = ['a0: &a0 [x]'];
     for (let n = 1; n < 5000; n++) chain.push(`a${n}: &a${n} [*a${n - 1}]`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { z } from '../../src/util/schema.ts';
 import {
   duration,
@@ -91,8 +91,9 @@ suite('sizes', () => {
   });
 
   test('have no unit that two people read differently', () => {
-    for (const text of ['16', '16K', '16KB', '16kb', '16k', '16Kib', '1.0001KiB', '-1B', '9999999TiB'])
+    for (const text of ['16', '16K', '16KB', '16kb', '16k', '16Kib', '1.0001KiB', '-1B', '9999999TiB']) {
       assert.equal(parseSize(text), null, text);
+    }
   });
 
   test('can be written and read back', () => {
@@ -110,8 +111,9 @@ suite('rates and percentages', () => {
   test('a rate is a limit in a window', () => {
     assert.deepEqual(parseRate('100/1m'), { limit: 100, windowMs: 60_000 });
     assert.equal(formatRate({ limit: 100, windowMs: 60_000 }), '100/1m');
-    for (const text of ['', '100', '100/', '/1m', '0/1m', '100/0s', '1.5/1m', '-1/1m', '100/1m/1s', '100 / 1m'])
+    for (const text of ['', '100', '100/', '/1m', '0/1m', '100/0s', '1.5/1m', '-1/1m', '100/1m/1s', '100 / 1m']) {
       assert.equal(parseRate(text), null, text);
+    }
   });
 
   test('a percentage is a fraction from 0 to 1', () => {
@@ -119,8 +121,9 @@ suite('rates and percentages', () => {
     assert.equal(parsePercentage('0%'), 0);
     assert.equal(parsePercentage('100%'), 1);
     assert.equal(parsePercentage('0.5%'), 0.005);
-    for (const text of ['', '50', '%', '101%', '100.1%', '-1%', '50 %'])
+    for (const text of ['', '50', '%', '101%', '100.1%', '-1%', '50 %']) {
       assert.equal(parsePercentage(text), null, text);
+    }
     assert.equal(formatPercentage(0.005), '0.5%');
     assert.equal(formatPercentage(0.07), '7%');
   });

@@ -16,36 +16,27 @@ export interface CertificateSurroundings {
 type Certificate = ListenerTlsConfig['certificates'][number];
 
 /**
- * The listener without certificates that cannot be used; they are errors, but the others can go on serving. null when
- * none is left, or its authorities cannot be used: then it cannot be served.
+ * The TLS files of a listener. A certificate that cannot be used is an error, but the others go on serving without it
+ * until its files are corrected; without any, or with authorities that cannot be used, there is nothing to serve.
  */
-export function checkListenerTls(
-  name: string,
-  listener: ListenerConfig,
-  around: CertificateSurroundings,
-): ListenerConfig | null {
-  const { tls } = listener;
-  if (tls === undefined) return listener;
+export function checkListenerTls(name: string, { tls }: ListenerConfig, around: CertificateSurroundings): void {
+  if (tls === undefined) return;
   const path = ['listeners', name, 'tls'];
   const usable = tls.certificates.filter((certificate, index) => {
     const place = [...path, 'certificates', index];
     return isUsable(certificate, place, 'BAD_CERTIFICATE', around);
   });
-  const hasAuthorities =
-    tls.clientAuth === undefined || isAuthority(tls.clientAuth.ca, [...path, 'clientAuth', 'ca'], around);
-  if (usable.length === 0) {
-    const message = `${formatPath(path)}: none of the certificates can be used, so that the listener cannot serve`;
-    around.findings.push({ severity: 'error', code: 'NO_CERTIFICATE', message, path: [...path, 'certificates'] });
-  }
-  if (usable.length === 0 || !hasAuthorities) return null;
-  return usable.length === tls.certificates.length ? listener : { ...listener, tls: { ...tls, certificates: usable } };
+  if (tls.clientAuth !== undefined) checkAuthority(tls.clientAuth.ca, [...path, 'clientAuth', 'ca'], around);
+  if (usable.length > 0) return;
+  const message = `${formatPath(path)}: none of the certificates can be used, so that the listener cannot serve`;
+  around.findings.push({ severity: 'error', code: 'NO_CERTIFICATE', message, path: [...path, 'certificates'] });
 }
 
 /** The TLS files of an upstream. */
 export function checkUpstreamTls(name: string, tls: UpstreamTlsConfig, around: CertificateSurroundings): void {
   const path = ['upstreams', name, 'tls'];
   const { ca, cert, key } = tls;
-  if (ca !== undefined) isAuthority(ca, [...path, 'ca'], around);
+  if (ca !== undefined) checkAuthority(ca, [...path, 'ca'], around);
   if (cert !== undefined && key !== undefined) isUsable({ cert, key }, path, 'BAD_TLS_FILE', around);
   if ((cert === undefined) !== (key === undefined)) {
     const [present, absent] = cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
@@ -86,16 +77,15 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
   }
 }
 
-function isAuthority(file: string, path: Path, around: CertificateSurroundings): boolean {
+function checkAuthority(file: string, path: Path, around: CertificateSurroundings): void {
   const parsed = parse(file, around, (pem) => {
     const blocks =
       pem.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g) ?? [];
     if (blocks.length === 0) throw new Error('there is no certificate in it');
     return blocks.map((block) => new X509Certificate(block));
   });
-  if (typeof parsed !== 'string') return true;
+  if (typeof parsed !== 'string') return;
   around.findings.push({ severity: 'error', code: 'BAD_TLS_FILE', message: `${file}: ${parsed}`, path });
-  return false;
 }
 
 /** An expired certificate is served all the same: refusing to start would not make it valid. */

@@ -7,7 +7,7 @@ import { readLiteral } from './literal-positions.ts';
 import { copyPlainValue } from './plain-value.ts';
 import { LineIndex, type Position, PositionTree } from './positions.ts';
 import { ValueBuilder } from './value-builder.ts';
-import { YamlErrors, YamlText } from './yaml.ts';
+import { YamlErrors, readYaml } from './yaml.ts';
 
 export interface SourceDocument {
   readonly value: unknown;
@@ -25,46 +25,39 @@ export interface SourceText {
 
 /** Reads a YAML configuration. Never throws for what is in it. */
 export function readYamlDocument(source: SourceText): SourceDocument {
-  try {
-    const yaml = new YamlText(source.text);
-    return readDocument(source, (handler) => yaml.read(handler));
-  } catch (error) {
-    if (!(error instanceof YamlErrors)) throw error;
-    return unreadable(source, error.errors);
-  }
+  return readDocument(source, (makeHandler) => readYaml(source.text, makeHandler));
 }
 
 /** Reads a JSON configuration. Never throws for what is in it. */
 export function readJsonDocument(source: SourceText): SourceDocument {
-  return readDocument(source, (handler) => readJson(source.text, handler));
+  return readDocument(source, (makeHandler) => {
+    const handler = makeHandler();
+    readJson(source.text, handler);
+    return handler;
+  });
 }
 
-function readDocument(source: SourceText, read: (handler: SourceHandler) => void): SourceDocument {
-  const builder = new ValueBuilder(source.interpolations);
+type Read = <H extends SourceHandler>(makeHandler: () => H) => H;
+
+function readDocument(source: SourceText, read: Read): SourceDocument {
+  let builder: ValueBuilder;
   try {
-    read(builder);
+    builder = read(() => new ValueBuilder(source.interpolations));
   } catch (error) {
-    if (!(error instanceof SourceError)) throw error;
-    return unreadable(source, [error]);
+    if (error instanceof YamlErrors) return unreadable(source, error.errors);
+    if (error instanceof SourceError) return unreadable(source, [error]);
+    throw error;
   }
   let lines: LineIndex | undefined;
   let tree: PositionTree | undefined;
   const positionOf = (offset: number): Position => (lines ??= new LineIndex(source.text)).positionOf(offset);
-  const locate = (path: Path, atKey: boolean): Position => {
-    if (tree === undefined) {
-      tree = new PositionTree();
-      read(tree);
-    }
-    return positionOf(tree.offsetOf(path, atKey));
-  };
-  const problems = builder.findings.map(({ code, offset, message, path }): Problem => ({
-    ...positionOf(offset),
-    file: source.file,
-    severity: 'error',
-    code,
-    message: source.interpolations.redact(message),
-    path,
-  }));
+  const locate = (path: Path, atKey: boolean): Position =>
+    positionOf((tree ??= read(() => new PositionTree())).offsetOf(path, atKey));
+  const problems = builder.findings.map(({ code, offset, message, path }): Problem => {
+    const { line, column } = positionOf(offset);
+    const plain = source.interpolations.redact(message);
+    return { file: source.file, line, column, severity: 'error', code, message: plain, path };
+  });
   return { value: builder.value, problems, locate };
 }
 

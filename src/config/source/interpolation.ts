@@ -113,6 +113,7 @@ export class Interpolations {
 
   /** A message, if given about the value at a path, with everything that was interpolated hidden. */
   redact(message: string, path: Path = []): string {
+    if (this.byPath.size === 0) return message;
     let plain = message;
     for (let length = path.length; length > 0; length--) {
       const here = this.byPath.get(keyOf(path.slice(0, length)));
