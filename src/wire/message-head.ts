@@ -70,7 +70,8 @@ const longestMethod = 32;
 /** Digits of a Content-Length, leading zeros included; the value must be a safe integer as well (CVE-2021-40346). */
 const longestLength = 20;
 
-const none: readonly string[] = [];
+/** What `Connection` may name; each is looked for among all fields. */
+const mostNominations = 100;
 
 /** What requests and responses have in common. */
 export abstract class MessageHead {
@@ -85,7 +86,7 @@ export abstract class MessageHead {
   keepAlive = false;
   upgrade = false;
   /** Names that `Connection` declared to be for this hop only, lower-case. */
-  nominations: readonly string[] = none;
+  nominations: string[] | null = null;
   /** Why the head was refused: a constant, for the log. */
   reason = '';
 
@@ -96,6 +97,12 @@ export abstract class MessageHead {
   refuse(reason: string, code: number = MALFORMED): number {
     this.reason = reason;
     return code;
+  }
+
+  /** Returns false when there are too many. */
+  nominate(name: string): boolean {
+    this.nominations ??= [];
+    return this.nominations.push(name) <= mostNominations;
   }
 
   /** Whether the connection can carry another message after this one (RFC 9112, section 9.3). */
@@ -246,6 +253,8 @@ function parseStatusLine(text: string, head: ResponseHead): number {
 function parseFields(text: string, from: number, start: number, limits: HeadLimits, head: MessageHead): number {
   const end = text.length;
   let at = from;
+  /** Fields so far, those that are dropped included. */
+  let count = 0;
   for (;;) {
     if (at >= end) return INCOMPLETE;
     if (text.charCodeAt(at) === CR) {
@@ -278,7 +287,7 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
     while (valueEnd > value && ((code = text.charCodeAt(valueEnd - 1)) === SP || code === HTAB)) valueEnd--;
     at += 2;
 
-    if (head.headers.kinds.length === limits.headers) return head.refuse('too many headers', HEAD_TOO_LARGE);
+    if (count++ === limits.headers) return head.refuse('too many headers', HEAD_TOO_LARGE);
     if (underscored && (!limits.keepUnderscores || foldsOntoGuarded(text.substring(name, nameEnd)))) continue;
     const kind = fieldKind(text, name, nameEnd);
     head.headers.mark(name, nameEnd, value, valueEnd, kind);
@@ -359,7 +368,7 @@ function noteConnection(value: string, head: MessageHead): number {
     else if (option === 'keep-alive') head.keepAlive = true;
     else if (option === 'upgrade') head.upgrade = true;
     else if (notNominable.has(option)) return head.refuse('Connection names a field that frames the message');
-    else if (option !== '') head.nominations = [...head.nominations, option];
+    else if (option !== '' && !head.nominate(option)) return head.refuse('too many connection options');
   }
   return 0;
 }
@@ -378,6 +387,6 @@ function checkRequest(head: RequestHead): number {
 function checkFraming(head: MessageHead): number {
   if (head.codings > 0 && head.lengths > 0) return head.refuse('both Content-Length and Transfer-Encoding');
   if (head.codings > 0 && head.minorVersion === 0) return head.refuse('Transfer-Encoding in HTTP/1.0');
-  for (let i = 0; i < head.nominations.length; i++) head.headers.nominate(head.nominations[i]);
+  if (head.nominations !== null) for (const name of head.nominations) head.headers.nominate(name);
   return 0;
 }
