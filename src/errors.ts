@@ -150,6 +150,14 @@ export const errors = {
     title: 'The rewritten path is not acceptable',
     help: "The result of the route's `rewrite.path` for this request cannot be made canonical, or contains dot segments. Nothing was sent to the upstream. Correct the rewrite.",
   },
+  LOOP_DETECTED: {
+    status: 508,
+    source: 'gateway',
+    retry: false,
+    proxyStatus: 'proxy_loop_detected',
+    title: 'The request goes in circles',
+    help: 'The `Via` header says that the request has passed gateways of this kind more than eight times, so an upstream leads back here. Nothing was sent on. Correct the targets of the upstream, or the route that catches what comes back.',
+  },
   INTERNAL: {
     status: 500,
     source: 'gateway',

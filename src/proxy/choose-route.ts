@@ -1,5 +1,7 @@
 /** Station 3: from the bytes of the target to one canonical path, and from that to one route. */
 import type { ErrorCode } from '../errors.ts';
+import { VIA } from '../http/field-kind.ts';
+import { goesInCircles } from '../http/forwarded.ts';
 import { parseAuthority } from '../http/host.ts';
 import { CanonicalTarget, canonicalizeTarget } from '../http/path.ts';
 import type { ProxyExchange } from './exchange.ts';
@@ -22,6 +24,7 @@ export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorC
   exchange.path = target.path;
   exchange.query = target.query;
   if (!setHost(exchange)) return refuse(exchange, 'BAD_REQUEST', 'bad Host');
+  if (hasCircled(exchange)) return refuse(exchange, 'LOOP_DETECTED', 'the request has come by here too often');
   exchange.dropClaims();
 
   const found = snapshot.router.match(asRoutable(exchange));
@@ -43,6 +46,11 @@ export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorC
 function refuse(exchange: ProxyExchange, code: ErrorCode, reason: string): ErrorCode {
   exchange.reason = reason;
   return code;
+}
+
+/** Detecting loops is what Via is for (RFC 9110, section 7.6.3); hardly any request has one. */
+function hasCircled({ requestHeaders }: ProxyExchange): boolean {
+  return requestHeaders.kinds.includes(VIA) && goesInCircles(requestHeaders.joinKind(VIA));
 }
 
 /**

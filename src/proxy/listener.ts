@@ -43,7 +43,7 @@ export class Entrance implements RequestHandler {
         return;
       }
       // A target or a Host that two servers could read in two ways is malformed, whatever the framing (RFC 9112, 3.2).
-      stream.closeAfterResponse();
+      if (refusal !== 'LOOP_DETECTED') stream.closeAfterResponse();
       exchange.fail(refusal, exchange.reason);
     } catch (error) {
       this.onDefect(exchange, error);
