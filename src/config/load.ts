@@ -74,7 +74,7 @@ export interface LoadResult {
   /** The absolute paths of all files that it was made from. A change to one of them may change it. */
   readonly files: readonly string[];
   /** The text with the values of everything interpolated replaced by what was written. */
-  redact(text: string): string;
+  readonly redact: (text: string) => string;
   /** Values that came from the environment or from files, which no log may show. */
   readonly secrets: readonly string[];
 }

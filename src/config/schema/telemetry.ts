@@ -26,7 +26,11 @@ export const telemetrySchema = z.strictObject({
     })
     .prefault({})
     .describe('A line for every request; `false` for none.'),
-  metrics: notAvailable(z.strictObject({ maxSeries: integer(1).default(2000) }))
+  metrics: notAvailable(
+    z.strictObject({
+      maxSeries: integer(1).default(2000).describe('The largest number of series; what is beyond goes to `other`.'),
+    }),
+  )
     .optional()
     .describe('Counters and histograms on the admin port.'),
   tracing: notAvailable(tracing).optional().describe('OpenTelemetry traces.'),

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { type CommandIo, runCheck } from '../../src/cli/check.ts';
+import { runInit } from '../../src/cli/init.ts';
+import { runSchema } from '../../src/cli/schema.ts';
+
+const folders: string[] = [];
+after(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
+
+/** A new folder with these files, and what a command writes there. */
+function workIn(files: Readonly<Record<string, string>> = {}): CommandIo & { out: string; err: string } {
+  const cwd = mkdtempSync(join(tmpdir(), 'gatewright-cli-'));
+  folders.push(cwd);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(cwd, name), text);
+  const io = {
+    cwd,
+    env: {},
+    out: '',
+    err: '',
+    stdout: { write: (text: string) => (io.out += text) },
+    stderr: { write: (text: string) => (io.err += text) },
+  };
+  return io;
+}
+
+const text = { format: 'text' } as const;
+const json = { format: 'json' } as const;
+
+const GOOD =
+  'upstreams: {u: {targets: ["http://127.0.0.1:1"]}}\nroutes:\n  a: {match: {path: /a}, upstream: u}\n  b: {match: {path: /b}, respond: {}}\n';
+const BAD = `${GOOD}  c: {match: {path: /c}, upstream: v}\nthread: 1\n`;
+
+suite('gatewright check', () => {
+  test('says what can be served, and exits with 0', async () => {
+    const io = workIn({ 'gateway.yaml': GOOD });
+    assert.equal(await runCheck(undefined, text, io), 0);
+    assert.equal(io.out, 'gateway.yaml can be served: 2 routes, 1 upstream, 1 listener\n');
+    assert.equal(io.err, '');
+  });
+
+  test('prints every problem on a line of its own, and exits with 1', async () => {
+    const io = workIn({ 'other.yaml': BAD });
+    assert.equal(await runCheck('other.yaml', text, io), 1);
+    assert.deepEqual(io.out.split('\n'), [
+      'other.yaml:5:36  error  UNKNOWN_UPSTREAM  there is no upstream "v" (did you mean "u"?)',
+      'other.yaml:6:1  error  UNKNOWN_KEY  unknown key "thread" at the top (did you mean "threads"?)',
+      'other.yaml: 2 errors',
+      '',
+    ]);
+  });
+
+  test('exits with 0 when there are only warnings', async () => {
+    const io = workIn({ 'gateway.yaml': `policies: {p: requestId}\n${GOOD}` });
+    assert.equal(await runCheck(undefined, text, io), 0);
+    assert.deepEqual(io.out.split('\n'), [
+      'gateway.yaml:1:12  warning  UNUSED  policies.p is not used by anything',
+      'gateway.yaml: 1 warning',
+      'gateway.yaml can be served: 2 routes, 1 upstream, 1 listener',
+      '',
+    ]);
+  });
+
+  test('prints one JSON object for programs', async () => {
+    const io = workIn({ 'gateway.json': '{"thread": 1}' });
+    assert.equal(await runCheck(undefined, json, io), 1);
+    assert.deepEqual(JSON.parse(io.out), {
+      file: 'gateway.json',
+      ok: false,
+      errors: 1,
+      warnings: 1,
+      problems: [
+        {
+          file: 'gateway.json',
+          line: 1,
+          column: 1,
+          severity: 'warning',
+          code: 'NO_ROUTES',
+          message: 'there are no routes: every request will be answered 404',
+          path: [],
+        },
+        {
+          file: 'gateway.json',
+          line: 1,
+          column: 2,
+          severity: 'error',
+          code: 'UNKNOWN_KEY',
+          message: 'unknown key "thread" at the top',
+          path: ['thread'],
+          suggestion: 'threads',
+        },
+      ],
+    });
+    const good = workIn({ 'gateway.yaml': GOOD });
+    assert.equal(await runCheck(undefined, json, good), 0);
+    assert.deepEqual(JSON.parse(good.out), { file: 'gateway.yaml', ok: true, errors: 0, warnings: 0, problems: [] });
+  });
+
+  test('finds the configuration of the folder, in the order that is documented', async () => {
+    const io = workIn({ 'gateway.config.ts': 'export default {}', 'gateway.json': '{}', 'gateway.yaml': GOOD });
+    assert.equal(await runCheck(undefined, text, io), 0);
+    assert.match(io.out, /^gateway\.yaml can be served/);
+  });
+
+  test('exits with 2 when there is nothing to check, and with 1 when what was named is not there', async () => {
+    const empty = workIn();
+    assert.equal(await runCheck(undefined, text, empty), 2);
+    assert.match(empty.err, /^There is no gateway\.yaml here/);
+    const missing = workIn();
+    assert.equal(await runCheck('nope.yaml', text, missing), 1);
+    assert.match(missing.out, /^nope\.yaml:1:1 {2}error {2}FILE {2}the configuration cannot be read \(ENOENT\)$/m);
+  });
+
+  test('takes variables from the environment of the command', async () => {
+    const config = `${GOOD}admin: {token: "\${env:TOKEN}"}\n`;
+    const without = workIn({ 'gateway.yaml': config });
+    assert.equal(await runCheck(undefined, text, without), 1);
+    assert.match(without.out, /INTERPOLATION {2}the environment variable TOKEN is not set/);
+    const io = { ...workIn({ 'gateway.yaml': config }), env: { TOKEN: 'sesame' } };
+    assert.equal(await runCheck(undefined, text, io), 0);
+  });
+});
+
+suite('gatewright init', () => {
+  test('writes a configuration that check accepts without a word', async () => {
+    const io = workIn();
+    assert.equal(runInit(io), 0);
+    assert.match(io.out, /^Wrote gateway\.yaml/);
+    io.out = '';
+    assert.equal(await runCheck(undefined, text, io), 0);
+    assert.match(io.out, /^gateway\.yaml can be served: 2 routes, 1 upstream, 1 listener\n$/);
+  });
+
+  test('writes comments that are right when their marks are removed', async () => {
+    const io = workIn({ 'other.yaml': '' });
+    runInit(io);
+    const lines = readFileSync(join(io.cwd, 'gateway.yaml'), 'utf8').split('\n');
+    const isOption = (line: string): boolean => /^ *# (?:- |[a-z]+:| {2,})/i.test(line) && !line.includes('$schema');
+    const options = lines.filter(isOption);
+    assert.ok(options.length >= 8, options.join('\n'));
+    writeFileSync(
+      join(io.cwd, 'all.yaml'),
+      lines.map((line) => (isOption(line) ? line.replace('# ', '') : line)).join('\n'),
+    );
+    io.out = '';
+    assert.equal(await runCheck('all.yaml', text, { ...io, env: { GATEWRIGHT_ADMIN_TOKEN: 'sesame' } }), 0, io.out);
+    assert.match(io.out, /^all\.yaml can be served: 3 routes, 1 upstream, 1 listener\n$/);
+  });
+
+  test('never writes over a configuration', () => {
+    for (const name of ['gateway.yaml', 'gateway.yml', 'gateway.json', 'gateway.config.ts']) {
+      const io = workIn({ [name]: 'mine' });
+      assert.equal(runInit(io), 1);
+      assert.equal(io.err, `There is ${name} already; it was left as it is.\n`);
+      assert.equal(readFileSync(join(io.cwd, name), 'utf8'), 'mine');
+    }
+  });
+
+  test('says why it cannot write', () => {
+    const io = workIn();
+    assert.equal(runInit({ ...io, cwd: '/nowhere/at/all' }), 1);
+    assert.match(io.err, /^gateway\.yaml cannot be written \(ENOENT\)\.$/m);
+  });
+});
+
+suite('gatewright schema', () => {
+  test('prints a JSON Schema with the options of the policies', () => {
+    const io = workIn();
+    assert.equal(runSchema(io), 0);
+    const schema = JSON.parse(io.out);
+    assert.equal(schema.$schema, 'http://json-schema.org/draft-07/schema#');
+    assert.equal(schema.additionalProperties, false);
+    assert.equal(
+      schema.properties.listeners.additionalProperties.properties.limits.properties.headBytes.default,
+      '32KiB',
+    );
+    const [, , withOptions] = schema.definitions.policyUse.anyOf;
+    assert.deepEqual(withOptions.properties.bodyLimit.anyOf[0].required, ['max']);
+    assert.equal(withOptions.properties.rateLimit.description, 'Not available yet.');
+  });
+});
