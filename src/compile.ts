@@ -14,7 +14,7 @@ import type {
   WeightedUpstream,
 } from './config/schema.ts';
 import { errors } from './errors.ts';
-import { formatAuthority } from './http/forwarded.ts';
+import { formatAuthority } from './http/host.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
 import { compileChain, type Route, type RouteAction, type RouteRewrite } from './proxy/route.ts';

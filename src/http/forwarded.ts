@@ -6,8 +6,9 @@
  * All of it is hearsay, and clients write such fields too. What was written by an address that is not in
  * `trustedProxies` is never looked at; nobody is trusted by default (CVE-2024-45806).
  */
-import { type IpSet, canonicalIp, formatIp, parseIp } from '../util/ip-set.ts';
+import { type IpSet, formatIp, parseIp } from '../util/ip-set.ts';
 import { TOKEN, VALUE } from './grammar.ts';
+import { formatAuthority, parseForwardedAuthority } from './host.ts';
 
 /** How a client called, as its peer saw it. */
 export interface ClientView {
@@ -29,13 +30,6 @@ export interface ForwardingFields {
   readonly xForwardedPort: string;
 }
 
-export interface Authority {
-  /** As in `ClientView`. */
-  readonly host: string;
-  /** 0 when there is none. */
-  readonly port: number;
-}
-
 /**
  * How the client called, seen through the proxies that are trusted.
  *
@@ -53,7 +47,7 @@ export interface Authority {
 export function resolveClient(direct: ClientView, trusted: IpSet, fields: ForwardingFields): ClientView {
   if (trusted.isEmpty || !trusted.has(direct.ip)) return direct;
   if (fields.forwarded !== '' && fields.xForwardedFor === '') return walkForwarded(direct, trusted, fields.forwarded);
-  const authority = parseAuthority(lastMember(fields.xForwardedHost));
+  const authority = parseForwardedAuthority(lastMember(fields.xForwardedHost));
   return {
     ip: walkXForwardedFor(direct.ip, trusted, fields.xForwardedFor),
     scheme: parseScheme(lastMember(fields.xForwardedProto)) ?? direct.scheme,
@@ -82,7 +76,7 @@ function walkForwarded(direct: ClientView, trusted: IpSet, list: string): Client
     const element = start === -1 ? null : parseForwardedElement(list.substring(start, end).trim());
     if (element === null) break;
     const address = parseNode(element.for);
-    const authority = parseAuthority(element.host);
+    const authority = parseForwardedAuthority(element.host);
     view = {
       ip: address ?? view.ip,
       scheme: parseScheme(element.proto) ?? direct.scheme,
@@ -210,28 +204,6 @@ function parseScheme(text: string): 'http' | 'https' | null {
 function parsePort(text: string): number | null {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   return port > 0 && port <= 65_535 ? port : null;
-}
-
-const longestHost = 255;
-
-/**
- * `host[:port]` (RFC 3986, section 3.2), or null. A host is made of letters, digits, `-`, `.` and `_`, or is an IPv6
- * address in brackets. What else the grammar admits (percent-encoding, sub-delimiters) no host on the web is called, and
- * it has been used to say two things at once.
- */
-export function parseAuthority(text: string): Authority | null {
-  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i.exec(text);
-  if (match === null || text.length > longestHost + 6) return null;
-  const [, ipv6, name, digits] = match;
-  const host = ipv6 === undefined ? name.toLowerCase() : canonicalIp(ipv6);
-  const port = digits === undefined ? 0 : parsePort(digits);
-  return host === null || port === null ? null : { host, port };
-}
-
-/** The inverse of `parseAuthority`: brackets around IPv6, and a port only when it is not 0. */
-export function formatAuthority(host: string, port: number): string {
-  const name = host.includes(':') ? `[${host}]` : host;
-  return port === 0 ? name : `${name}:${port}`;
 }
 
 /** `X-Forwarded-Port` for the upstream: the port that the client named, or the default of the scheme. */

@@ -7,7 +7,7 @@ import { canonicalIp } from '../util/ip-set.ts';
 export interface Authority {
   /** Lower-case, without the trailing dot of the root; an IPv6 address in canonical form, without brackets. */
   readonly host: string;
-  /** 0–65535; -1 when there is none. */
+  /** 0–65535; 0 when there is none; as a port it is reserved, so nothing is called at it. */
   readonly port: number;
 }
 
@@ -37,6 +37,23 @@ export function parseAuthority(authority: string): Authority | null {
   return parsed;
 }
 
+/**
+ * What another proxy says that the client has called, in `X-Forwarded-Host` or `Forwarded`. It was read and written again
+ * by software that we do not know, so of what is grammatical only what hosts on the web are called is taken: no
+ * sub-delimiters, no empty port and no port 0.
+ */
+export function parseForwardedAuthority(authority: string): Authority | null {
+  return FORWARDED_AUTHORITY.test(authority) ? parseAuthority(authority) : null;
+}
+
+const FORWARDED_AUTHORITY = /^[\w.:[\]-]+(?<!:0*)$/;
+
+/** The inverse of `parseAuthority`: brackets around IPv6, and a port only when it is not 0. */
+export function formatAuthority(host: string, port: number): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return port === 0 ? name : `${name}:${port}`;
+}
+
 const AUTHORITY = /^(?:\[([\da-f:.]+)\]|([\w~!$&'()*+;=-]+(?:\.[\w~!$&'()*+;=-]+)*)\.?)(?::(\d{0,5}))?$/i;
 
 function parse(text: string): Authority | null {
@@ -44,7 +61,7 @@ function parse(text: string): Authority | null {
   if (match === null) return null;
   const [, ipv6, name, digits = ''] = match;
   const host = ipv6 === undefined ? name.toLowerCase() : parseIpv6(ipv6);
-  const port = digits === '' ? -1 : Number(digits);
+  const port = Number(digits);
   return host === null || host.length > 253 || port > 65_535 ? null : { host, port };
 }
 

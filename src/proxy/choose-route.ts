@@ -72,7 +72,7 @@ function setHost(exchange: ProxyExchange): boolean {
     if (other === null || other.host !== authority.host) return false;
   }
   exchange.host = authority.host;
-  exchange.port = Math.max(0, authority.port);
+  exchange.port = authority.port;
   if (target.authority === '') {
     memo.authority = named;
     memo.host = exchange.host;

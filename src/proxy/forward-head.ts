@@ -9,8 +9,9 @@ import {
   X_FORWARDED_PROTO,
   isForwarding,
 } from '../http/field-kind.ts';
-import { appendVia, forwarded, forwardedFor, forwardedPort, formatAuthority } from '../http/forwarded.ts';
+import { appendVia, forwarded, forwardedFor, forwardedPort } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
+import { formatAuthority } from '../http/host.ts';
 import { flat } from '../wire/latin1.ts';
 import type { ProxyExchange } from './exchange.ts';
 import type { Target, Upstream } from './upstream.ts';

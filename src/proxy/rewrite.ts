@@ -7,7 +7,7 @@
  * segment, or anything else that a server would still resolve, the request is refused (GHSA-xf64-8mw2-4gr2). So the
  * literal text before the first capture always begins the path that is sent.
  */
-import { parseAuthority } from '../http/host.ts';
+import { formatAuthority, parseAuthority } from '../http/host.ts';
 import { PATH, PLAIN, SEPARATOR, escapedByte } from '../http/path-normal-form.ts';
 import { CanonicalTarget, canonicalizePath, canonicalizeTarget } from '../http/path.ts';
 
@@ -101,7 +101,7 @@ export function compileHost(host: string): string | TemplateError {
   if (authority === null) {
     return { error: `${JSON.stringify(host)} is not a host such as api.internal or api.internal:8080` };
   }
-  return bracketed(authority.host) + (authority.port === -1 ? '' : `:${authority.port}`);
+  return formatAuthority(authority.host, authority.port);
 }
 
 const redirectParts =
@@ -157,7 +157,7 @@ export function redirectLocation(
   if (!isCanonical(path)) return null;
 
   // A request of HTTP/1.0 may have no host.
-  const host = template.host ?? bracketed(request.host);
+  const host = template.host ?? formatAuthority(request.host, 0);
   if (template.prefix !== '' && host === '') return null;
   const ownQuery = template.query === null ? safeQuery : expandQuery(template.query, values, safeQuery);
   return template.prefix + host + template.port + path + (ownQuery === '' ? '' : `?${ownQuery}`) + template.fragment;
@@ -270,5 +270,3 @@ function encodeQuery(query: string): string {
 function endsWithSlash(text: string): boolean {
   return text.charCodeAt(text.length - 1) === SLASH;
 }
-
-const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);

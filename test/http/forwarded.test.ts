@@ -6,13 +6,11 @@ import {
   type ClientView,
   type ForwardingFields,
   appendVia,
-  formatAuthority,
   forwarded,
   forwardedElement,
   forwardedFor,
   forwardedPort,
   goesInCircles,
-  parseAuthority,
   parseForwardedElement,
   resolveClient,
 } from '../../src/http/forwarded.ts';
@@ -302,44 +300,6 @@ describe('what the upstream is told', () => {
     assert.equal(forwardedPort(stranger), '443');
     assert.equal(forwardedPort({ ...stranger, scheme: 'http' }), '80');
     assert.equal(forwardedPort({ ...stranger, port: 8443 }), '8443');
-  });
-});
-
-describe('parseAuthority', () => {
-  it('reads host and port, and writes them back', () => {
-    for (const [text, host, port] of [
-      ['Example.COM', 'example.com', 0],
-      ['example.com:8080', 'example.com', 8080],
-      ['[2001:DB8::1]:443', '2001:db8::1', 443],
-      ['[::1]', '::1', 0],
-      ['10.0.0.1:1', '10.0.0.1', 1],
-    ] as const) {
-      assert.deepEqual(parseAuthority(text), { host, port });
-      assert.deepEqual(parseAuthority(formatAuthority(host, port)), { host, port });
-    }
-  });
-
-  it('refuses what is not one host', () => {
-    for (const text of [
-      '',
-      ':80',
-      'a:',
-      'a:b',
-      'a b',
-      'a,b',
-      'a@b',
-      'a/b',
-      'a%2fb',
-      '::1',
-      '[::1',
-      '[::1]x',
-      '[g::]',
-      'a:99999',
-      'a\n',
-      'ä',
-    ]) {
-      assert.equal(parseAuthority(text), null, text);
-    }
   });
 });
 

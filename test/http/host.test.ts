@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { parseAuthority } from '../../src/http/host.ts';
+import { formatAuthority, parseAuthority, parseForwardedAuthority } from '../../src/http/host.ts';
 
 describe('parseAuthority', () => {
   const valid: readonly (readonly [text: string, host: string, port: number])[] = [
-    ['localhost', 'localhost', -1],
+    ['localhost', 'localhost', 0],
     ['LOCALHOST:80', 'localhost', 80],
-    ['api.Example.com', 'api.example.com', -1],
-    ['localhost.', 'localhost', -1],
+    ['api.Example.com', 'api.example.com', 0],
+    ['localhost.', 'localhost', 0],
     ['api.example.com.:443', 'api.example.com', 443],
     ['my_service-1:65535', 'my_service-1', 65_535],
     ['localhost:0', 'localhost', 0],
-    ['localhost:', 'localhost', -1],
+    ['localhost:', 'localhost', 0],
     ['192.0.2.1:8080', '192.0.2.1', 8080],
-    ['[::1]', '::1', -1],
+    ['[::1]', '::1', 0],
     ['[2001:DB8:0:0::1]:443', '2001:db8::1', 443],
-    ['[::ffff:192.0.2.1]', '192.0.2.1', -1],
-    ['0.0.0.0=5000', '0.0.0.0=5000', -1],
-    ["a~!$&'()*+;=b", "a~!$&'()*+;=b", -1],
-    ['xn--bcher-kva.example', 'xn--bcher-kva.example', -1],
+    ['[::ffff:192.0.2.1]', '192.0.2.1', 0],
+    ['0.0.0.0=5000', '0.0.0.0=5000', 0],
+    ["a~!$&'()*+;=b", "a~!$&'()*+;=b", 0],
+    ['xn--bcher-kva.example', 'xn--bcher-kva.example', 0],
   ];
   for (const [text, host, port] of valid) {
     it(`reads ${text}`, () => assert.deepEqual(parseAuthority(text), { host, port }));
@@ -117,9 +117,69 @@ describe('parseAuthority', () => {
         // To a URL parser a name that ends in a number is an IPv4 address or invalid; DNS has no such rule.
         if (url === null || /^[\d.]+$/.test(url.hostname)) return;
         assert.equal(url.hostname.replace(/\.$/, '').replace(/^\[|\]$/g, ''), parsed.host);
-        assert.equal(url.port, parsed.port === 80 || parsed.port === -1 ? '' : String(parsed.port));
+        assert.equal(url.port.replace(/^0$/, ''), parsed.port === 80 || parsed.port === 0 ? '' : String(parsed.port));
       }),
       { numRuns: 5000 },
     );
+  });
+});
+
+describe('parseForwardedAuthority', () => {
+  it('reads what hosts on the web are called, and writes it back', () => {
+    for (const [text, host, port] of [
+      ['Example.COM', 'example.com', 0],
+      ['example.com.', 'example.com', 0],
+      ['my_service-1:8080', 'my_service-1', 8080],
+      ['[2001:DB8::1]:443', '2001:db8::1', 443],
+      ['[::1]', '::1', 0],
+      ['10.0.0.1:10', '10.0.0.1', 10],
+    ] as const) {
+      assert.deepEqual(parseForwardedAuthority(text), { host, port });
+      assert.deepEqual(parseForwardedAuthority(formatAuthority(host, port)), { host, port });
+    }
+  });
+
+  it('refuses whatever parseAuthority refuses', () => {
+    for (const text of [
+      '',
+      ':80',
+      'a:b',
+      'a b',
+      'a,b',
+      'a@b',
+      'a/b',
+      'a%2fb',
+      '::1',
+      '[::1',
+      '[::1]x',
+      '[g::]',
+      'a..b',
+    ]) {
+      assert.equal(parseForwardedAuthority(text), null, text);
+    }
+    for (const text of ['a:99999', 'a\n', '\u00e4', '[127.0.0.1]', '.', 'a'.repeat(400)]) {
+      assert.equal(parseForwardedAuthority(text), null, text);
+    }
+  });
+
+  it('refuses what a Host field may have, but no host on the web is called', () => {
+    for (const text of [
+      'a:',
+      'a:0',
+      'a:000',
+      '0.0.0.0=5000',
+      'a~b',
+      'a!b',
+      '$a',
+      'a&b',
+      "a'b",
+      'a(b)',
+      'a*',
+      'a+b',
+      'a;b',
+    ]) {
+      assert.notEqual(parseAuthority(text), null, text);
+      assert.equal(parseForwardedAuthority(text), null, text);
+    }
   });
 });
