@@ -26,7 +26,7 @@ function wrappedBy(schema: z.core.$ZodType): z.core.$ZodType | undefined {
 }
 
 /** The schema inside of all wrappers: what is written must be this. */
-export function coreOf(schema: z.core.$ZodType): z.core.$ZodType {
+function coreOf(schema: z.core.$ZodType): z.core.$ZodType {
   let core = schema;
   for (const layer of layersOf(schema)) core = layer;
   return core;

@@ -13,7 +13,6 @@ import { telemetrySchema } from './schema/telemetry.ts';
 import { upstreamSchema } from './schema/upstream.ts';
 
 export type { FieldMatch } from './schema/route.ts';
-export type { TargetAddress, TargetConfig } from './schema/upstream.ts';
 
 const name = z.string().refine(isName, { error: NAME_RULE });
 
@@ -83,7 +82,6 @@ export type UpstreamConfig = Readonly<
 >;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type MatchConfig = RouteDeclaration['match'];
-export type PathMatch = MatchConfig['path'][number];
 export type RewriteConfig = NonNullable<RouteDeclaration['rewrite']>;
 export type RedirectConfig = NonNullable<RouteDeclaration['redirect']>;
 export type RespondConfig = NonNullable<RouteDeclaration['respond']>;

@@ -80,7 +80,9 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
 function checkAuthority(file: string, path: Path, around: CertificateSurroundings): void {
   const parsed = parse(file, around, (pem) => {
     const blocks =
-      pem.match(/-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g) ?? [];
+      pem.match(
+        /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g,
+      ) ?? [];
     if (blocks.length === 0) throw new Error('there is no certificate in it');
     return blocks.map((block) => new X509Certificate(block));
   });

@@ -72,7 +72,7 @@ export const matchSchema = z.strictObject({
     .describe('Whether a path with `%2F` is refused, or matched and sent on as it is.'),
 });
 
-export const routeTimeoutsSchema = z.strictObject({
+const routeTimeoutsSchema = z.strictObject({
   connect: duration({ min: 1 }).optional().meta({ default: '2s', description: 'For a connection to a target.' }),
   firstByte: duration({ min: 1 })
     .optional()
@@ -136,7 +136,7 @@ const redirect = z.strictObject({
     .describe('308 and 307 keep the method; 308 and 301 are remembered by browsers.'),
 });
 
-export const respondSchema = z.strictObject({
+const respondSchema = z.strictObject({
   status: integer(200, 599).default(200).describe('The status.'),
   headers: z
     .record(z.string().regex(TOKEN_PATTERN, { error: 'is not a header name' }), z.string())

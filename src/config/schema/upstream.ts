@@ -17,7 +17,7 @@ export interface TargetAddress {
 }
 
 /** Parses the URL of a target: `http://host:port`, `https://host` or `unix:/path`; otherwise says what is wrong. */
-export function parseTargetUrl(text: string): TargetAddress | string {
+function parseTargetUrl(text: string): TargetAddress | string {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length).replace(/^\/\//, '');
     return path === '' ? 'unix: needs the path of a socket' : { tls: false, host: '', port: 0, unix: path };
