@@ -4,6 +4,7 @@ import { formatProblem } from '../config/problem.ts';
 import { ListenError, type Gateway } from '../gateway/gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
+import { packConfig } from '../workers/config-parcel.ts';
 import { ThreadedGateway, prepareThread } from '../workers/threaded-gateway.ts';
 import { findConfigFile } from '../config/config-file.ts';
 import type { CommandIo } from './check.ts';
@@ -30,7 +31,7 @@ export async function runGateway(named: string | undefined, io: CommandIo): Prom
   const log = new AppLog({ level: 'info', clock: systemClock, secrets });
   const stop = stopSignal();
   let isReady = false;
-  const gateway = new ThreadedGateway(thread, { config, secrets, thread: 0 }, (error) => {
+  const gateway = new ThreadedGateway(thread, { config: packConfig(config), secrets, thread: 0 }, (error) => {
     isReady = false;
     log.error('the serving thread died', { error });
     stop.resolve('died');

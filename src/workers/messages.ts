@@ -1,10 +1,10 @@
 /** What the main thread and a serving thread say to each other: plain data only. */
-import type { GatewayConfig } from '../config/schema.ts';
 import type { ListenerAddress } from '../gateway/gateway.ts';
+import type { ConfigParcel } from './config-parcel.ts';
 
 /** What a thread is to serve. */
 export interface ThreadAssignment {
-  readonly config: GatewayConfig;
+  readonly config: ConfigParcel;
   /** Its number, from 0; in the access log. */
   readonly thread: number;
   /** Values that no log may show. */

@@ -8,6 +8,7 @@ import { ListenError, type Gateway } from '../gateway/gateway.ts';
 import { LocalGateway } from '../gateway/local-gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
+import { unpackConfig } from './config-parcel.ts';
 import type { FromThread, ThreadAssignment, ToThread } from './messages.ts';
 
 let gateway: Gateway | null = null;
@@ -23,9 +24,10 @@ async function policyModules({ routes, notFound }: GatewayConfig): Promise<Reado
   return importPolicies(paths, importModule);
 }
 
-async function serve({ config, thread, secrets }: ThreadAssignment): Promise<void> {
+async function serve({ config: parcel, thread, secrets }: ThreadAssignment): Promise<void> {
   const log = new AppLog({ level: 'info', clock: systemClock, thread, secrets });
   try {
+    const config = unpackConfig(parcel);
     gateway = new LocalGateway(config, { log, modules: await policyModules(config), thread });
     tell({ kind: 'serving', addresses: await gateway.start() });
   } catch (error) {

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseConfig } from '../../src/config/load.ts';
+import { builtinPolicies } from '../../src/policies/index.ts';
+import { packConfig, unpackConfig } from '../../src/workers/config-parcel.ts';
+
+const text = `
+upstreams: {u: {targets: ["http://127.0.0.1:9000"]}}
+policies: {tight: {bodyLimit: {max: 1KiB}}}
+defaults: {policies: [requestId]}
+routes:
+  plain: {match: {path: /a/*}, upstream: u}
+  guarded: {match: {path: /b, methods: [GET], headers: {x-a: {present: true}}}, policies: [tight], upstream: u, timeouts: {total: 5s}}
+  gone: {match: {path: /c}, redirect: {to: /d}}
+  __proto__: {match: {path: /p}, upstream: u}
+`;
+
+test('a configuration comes out of a message to a thread as it went in', async () => {
+  const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+  const { config, problems } = await parseConfig(text, { fileName: 'gateway.yaml', registry });
+  assert.deepEqual(
+    problems.filter(({ severity }) => severity === 'error'),
+    [],
+  );
+  assert.ok(config !== null);
+  const received = unpackConfig(structuredClone(packConfig(config)));
+  assert.deepEqual(JSON.parse(JSON.stringify(received)), JSON.parse(JSON.stringify(config)));
+  assert.deepEqual(Object.keys(received.routes), Object.keys(config.routes));
+  assert.equal(
+    received.routes['plain'].policies,
+    received.routes['gone'].policies,
+    'lists that are shared stay shared',
+  );
+});
