@@ -96,6 +96,68 @@ routes:
   });
 });
 
+suite('what becomes part of a message', () => {
+  const told = async (route: string): Promise<string> =>
+    (await problemsOf(`${BASE}routes: {r: {${route}}}`)).join('; ');
+
+  test('cannot split or reframe it', async () => {
+    for (const name of [
+      'content-length',
+      'Transfer-Encoding',
+      'connection',
+      'keep-alive',
+      'upgrade',
+      'te',
+      'trailer',
+    ]) {
+      assert.match(
+        await told(`respond: {headers: {${name}: x}}`),
+        /BAD_NAME .*says how a message travels: the gateway alone decides on it/,
+      );
+    }
+    for (const name of ['"a b"', '"a:"', '""', '"x\\r\\ny"']) {
+      assert.match(await told(`respond: {headers: {${name}: x}}`), /BAD_NAME .*is not a header name/);
+    }
+    for (const value of ['"a\\r\\nb: c"', '"a\\0"', '"\u20ac"']) {
+      assert.match(
+        await told(`respond: {headers: {x-a: ${value}}}`),
+        /a header value holds no line break or other control character/,
+      );
+    }
+    assert.match(await told('respond: {headers: {x-a: " a"}}'), /a header value neither begins nor ends with a blank/);
+    assert.match(await told('respond: {status: 204, body: x}'), /respond\.body: a response of this status has no body/);
+    assert.equal(
+      await told('respond: {status: 204, headers: {x-a: "b c"}}'),
+      '1:13 warning UNUSED upstreams.u is not used by anything',
+    );
+  });
+
+  test('is a host where a host belongs', async () => {
+    for (const host of ['"a b"', '"a/b"', '"a@b"', '"a:99999"', '"a\\r\\n"', '""']) {
+      assert.match(await told(`upstream: u, rewrite: {host: ${host}}`), /rewrite\.host: is not a host such as/);
+      const upstream = `upstreams: {u: {targets: ["http://h:1"], hostHeader: ${host}}}\nroutes: {r: {upstream: u}}`;
+      assert.match((await problemsOf(upstream)).join(), /upstreams\.u\.hostHeader: is not a host such as/);
+    }
+  });
+
+  test('is matched only by what the wire lets in', async () => {
+    assert.match(
+      await told('upstream: u, match: {methods: [get]}'),
+      /match\.methods\[0\]: a method is written in capitals, such as GET/,
+    );
+    assert.match(await told('upstream: u, match: {methods: G/T}'), /a method is written in capitals/);
+    for (const host of ['a b', 'a.example:80', '[::1', '1::2::3', 'a..b', '*.*.b', 'a.*', '*', 'a.']) {
+      assert.match(
+        await told(`upstream: u, match: {host: ${JSON.stringify(host)}}`),
+        /is not a host name such as/,
+        host,
+      );
+    }
+    const { config } = await loadText(`${BASE}routes: {r: {upstream: u, match: {host: ["[0:0::1]", A.B]}}}`);
+    assert.deepEqual(config?.routes['r']?.match.host, ['::1', 'a.b']);
+  });
+});
+
 suite('the output of problems', () => {
   const problem = { file: 'g.yaml', line: 1, column: 2, severity: 'error', code: 'X', message: 'm', path: [] } as const;
 

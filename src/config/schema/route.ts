@@ -1,14 +1,23 @@
 /** `routes`, `defaults`, `policies` and `notFound`: which requests are meant, and what happens to them. */
+import { canonicalIp } from '../../util/ip-set.ts';
 import { z } from '../../util/schema.ts';
 import { duration, percentage, size } from '../../util/units.ts';
-import { TOKEN_PATTERN, flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
+import { authority, headerName, method, responseHeaders } from './http-text.ts';
+import { flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
 
 const MAX_WEIGHT = 10_000;
 
-/** `api.example.com`, `*.example.com`, an IP address. Lower-case once parsed, IPv6 without brackets. */
+const HOST_NAME = /^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
+
+/** `api.example.com`, `*.example.com`, an IP address. Lower-case once parsed, IPv6 canonical and without brackets. */
 const host = z.string().transform((text, context) => {
-  const name = text.toLowerCase().replace(/^\[([0-9a-f:.]+)\]$/, '$1');
-  if (/^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(name) || /^[0-9a-f:.]*:[0-9a-f:.]*$/.test(name)) return name;
+  const lower = text.toLowerCase();
+  const name = lower.includes(':')
+    ? canonicalIp(lower.replace(/^\[(.*)\]$/, '$1'))
+    : HOST_NAME.test(lower)
+      ? lower
+      : null;
+  if (name !== null) return name;
   const message = `${JSON.stringify(text)} is not a host name such as api.example.com or *.example.com (no port)`;
   context.issues.push({ code: 'custom', message, input: text });
   return z.NEVER;
@@ -20,8 +29,6 @@ const path = z.union([
   z.string().startsWith('/', { error: 'a path begins with /' }),
   z.strictObject({ regex: regex.describe('A regular expression without anything that can backtrack.') }),
 ]);
-
-const method = z.string().regex(TOKEN_PATTERN, { error: 'is not an HTTP method' });
 
 /** What one header or query parameter must be like. */
 export type FieldMatch =
@@ -42,7 +49,7 @@ function toFieldMatch(name: string, condition: FieldCondition): FieldMatch {
 }
 
 const headerMatches = z
-  .record(z.string().regex(TOKEN_PATTERN, { error: 'is not a header name' }), fieldCondition)
+  .record(headerName, fieldCondition)
   .transform((record) => Object.entries(record).map(([name, is]) => toFieldMatch(name.toLowerCase(), is)));
 
 const queryMatches = z
@@ -119,7 +126,7 @@ const rewrite = z.strictObject({
     .startsWith('/', { error: 'a path begins with /' })
     .optional()
     .describe('The path that the upstream gets; `{name}` and `{*}` stand for what the match captured.'),
-  host: z.string().min(1).optional().describe('The Host that the upstream gets.'),
+  host: authority.optional().describe('The Host that the upstream gets.'),
 });
 
 const redirect = z.strictObject({
@@ -136,14 +143,21 @@ const redirect = z.strictObject({
     .describe('308 and 307 keep the method; 308 and 301 are remembered by browsers.'),
 });
 
-const respondSchema = z.strictObject({
-  status: integer(200, 599).default(200).describe('The status.'),
-  headers: z
-    .record(z.string().regex(TOKEN_PATTERN, { error: 'is not a header name' }), z.string())
-    .default({})
-    .describe('Headers. By default `content-type: text/plain; charset=utf-8` when there is a body.'),
-  body: z.string().default('').describe('The body.'),
-});
+/** Responses of these statuses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). */
+const BODILESS: readonly number[] = [204, 205, 304];
+
+const respondSchema = z
+  .strictObject({
+    status: integer(200, 599).default(200).describe('The status.'),
+    headers: responseHeaders
+      .default({})
+      .describe('Headers. By default `content-type: text/plain; charset=utf-8` when there is a body.'),
+    body: z.string().default('').describe('The body.'),
+  })
+  .refine(({ status, body }) => body === '' || !BODILESS.includes(status), {
+    error: 'a response of this status has no body',
+    path: ['body'],
+  });
 
 const cache = z.union([
   flag(),

@@ -54,9 +54,6 @@ export function reference() {
   return z.string().min(1, { error: 'is empty' });
 }
 
-/** A field name or a method (RFC 9110, section 5.6.2: token). */
-export const TOKEN_PATTERN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
 /** The path of a file, relative to the folder of the configuration. */
 export function fileName() {
   return z.string().min(1, { error: 'is empty' });

@@ -1,6 +1,7 @@
 /** `upstreams`: the groups of targets that requests are sent to. */
 import { z } from '../../util/schema.ts';
 import { duration, percentage } from '../../util/units.ts';
+import { authority } from './http-text.ts';
 import { fileName, flag, integer, notAvailable } from './scalars.ts';
 
 const MAX_WEIGHT = 10_000;
@@ -176,8 +177,7 @@ export const upstreamSchema = z.strictObject({
   connections: connections.prefault({}).describe('The connections to each target.'),
   tls: upstreamTls.prefault({}).describe('How https targets are verified.'),
   hostHeader: z
-    .string()
-    .min(1)
+    .union([z.enum(['preserve', 'target']), authority], { error: 'write preserve, target or a host' })
     .default('preserve')
     .describe(
       'The Host that the upstream sees: `preserve` what the client sent, that of the `target`, or this very text.',
