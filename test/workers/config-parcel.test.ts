@@ -12,7 +12,6 @@ routes:
   plain: {match: {path: /a/*}, upstream: u}
   guarded: {match: {path: /b, methods: [GET], headers: {x-a: {present: true}}}, policies: [tight], upstream: u, timeouts: {total: 5s}}
   gone: {match: {path: /c}, redirect: {to: /d}}
-  __proto__: {match: {path: /p}, upstream: u}
 `;
 
 test('a configuration comes out of a message to a thread as it went in', async () => {
