@@ -78,7 +78,7 @@ export function jsonLines({ redaction, headers, thread }: LineOptions): LineForm
 
 /**
  * The combined format of Apache and nginx, which many tools read, and behind it the route, the target, the time taken
- * in milliseconds, the code and the request id. `-` is unknown.
+ * in milliseconds, the code and the reason of a failure, the request id and the thread. `-` is unknown.
  */
 export function textLines({ redaction, headers, thread }: LineOptions): LineFormat {
   const time = perSecond(commonLogTime);
@@ -94,7 +94,7 @@ export function textLines({ redaction, headers, thread }: LineOptions): LineForm
       ` ${quoted(`${entry.method} ${entry.path}${query} ${entry.protocol}`)}` +
       ` ${number(entry.status)} ${number(entry.bytesOut)} ${quoted(header(entry, 'referer'))} ${quoted(userAgent)}` +
       ` ${word(entry.route)} ${word(entry.target)} ${milliseconds(entry.durationMs)}` +
-      ` ${word(entry.code)} ${word(requestId)} ${thread}${extra}\n`
+      ` ${word(entry.code)} ${quoted(entry.reason)} ${word(requestId)} ${thread}${extra}\n`
     );
   };
 }

@@ -148,7 +148,10 @@ routes: {r: {match: {path: /x}, policies: [cors: {origins: ["*"]}, compress], up
       format: 'json',
       sample: 1,
       redact: ['authorization', 'cookie', '?token'],
+      headers: [],
     });
+    const asked = await accessLog('{format: text, headers: [X-Tenant, referer]}');
+    assert.deepEqual([asked?.format, asked?.headers], ['text', ['X-Tenant', 'referer']]);
   });
 
   test('takes an unquoted TLS version for what it is meant to be', async () => {

@@ -136,7 +136,7 @@ describe('the text access log', () => {
     assert.equal(
       text(accessLogEntry({ requestHeaders, query: 'page=2&token=CANARY' })),
       '203.0.113.9 - mobile-app [31/Jan/2026:23:59:58 +0000] "GET /catalog/7?page=2&token=*** HTTP/1.1" 200 532' +
-        ' "https://a.example/?x=1&token=***" "curl/8.5.0" catalog http://127.0.0.1:3001 1.235 - 01jk-7 3\n',
+        ' "https://a.example/?x=1&token=***" "curl/8.5.0" catalog http://127.0.0.1:3001 1.235 - "-" 01jk-7 3\n',
     );
     assert.equal(
       text(
@@ -148,18 +148,20 @@ describe('the text access log', () => {
           route: '',
           target: '',
           requestId: '',
-          code: 'NO_ROUTE',
-          status: 404,
+          code: 'UPSTREAM_RESET',
+          reason: 'the upstream closed the connection',
+          status: 502,
         }),
       ),
-      '- - - [31/Jan/2026:23:59:58 +0000] "GET /catalog/7 HTTP/1.1" 404 532 "-" "-" - - 1.235 NO_ROUTE - 3\n',
+      '- - - [31/Jan/2026:23:59:58 +0000] "GET /catalog/7 HTTP/1.1" 502 532 "-" "-" - - 1.235' +
+        ' UPSTREAM_RESET "the upstream closed the connection" - 3\n',
     );
   });
 
   it('keeps every field in its place, whatever is in it', () => {
     // Words have no space, quoted fields no quote but at their ends.
     const line =
-      /^\S+ - \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d+ \d+ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*" \S+ \S+ \S+ \S+ \S+ 3\n$/;
+      /^\S+ - \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d+ \d+ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*" \S+ \S+ \S+ \S+ "(?:[^"\\]|\\.)*" \S+ 3\n$/;
     fc.assert(
       fc.property(hostileEntry, hostileText, (entry, referer) => {
         const written = text({ ...entry, requestHeaders: new Map([['referer', referer]]) });

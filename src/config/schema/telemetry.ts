@@ -1,16 +1,27 @@
 /** `telemetry`: what the gateway tells about its traffic. */
 import { z } from '../../util/schema.ts';
 import { percentage } from '../../util/units.ts';
+import { headerName } from './http-text.ts';
 import { integer, notAvailable } from './scalars.ts';
 
 const accessLog = z.strictObject({
   file: z.string().min(1).default('stdout').describe('`stdout`, `stderr`, or a file that lines are added to.'),
-  format: z.enum(['json']).default('json').describe('One JSON object a line.'),
+  format: z
+    .enum(['json', 'text'])
+    .default('json')
+    .describe(
+      '`json`: one object a line. `text`: the combined format of Apache and nginx, and behind it route, target, ' +
+        'milliseconds, code, reason, request id and thread.',
+    ),
   sample: percentage().prefault('100%').describe('The share of requests that are logged. Failures always are.'),
   redact: z
     .array(z.string().min(1))
     .default(['authorization', 'cookie', '?token'])
     .describe('Headers, and query parameters with a `?` before their name, whose values never appear.'),
+  headers: z
+    .array(headerName)
+    .default([])
+    .describe('Request headers that are logged in addition, as the upstream gets them.'),
 });
 
 const tracing = z.strictObject({
@@ -22,7 +33,7 @@ const tracing = z.strictObject({
 export const telemetrySchema = z.strictObject({
   accessLog: z
     .union([z.literal(false).transform(() => null), accessLog], {
-      error: 'write false or {file, format, sample, redact}',
+      error: 'write false or {file, format, sample, redact, headers}',
     })
     .prefault({})
     .describe('A line for every request; `false` for none.'),
