@@ -6,7 +6,6 @@ import type { RoutableRequest, RouteMatch, ValueCondition } from './route-rule.t
 
 /** A condition in one shape for all kinds; of the last three fields at most one is not null. */
 interface Condition {
-  /** Lower-case for a header. */
   readonly name: string;
   readonly equals: string | null;
   readonly regex: LinearRegex | null;
@@ -30,11 +29,7 @@ export class Conditions {
    */
   static of(match: RouteMatch): Conditions | null {
     if (match.listeners === null && match.headers.length === 0 && match.query.length === 0) return null;
-    return new Conditions(
-      match.listeners,
-      match.headers.map((condition) => prepare(condition, condition.name.toLowerCase())),
-      match.query.map((condition) => prepare(condition, condition.name)),
-    );
+    return new Conditions(match.listeners, match.headers.map(prepare), match.query.map(prepare));
   }
 
   /** @param query the parameters of the query of this request. */
@@ -50,7 +45,8 @@ export class Conditions {
   }
 }
 
-function prepare(condition: ValueCondition, name: string): Condition {
+function prepare(condition: ValueCondition): Condition {
+  const { name } = condition;
   if ('equals' in condition) return { name, equals: condition.equals, regex: null, present: null };
   if ('present' in condition) return { name, equals: null, regex: null, present: condition.present };
   const regex: LinearRegex | Invalid = compileLinearRegex(condition.regex);

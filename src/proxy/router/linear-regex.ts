@@ -123,7 +123,6 @@ export class LinearRegex {
       // Texts that need ever new states must not make this grow: forget all that were made, the first one's too.
       this.states.clear();
       this.first = this.makeState([this.entry], true);
-      state.next.fill(null);
     }
     this.states.set(state.key, state);
     return state;
@@ -137,8 +136,8 @@ export class LinearRegex {
       key: `${now.isMatch ? 'match' : isMatchAtEnd ? 'end' : ''}${reads.join()}`,
       isMatch: now.isMatch,
       isMatchAtEnd,
-      // Were a match able to begin later, `reads` or `isMatchAtEnd` would say so; before the first character `^` can.
-      isDead: !isAtStart && reads.length === 0 && !isMatchAtEnd,
+      // Were a match able to begin later, `reads` or `isMatchAtEnd` would say so.
+      isDead: reads.length === 0 && !isMatchAtEnd,
       reads,
       next: Array.from<null>({ length: this.representatives.length }).fill(null),
     };
