@@ -75,7 +75,7 @@ export interface LoadResult {
   readonly files: readonly string[];
   /** The text with the values of everything interpolated replaced by what was written. */
   readonly redact: (text: string) => string;
-  /** Values that came from the environment or from files, which no log may show. */
+  /** Values that no log may show: what is likely secret of those that were interpolated, and what is by its meaning. */
   readonly secrets: readonly string[];
 }
 
@@ -292,7 +292,7 @@ class Loader {
       ),
       files: [...this.files],
       redact: (text) => interpolations.redact(text),
-      secrets: interpolations.values,
+      secrets: interpolations.secrets,
     };
   }
 }

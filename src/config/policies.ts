@@ -168,11 +168,10 @@ export class PolicyResolver {
   }
 
   private reportMarks(definition: PolicyDefinition, options: unknown, path: Path): void {
-    visitMarks(definition.options, options, path, (mark, place) => {
-      if (mark === 'secret' && this.around.interpolations.at(place) === undefined) {
-        this.around.findings.push(secretInClear(place));
-      }
-      if (mark === 'notAvailable') this.around.findings.push(notAvailableYet(place));
+    const { interpolations, findings } = this.around;
+    visitMarks(definition.options, options, path, (mark, place, marked) => {
+      if (mark === 'notAvailable') findings.push(notAvailableYet(place));
+      else noteSecret(marked, place, interpolations, findings);
     });
   }
 
@@ -193,10 +192,12 @@ export function notAvailableYet(path: Path): Finding {
   };
 }
 
-/** The finding for a secret that stands in the configuration itself. */
-export function secretInClear(path: Path): Finding {
+/** Keeps a secret out of the log; one that stands in the configuration itself is a problem. */
+export function noteSecret(value: unknown, path: Path, interpolations: Interpolations, findings: Finding[]): void {
+  interpolations.markSecret(path, value);
+  if (interpolations.at(path) !== undefined) return;
   const message = `${formatPath(path)} is a secret: take it from the environment (\${env:NAME}) or a file (\${file:path})`;
-  return { severity: 'warning', code: 'SECRET_IN_CLEAR', message, path };
+  findings.push({ severity: 'warning', code: 'SECRET_IN_CLEAR', message, path });
 }
 
 /** What each policy, beginning with the one at `from`, needs must be provided by one before it. */

@@ -4,7 +4,7 @@
  */
 import { z } from '../util/schema.ts';
 import { readPlainRoute } from './plain-route.ts';
-import { notAvailableYet, secretInClear } from './policies.ts';
+import { notAvailableYet, noteSecret } from './policies.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { entrySchemaOf, isMapping, visitMarks } from './schema-walk.ts';
 import { NAME_RULE, isName } from './schema/scalars.ts';
@@ -137,9 +137,9 @@ class SectionReader {
   }
 
   private validated<T>(schema: z.core.$ZodType<T>, value: unknown, path: Path): T | undefined {
-    visitMarks(schema, value, path, (mark, place) => {
+    visitMarks(schema, value, path, (mark, place, marked) => {
       if (mark === 'notAvailable') this.findings.push(notAvailableYet(place));
-      else if (this.interpolations.at(place) === undefined) this.findings.push(secretInClear(place));
+      else noteSecret(marked, place, this.interpolations, this.findings);
     });
     return validate(schema, value, path, this.interpolations, this.findings);
   }

@@ -156,6 +156,29 @@ suite('secrets', () => {
     assert.equal(redact('nothing to hide'), 'nothing to hide');
   });
 
+  test('for the log are those values that are likely secret: from files, from variables called so, or by their meaning', async () => {
+    const variables = {
+      PORT: '18080',
+      REGION: 'eu-central',
+      DB_PASSWORD: 'hunter-2',
+      MY_API_KEY: 'key-4711',
+      ADMIN: 'sesame-7',
+    };
+    const text = `listeners: {w: {port: "\${env:PORT}"}}
+admin: {token: "a-\${env:ADMIN}-z"}
+routes: {r: {respond: {body: "\${env:REGION} \${env:DB_PASSWORD} \${env:MY_API_KEY} \${file:/run/secrets/token}"}}}`;
+    const { secrets, config } = await loadText(text, { env: variables, files });
+    assert.ok(config !== null);
+    assert.deepEqual(secrets.toSorted(), ['a-sesame-7-z', 'hunter-2', 'key-4711', SECRET, 'sesame-7'].toSorted());
+  });
+
+  test('for the log are what is written where a secret stands, a default included', async () => {
+    for (const token of ['sesame-7', '${env:NOBODY:-sesame-7}']) {
+      const { secrets } = await loadText(`admin: {token: "${token}"}\n${routes}`);
+      assert.deepEqual(secrets, ['sesame-7']);
+    }
+  });
+
   test('are warned of when they stand in the file itself', async () => {
     const { config, problems } = await loadText(`admin: {token: sesame}\n${routes}`);
     assert.ok(config !== null);

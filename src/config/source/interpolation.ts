@@ -21,6 +21,8 @@ const MAX_FILE_CHARACTERS = 64 * 1024;
 const MIN_SECRET_CHARACTERS = 4;
 
 const REFERENCE = /(\$?)\$\{([^}]*)\}?/g;
+/** Variables whose values are likely secret; of others, such as a port, the log may speak. */
+const SECRET_VARIABLE = /key|token|secret|pass|credential|auth|private|dsn/i;
 const ENV = /^env:([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
 const FILE = /^file:(.+)$/;
 
@@ -37,6 +39,7 @@ export class Interpolations {
   private readonly byPath = new Map<string, Interpolated>();
   /** What each value that came in is to be shown as. */
   private readonly shownAs = new Map<string, string>();
+  private readonly secretTexts = new Set<string>();
 
   constructor(sources: InterpolationSources) {
     this.sources = sources;
@@ -66,12 +69,14 @@ export class Interpolations {
       // As in a shell, `:-` stands in for an empty variable, too.
       if (otherwise !== undefined && (value === undefined || value === '')) return otherwise;
       if (value === undefined) refuse(`the environment variable ${name} is not set`);
+      else if (SECRET_VARIABLE.test(name)) this.secretTexts.add(value);
       return this.remember(value ?? '', inner);
     }
     const file = FILE.exec(inner);
-    return file === null
-      ? this.unknown(`\${${inner}}`, refuse)
-      : this.remember(this.fileContent(file[1], refuse), inner);
+    if (file === null) return this.unknown(`\${${inner}}`, refuse);
+    const content = this.fileContent(file[1], refuse);
+    this.secretTexts.add(content);
+    return this.remember(content, inner);
   }
 
   private remember(value: string, inner: string): string {
@@ -106,9 +111,15 @@ export class Interpolations {
     return this.byPath.get(keyOf(path))?.text;
   }
 
-  /** The values that came in from outside. */
-  get values(): string[] {
-    return [...this.shownAs.keys()];
+  /** Says that what stands at a path is secret, by its meaning and wherever it came from. */
+  markSecret(path: Path, value: unknown): void {
+    if (typeof value === 'string') this.secretTexts.add(value);
+    for (const text of this.byPath.get(keyOf(path))?.shownAs.keys() ?? []) this.secretTexts.add(text);
+  }
+
+  /** The texts that no log may show: from files, from variables that are called like secrets, and those marked so. */
+  get secrets(): string[] {
+    return [...this.secretTexts].filter(({ length }) => length >= MIN_SECRET_CHARACTERS);
   }
 
   /** A message, if given about the value at a path, with everything that was interpolated hidden. */
