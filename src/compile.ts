@@ -219,7 +219,10 @@ function createPolicy(route: string, use: PolicyUse, baseDir: string, env: Compi
     warn: (message) => env.warn(message, { route, policy: use.label }),
   };
   try {
-    return env.definitionOf(use).create(use.options, policyEnv);
+    const policy: unknown = env.definitionOf(use).create(use.options, policyEnv);
+    // A module without types may be `async` here; its hooks would never run, and nothing would be refused.
+    if (typeof policy !== 'object' || policy === null || policy instanceof Promise) throw new Error('made no policy');
+    return policy as Policy;
   } catch (error) {
     throw new CompileError(
       `route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`,

@@ -140,7 +140,7 @@ export const errors = {
     retry: false,
     proxyStatus: 'proxy_internal_error',
     title: 'A policy failed',
-    help: 'A policy threw instead of answering; that is a defect in the policy. The request was refused (fail closed). The log names the policy and the error.',
+    help: 'A policy threw, or its promise was not settled within `timeouts.total`; that is a defect in the policy. The request was refused (fail closed). The log names the policy and the error.',
   },
   BAD_REWRITE: {
     status: 500,

@@ -1,9 +1,8 @@
-/** What bodies pass through when a policy asked for it: buffers, transforms, and a place to wait. None is on the usual way. */
-import type { Duplex } from 'node:stream';
-
+/** What bodies pass through when a policy asked for it or is waited for: buffers, and a place to wait. */
 import type { HeaderFields } from '../http/header-fields.ts';
 import type { BodySink, BodySource } from '../wire/connection.ts';
 import type { ProxyExchange } from './exchange.ts';
+import { failDefect } from './failure.ts';
 
 /** Buffers a whole body, up to a limit. */
 export class CollectingSink implements BodySink {
@@ -36,17 +35,44 @@ export class CollectingSink implements BodySink {
   }
 }
 
-/** Buffers the request body into `exchange.requestBody`, then goes on. */
-export function collectRequest(exchange: ProxyExchange, maxBytes: number, goOn: () => void): void {
+/**
+ * Buffers the request body into `exchange.requestBody`, for a policy that takes up to `maxBytes` of it.
+ * @returns whether it is there. If it is not, `goOn` is called once it is, unless the exchange has failed by then.
+ */
+export function collectRequest(exchange: ProxyExchange, maxBytes: number, goOn: () => void): boolean {
   const { stream } = exchange;
-  const tooLarge = (): void => exchange.fail('BODY_TOO_LARGE', 'body over what a policy may buffer');
+  if (exchange.requestBody === null && !exchange.bodyCollected) {
+    if (stream.bodyLength > Math.min(maxBytes, stream.maxBodyBytes)) return refuseBody(exchange);
+    if (stream.bodyText === null) {
+      waitForRequest(exchange, maxBytes, goOn);
+      return false;
+    }
+    exchange.bodyCollected = true;
+    exchange.requestBody = Buffer.from(stream.bodyText, 'latin1');
+  }
+  // What was buffered for one policy may be too much for the next.
+  return (exchange.requestBody?.length ?? 0) <= maxBytes || refuseBody(exchange);
+}
+
+function refuseBody(exchange: ProxyExchange): false {
+  exchange.fail('BODY_TOO_LARGE', 'body over what a policy may buffer');
+  return false;
+}
+
+function waitForRequest(exchange: ProxyExchange, maxBytes: number, goOn: () => void): void {
   const whole = (body: Buffer): void => {
+    if (exchange.finished || exchange.answers > 0) return;
+    exchange.disarmDeadline();
+    exchange.bodyCollected = true;
     exchange.requestBody = body;
-    if (!exchange.finished) goOn();
+    try {
+      goOn();
+    } catch (error) {
+      failDefect(exchange, error);
+    }
   };
-  if (stream.bodyLength > maxBytes) tooLarge();
-  else if (stream.bodyText === null) stream.readBody(new CollectingSink(maxBytes, whole, tooLarge));
-  else whole(Buffer.from(stream.bodyText, 'latin1'));
+  exchange.armDeadline(() => exchange.fail('REQUEST_TIMEOUT', 'body slower than timeouts.total'));
+  exchange.stream.readBody(new CollectingSink(maxBytes, whole, () => refuseBody(exchange)));
 }
 
 /** Keeps what arrives, and its sender waiting, until it is known where it goes. */
@@ -76,55 +102,6 @@ export class WaitingSink implements BodySink {
     for (const piece of this.pieces) sink.data(piece);
     if (this.ended) sink.end(this.trailers);
     else if (this.source !== null && sink.flush(this.source)) this.source.resume();
-  }
-}
-
-/** Takes a body through one or more of Node's streams, with backpressure both ways. Trailers are dropped. */
-export class TransformSink implements BodySink, BodySource {
-  private readonly first: Duplex;
-  private readonly last: Duplex;
-  private readonly all: readonly Duplex[];
-  private source: BodySource | null = null;
-
-  constructor(transforms: readonly Duplex[], destination: BodySink, onFailed: (error: unknown) => void) {
-    this.all = transforms;
-    this.first = transforms[0]!;
-    this.last = transforms[transforms.length - 1]!;
-    for (let i = 1; i < transforms.length; i++) transforms[i - 1].pipe(transforms[i]);
-    for (const transform of transforms) transform.on('error', onFailed);
-    this.first.on('drain', () => {
-      const { source } = this;
-      this.source = null;
-      source?.resume();
-    });
-    this.last.on('data', (bytes: Buffer) => {
-      destination.data(bytes);
-      if (!destination.flush(this)) this.last.pause();
-    });
-    this.last.on('end', () => destination.end(null));
-  }
-
-  data(bytes: Uint8Array): void {
-    if (!this.first.destroyed) this.first.write(Buffer.from(bytes));
-  }
-
-  flush(source: BodySource): boolean {
-    if (!this.first.writableNeedDrain) return true;
-    this.source = source;
-    return false;
-  }
-
-  end(): boolean {
-    if (!this.first.destroyed) this.first.end();
-    return true;
-  }
-
-  resume(): void {
-    this.last.resume();
-  }
-
-  destroy(): void {
-    for (const transform of this.all) transform.destroy();
   }
 }
 

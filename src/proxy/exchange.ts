@@ -14,15 +14,19 @@ import { resolveClient, type ClientView, type ForwardingFields } from '../http/f
 import { HeaderFields } from '../http/header-fields.ts';
 import type { IpSet } from '../util/ip-set.ts';
 import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
-import type { TransformSink } from './body-sinks.ts';
+import { Timer } from '../wire/timer-wheel.ts';
 import { failure } from './failure.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
 import type { Route } from './route.ts';
 import type { Surroundings } from './snapshot.ts';
+import type { TransformSink } from './transforms.ts';
 
 export type Params = Readonly<Record<string, string>>;
+
+/** What a policy gets for an answer that is due when `timeouts.total` has passed: the failure itself must get out. */
+const lastWordsMs = 1_000;
 
 const noParams: Params = Object.freeze(Object.create(null) as Params);
 const noHeaders = new HeaderFields();
@@ -57,14 +61,22 @@ export class ProxyExchange implements Exchange, StreamHandler {
 
   requestBody: Uint8Array | null = null;
   responseBody: Uint8Array | null = null;
+  /** A policy has had the request body buffered: `requestBody` is all there is of it, even if it is null by now. */
+  bodyCollected = false;
   consumer: Consumer | null = null;
   requestId = '';
   status = 0;
+  /** What `status` was before any policy changed it, and the words that came with it. */
+  givenStatus = 0;
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
 
   /** How many of the route's policies it has come to; only those take part in what follows. */
   reached = 0;
+  /** The place of a policy that failed on a response: it and those behind it have no part in the one that says so. */
+  failedAt = Infinity;
+  /** How many responses were begun. Only the last of them goes out; what was meant for another comes too late. */
+  answers = 0;
   /** Why it failed, once it has; reported at the end. */
   code: ErrorCode | null = null;
   /** For the log, a constant. */
@@ -90,6 +102,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   private lazySearchParams: URLSearchParams | null = null;
   private lazyCookies: ReadonlyMap<string, string> | null = null;
   private aborter: AbortController | null = null;
+  private deadline: Timer | null = null;
 
   constructor(stream: ServerStream, around: Surroundings, listener: string, trusted: IpSet, route: Route) {
     this.stream = stream;
@@ -190,6 +203,32 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.reason = reason;
   }
 
+  /** Whether more of the request body has arrived, or is announced, than it may have. */
+  get isBodyTooLarge(): boolean {
+    const { stream } = this;
+    return stream.bodyLength > stream.maxBodyBytes || stream.bytesIn > stream.maxBodyBytes;
+  }
+
+  /** Whether the policy at this place takes part in the response. */
+  hasInResponse(position: number): boolean {
+    return position < this.reached && position < this.failedAt;
+  }
+
+  /** Calls back at `timeouts.total`. For as long as it is a policy that is waited for; the wire has its own timers. */
+  armDeadline(onPassed: () => void): void {
+    this.disarmDeadline();
+    const { totalMs } = this.chosen.timeouts;
+    if (totalMs === Infinity) return;
+    const { clock, wheel } = this.around;
+    this.deadline = new Timer(onPassed);
+    const leftMs = this.startedAt + totalMs - clock.now();
+    wheel.arm(this.deadline, leftMs > 0 ? leftMs : lastWordsMs);
+  }
+
+  disarmDeadline(): void {
+    this.deadline?.disarm();
+  }
+
   onClientGone(): void {
     if (this.finished) return;
     this.forward?.cancel();
@@ -206,6 +245,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   /** The exchange is over: whoever waits on `signal` need not any longer. */
   release(): void {
     this.finished = true;
+    this.disarmDeadline();
     this.responseTransform?.destroy();
     this.forward?.release();
     this.aborter?.abort();

@@ -16,5 +16,12 @@ export function failure(code: ErrorCode): Reply {
 export function failPolicy(exchange: ProxyExchange, policy: string, error: unknown): void {
   exchange.around.log.defect('a policy failed', { policy, route: exchange.route.name }, error);
   exchange.forward?.cancel();
-  exchange.fail('POLICY_FAILED', 'a policy threw');
+  exchange.fail('POLICY_FAILED', 'a policy failed');
+}
+
+/** What cannot happen has happened. It must not take those with it that have nothing to do with this exchange. */
+export function failDefect(exchange: ProxyExchange, error: unknown): void {
+  exchange.around.log.defect('a request could not be handled', { route: exchange.route.name }, error);
+  exchange.forward?.cancel();
+  exchange.fail('INTERNAL', 'a defect');
 }

@@ -14,10 +14,15 @@ export function finish(exchange: ProxyExchange): void {
   const outcome = exchange.outcome();
   for (const step of steps) {
     if (step.position >= exchange.reached) continue;
-    try {
-      step.hook(exchange, outcome);
-    } catch (error) {
+    const onFailed = (error: unknown): void => {
       exchange.around.log.defect('a policy failed', { policy: step.policy, route: exchange.route.name }, error);
+    };
+    try {
+      // Nobody waits for this hook, but TypeScript lets it be `async`, and then it fails differently.
+      const pending: unknown = step.hook(exchange, outcome);
+      if (pending instanceof Promise) pending.catch(onFailed);
+    } catch (error) {
+      onFailed(error);
     }
   }
   if (observe !== null) observe(exchange, outcome);

@@ -14,14 +14,16 @@ import { Tunnel } from '../wire/tunnel.ts';
 import type { TunnelIntake, UpstreamCall } from '../wire/upstream-call.ts';
 import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import { chooseTarget } from './balance.ts';
-import { TransformSink, WaitingSink } from './body-sinks.ts';
+import { WaitingSink } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failPolicy } from './failure.ts';
 import { finish } from './finish.ts';
 import { copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
+import { whenSettled } from './pending-hook.ts';
 import { respondFromUpstream } from './respond.ts';
 import { rewritePath } from './rewrite.ts';
 import type { RouteAction } from './route.ts';
+import { TransformSink, openTransforms, type Transform } from './transforms.ts';
 import type { Target, Upstream } from './upstream.ts';
 
 export type ForwardAction = Extract<RouteAction, { kind: 'forward' }>;
@@ -39,6 +41,7 @@ const beforeSending: ReadonlySet<ErrorCode> = new Set([
 ] satisfies ErrorCode[]);
 
 const untried: readonly number[] = [];
+const noTransforms: readonly Transform[] = [];
 const rewritten = new CanonicalTarget();
 
 export class Forward implements UpstreamCall {
@@ -68,6 +71,7 @@ export class Forward implements UpstreamCall {
   private targetIndex = -1;
   private connection: UpstreamConnection | null = null;
   private underWay = false;
+  private cancelled = false;
   private bodyBegun = false;
   private requestTransform: TransformSink | null = null;
   private headers: HeaderFields;
@@ -144,41 +148,48 @@ export class Forward implements UpstreamCall {
       try {
         const pending = step.hook(exchange, request);
         if (pending instanceof Promise) {
-          pending.then(
-            () => exchange.finished || this.runUpstreamPolicies(target, i + 1),
-            (error: unknown) => this.failUpstreamPolicy(step.policy, error),
-          );
+          const goOn = (): void => this.runUpstreamPolicies(target, i + 1);
+          whenSettled(exchange, pending, goOn, (error) => failPolicy(exchange, step.policy, error));
           return;
         }
       } catch (error) {
-        this.failUpstreamPolicy(step.policy, error);
+        failPolicy(exchange, step.policy, error);
         return;
       }
     }
     target.pool.dispatch(this);
   }
 
-  private failUpstreamPolicy(policy: string, error: unknown): void {
-    if (this.exchange.finished) return;
-    failPolicy(this.exchange, policy, error);
-  }
-
   onConnection(connection: UpstreamConnection): void {
-    if (this.exchange.finished) {
+    const { exchange } = this;
+    const whole = exchange.requestBody ?? (exchange.bodyCollected ? '' : exchange.stream.bodyText);
+    const isWanted = !this.cancelled && !exchange.finished;
+    const transforms = isWanted && whole?.length !== 0 ? this.requestTransforms() : noTransforms;
+    // Nobody waits for a response any longer: the client has gone, or a policy has failed, if only just now.
+    if (this.cancelled || exchange.finished) {
       connection.giveBack();
       return;
     }
     this.connection = connection;
-    const { exchange } = this;
-    const { bodyText } = exchange.stream;
     const head = this.head();
-    if (exchange.requestBody !== null) this.sendBuffered(connection, head, exchange.requestBody);
-    else if (bodyText === null) this.sendStream(connection, head);
-    else if (exchange.chosen.chain.transformRequest.length > 0 && bodyText !== '') {
-      this.sendTransformedText(connection, head, bodyText);
-    } else if (bodyText !== '') {
-      connection.send(this, `${head}content-length: ${bodyText.length}\r\n\r\n${bodyText}`, false);
-    } else connection.send(this, `${head}${this.emptyLength()}\r\n`, this.pipelinable && this.target!.pool.pipelines);
+    if (transforms.length > 0) this.sendTransformed(connection, head, transforms, whole);
+    else if (whole === null) this.sendStream(connection, head);
+    else if (whole.length === 0) {
+      connection.send(this, `${head}${this.emptyLength()}\r\n`, this.pipelinable && this.target!.pool.pipelines);
+    } else if (typeof whole === 'string') {
+      connection.send(this, `${head}content-length: ${whole.length}\r\n\r\n${whole}`, false);
+    } else {
+      connection.sendHead(this, `${head}content-length: ${whole.length}\r\n\r\n`, false);
+      connection.sendData(whole);
+      connection.sendEnd(null);
+    }
+  }
+
+  private requestTransforms(): readonly Transform[] {
+    const { exchange } = this;
+    const steps = exchange.chosen.chain.transformRequest;
+    if (steps.length === 0) return noTransforms;
+    return openTransforms(exchange, steps, ({ policy }, error) => failPolicy(exchange, policy, error)) ?? noTransforms;
   }
 
   /** Request line and fields, without what frames the body and without the empty line. */
@@ -195,54 +206,40 @@ export class Forward implements UpstreamCall {
     return expectsBody.has(this.method) ? 'content-length: 0\r\n' : '';
   }
 
-  private sendBuffered(connection: UpstreamConnection, head: string, body: Uint8Array): void {
-    if (body.length === 0) {
-      connection.send(this, `${head}${this.emptyLength()}\r\n`, false);
-      return;
-    }
-    connection.sendHead(this, `${head}content-length: ${body.length}\r\n\r\n`, false);
-    connection.sendData(body);
-    connection.sendEnd(null);
-  }
-
   private sendStream(connection: UpstreamConnection, head: string): void {
-    const { exchange } = this;
-    const sink = this.requestSink(connection);
-    const length = sink instanceof TransformSink ? -1 : exchange.stream.bodyLength;
+    const { stream } = this.exchange;
+    const length = stream.bodyLength;
     this.bodyBegun = true;
     if (length >= 0) connection.sendHead(this, `${head}content-length: ${length}\r\n\r\n`, false);
     else connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    exchange.stream.readBody(sink);
+    stream.readBody(connectionSink(connection));
   }
 
-  private sendTransformedText(connection: UpstreamConnection, head: string, bodyText: string): void {
+  private sendTransformed(
+    connection: UpstreamConnection,
+    head: string,
+    transforms: readonly Transform[],
+    whole: string | Uint8Array | null,
+  ): void {
+    const { exchange } = this;
     this.bodyBegun = true;
     connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    const sink = this.requestSink(connection);
-    sink.data(Buffer.from(bodyText, 'latin1'));
-    sink.end(null);
-  }
-
-  private requestSink(connection: UpstreamConnection): BodySink {
-    const { exchange } = this;
-    const direct: BodySink = {
-      data: (bytes) => connection.sendData(bytes),
-      flush: (source) => connection.flush(source),
-      end: (trailers) => connection.sendEnd(trailers),
-    };
-    const steps = exchange.chosen.chain.transformRequest;
-    const transforms = steps.map((step) => step.hook(exchange)).filter((transform) => transform !== null);
-    if (transforms.length === 0) return direct;
-    this.requestTransform = new TransformSink(transforms, direct, (error) =>
-      failPolicy(exchange, 'transformRequest', error),
+    const sink = new TransformSink(transforms, connectionSink(connection), (policy, error) =>
+      failPolicy(exchange, policy, error),
     );
-    return this.requestTransform;
+    this.requestTransform = sink;
+    if (whole === null) {
+      exchange.stream.readBody(sink);
+    } else {
+      sink.data(typeof whole === 'string' ? Buffer.from(whole, 'latin1') : whole);
+      sink.end();
+    }
   }
 
   onFailure(code: ErrorCode, reason: string, untouched: boolean): void {
     const { exchange, target } = this;
     this.leave();
-    if (exchange.finished) return;
+    if (exchange.finished || this.cancelled) return;
     if (beforeSending.has(code)) {
       this.tried = [...this.tried, this.targetIndex];
       this.attempt(code, reason);
@@ -263,6 +260,7 @@ export class Forward implements UpstreamCall {
   /** Nobody wants the response any longer. */
   cancel(): void {
     const { connection } = this;
+    this.cancelled = true;
     this.leave();
     connection?.cancel(this);
     this.release();
@@ -297,7 +295,7 @@ export class Forward implements UpstreamCall {
 
   /** Lets the body wait, until `sink` is set by `continueWith`. */
   hold(): void {
-    this.sink = new WaitingSink();
+    if (!(this.sink instanceof WaitingSink)) this.sink = new WaitingSink();
   }
 
   /** Says where the body goes; null for straight to the client. */
@@ -353,6 +351,14 @@ export class Forward implements UpstreamCall {
     end.deliverTo(tunnel);
     return tunnel;
   }
+}
+
+function connectionSink(connection: UpstreamConnection): BodySink {
+  return {
+    data: (bytes) => connection.sendData(bytes),
+    flush: (source) => connection.flush(source),
+    end: (trailers) => connection.sendEnd(trailers),
+  };
 }
 
 /** The one protocol that is tunnelled. Never `h2c`: what follows it would bypass every rule of the gateway. */

@@ -3,7 +3,7 @@ import { errors, type ErrorCode } from '../errors.ts';
 import { IpSet } from '../util/ip-set.ts';
 import type { RequestHandler, ServerStream } from '../wire/server-stream.ts';
 import { ProxyExchange } from './exchange.ts';
-import { failure } from './failure.ts';
+import { failDefect, failure } from './failure.ts';
 import { runRequestPolicies } from './policies.ts';
 import { sendReply } from './respond.ts';
 import { compileChain, type Route } from './route.ts';
@@ -46,7 +46,7 @@ export class Entrance implements RequestHandler {
       if (refusal !== 'LOOP_DETECTED') stream.closeAfterResponse();
       exchange.fail(refusal, exchange.reason);
     } catch (error) {
-      this.onDefect(exchange, error);
+      failDefect(exchange, error);
     }
   }
 
@@ -54,11 +54,5 @@ export class Entrance implements RequestHandler {
     const exchange = new ProxyExchange(stream, this.around, this.listener, nobody, unrouted);
     exchange.noteFailure(code, reason);
     sendReply(exchange, failure(code));
-  }
-
-  private onDefect(exchange: ProxyExchange, error: unknown): void {
-    this.around.log.defect('a request could not be handled', { route: exchange.route.name }, error);
-    exchange.forward?.cancel();
-    exchange.fail('INTERNAL', 'a defect');
   }
 }

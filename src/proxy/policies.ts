@@ -4,6 +4,7 @@ import { collectRequest } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failPolicy, failure } from './failure.ts';
 import { Forward } from './forward.ts';
+import { whenSettled } from './pending-hook.ts';
 import { redirectLocation } from './rewrite.ts';
 import { sendReply } from './respond.ts';
 
@@ -13,10 +14,8 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
   const steps = chain.onRequest;
   for (let i = from; i < steps.length; i++) {
     const step = steps[i];
-    if (step.buffersRequest > 0 && exchange.requestBody === null) {
-      collectRequest(exchange, step.buffersRequest, () => runRequestPolicies(exchange, i));
-      return;
-    }
+    const { buffersRequest } = step;
+    if (buffersRequest > 0 && !collectRequest(exchange, buffersRequest, () => runRequestPolicies(exchange, i))) return;
     exchange.reached = step.position + 1;
     let result: MaybePromise<Reply | undefined | void>;
     try {
@@ -27,11 +26,13 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
     }
     if (result === undefined) continue;
     if (result instanceof Promise) waitForPolicy(exchange, step.policy, result, i + 1);
-    else sendReply(exchange, result);
+    else answer(exchange, step.policy, result);
     return;
   }
   exchange.reached = chain.length;
-  act(exchange);
+  // A policy may have lowered the limit below what is there already.
+  if (exchange.isBodyTooLarge) exchange.fail('BODY_TOO_LARGE', 'body over the limit of a policy');
+  else act(exchange);
 }
 
 function waitForPolicy(
@@ -40,17 +41,24 @@ function waitForPolicy(
   pending: Promise<Reply | undefined | void>,
   next: number,
 ): void {
-  pending.then(
+  whenSettled(
+    exchange,
+    pending,
     (reply) => {
-      // The client may have gone, or the exchange run out of time, meanwhile.
-      if (exchange.finished || exchange.headSent) return;
       if (reply === undefined) runRequestPolicies(exchange, next);
-      else sendReply(exchange, reply);
+      else answer(exchange, policy, reply);
     },
-    (error: unknown) => {
-      if (!exchange.finished) failPolicy(exchange, policy, error);
-    },
+    (error) => failPolicy(exchange, policy, error),
   );
+}
+
+/** A policy without types may return anything. What is no reply lets nothing through (fail closed). */
+function answer(exchange: ProxyExchange, policy: string, reply: Reply): void {
+  try {
+    sendReply(exchange, reply);
+  } catch (error) {
+    failPolicy(exchange, policy, error);
+  }
 }
 
 /** What the route is for. */

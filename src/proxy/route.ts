@@ -58,7 +58,7 @@ export interface PolicyChain {
   readonly transformRequest: readonly Step<Hooks['transformRequest']>[];
   /** In reverse order. */
   readonly transformResponse: readonly Step<Hooks['transformResponse']>[];
-  /** The largest `buffersResponse` among the policies; 0 when none needs the whole body. */
+  /** The smallest `buffersResponse` among the policies, so that none gets more than it takes; 0 when none has one. */
   readonly buffersResponse: number;
 }
 
@@ -84,8 +84,14 @@ export function compileChain(policies: readonly NamedPolicy[]): PolicyChain {
     onFinish: steps('onFinish'),
     transformRequest: steps('transformRequest'),
     transformResponse: steps('transformResponse').toReversed(),
-    buffersResponse: Math.max(0, ...policies.map(({ policy }) => policy.buffersResponse ?? 0)),
+    buffersResponse: smallestOf(policies.map(({ policy }) => policy.buffersResponse ?? 0)),
   };
+}
+
+/** The smallest of the sizes that are not 0; 0 when all are. */
+function smallestOf(sizes: readonly number[]): number {
+  const given = sizes.filter((size) => size > 0);
+  return given.length === 0 ? 0 : Math.min(...given);
 }
 
 /** A policy may want the body without having an `onRequest` hook; then an empty step stands for it. */
