@@ -51,7 +51,7 @@ routes: {r: {upstream: u}}
         { url: 'unix:///run/other.sock', weight: 1, tls: false, host: '', port: 0, unix: '/run/other.sock' },
       ],
       balance: 'round-robin',
-      connections: { max: 256, idle: 60_000, pipelining: 1 },
+      connections: { max: 10_000, idle: 60_000, pipelining: 1 },
       tls: { insecure: false },
       hostHeader: 'preserve',
     });

@@ -151,7 +151,13 @@ const health = z.strictObject({
 });
 
 const connections = z.strictObject({
-  max: integer(1, 65_535).default(256).describe('The largest number of connections to one target.'),
+  // As many as a listener accepts: what is beyond it is refused, as there is nothing to wait in.
+  max: integer(1, 65_535)
+    .default(10_000)
+    .describe(
+      'The largest number of connections to one target. Tunnels, such as those of WebSockets, do not count. When all ' +
+        'targets are at their limit, requests are answered 503.',
+    ),
   idle: duration({ min: 1 }).prefault('60s').describe('How long an unused connection is kept.'),
   pipelining: integer(1, 128)
     .default(1)
