@@ -42,3 +42,11 @@ export async function eventually(predicate: () => boolean | Promise<boolean>, wh
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/**
+ * Lets what is on its way between sockets of this process arrive. On the loopback interface what was written can be read
+ * at once, so turns of the event loop are enough, and no machine is too slow for it.
+ */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 30; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
