@@ -156,7 +156,7 @@ export class UpstreamConnection extends Connection implements BodySource {
     if (index === -1) return;
     if (this.calls.length === 1 || (index === 0 && this.head !== null)) {
       this.calls.splice(index, 1);
-      this.socket.destroy();
+      this.fail('UPSTREAM_RESET', 'the call before was given up', true);
     } else {
       this.calls[index] = new DiscardedCall(call);
     }
@@ -177,7 +177,7 @@ export class UpstreamConnection extends Connection implements BodySource {
       }
       if (call === undefined) {
         // What comes without having been asked for would be taken for the next response.
-        this.socket.destroy();
+        this.discard();
       } else if (this.body !== null) {
         at = this.takeBody(source, at, end, call, this.body);
       } else {
@@ -317,18 +317,24 @@ export class UpstreamConnection extends Connection implements BodySource {
     this.served++;
     this.timer.disarm();
     const next = this.calls[0];
-    if (!this.persistent || this.sending) this.socket.destroy();
+    if (!this.persistent || this.sending) this.discard();
     else if (next !== undefined) this.armFor(next, next.firstByteMs);
   }
 
   // ---- failing -----------------------------------------------------------------------------------------------------
+
+  /** Destroys the connection; its place in the pool is free at once. */
+  private discard(): void {
+    this.socket.destroy();
+    this.owner.onGone(this);
+  }
 
   /** Destroys the connection; the oldest call failed for this reason, those behind it may be made again. */
   private fail(code: ErrorCode, reason: string, untouched = false): void {
     const calls = this.calls.splice(0);
     const { first } = this;
     this.first = null;
-    this.socket.destroy();
+    this.discard();
     if (first !== null) first.onFailure(code, reason, true);
     for (let i = 0; i < calls.length; i++) calls[i].onFailure(code, reason, untouched || i > 0);
   }
@@ -347,7 +353,7 @@ export class UpstreamConnection extends Connection implements BodySource {
 
   protected onTimeout(): void {
     if (this.first !== null) this.fail('UPSTREAM_CONNECT_TIMEOUT', 'connect timed out');
-    else if (this.calls.length === 0) this.socket.destroy();
+    else if (this.calls.length === 0) this.discard();
     else if (this.head === null) this.fail('UPSTREAM_TIMEOUT', 'no response in time');
     else this.fail('UPSTREAM_TIMEOUT', 'the response stood still');
   }
@@ -355,7 +361,7 @@ export class UpstreamConnection extends Connection implements BodySource {
   protected onEnd(): void {
     const call = this.calls[0];
     if (call !== undefined && this.body !== null && this.body.endsByClose) this.endBody(call, this.body);
-    if (this.tunnel === null) this.socket.destroy();
+    if (this.tunnel === null) this.discard();
   }
 
   protected onClosed(): void {
@@ -363,7 +369,6 @@ export class UpstreamConnection extends Connection implements BodySource {
     if (!this.ready) this.fail(this.connectFailure(), this.failure?.code ?? 'closed while connecting');
     const untouched = this.served > 0 && this.head === null && this.headText === '' && this.interim === 0;
     this.fail('UPSTREAM_RESET', this.failure?.code ?? 'closed by the upstream', untouched);
-    this.owner.onGone(this);
   }
 
   /** Whether it was the network or the certificate. The socket connects before it shakes hands. */

@@ -61,6 +61,8 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   onIdle(connection: UpstreamConnection): void {
+    // From now on it is found among the idle ones only: found twice, it would carry calls that must not follow each other.
+    if (this.filling === connection) this.filling = null;
     if (this.closed) connection.socket.destroy();
     else this.idle.push(connection);
   }
