@@ -91,7 +91,7 @@ export interface Exchange {
   /** Segments that the route's path captured. */
   readonly params: Readonly<Record<string, string>>;
   readonly requestHeaders: HeaderList;
-  /** The whole request body, if a policy of this route asked for it with `buffersRequest`. Can be replaced, or set to null. */
+  /** The whole request body, if a policy asked for it with `buffersRequest`; may be replaced. Null: none. */
   requestBody: Uint8Array | null;
   /**
    * Refuses the request with 413 `BODY_TOO_LARGE` as soon as more than this many bytes of its body have arrived, however
@@ -107,7 +107,7 @@ export interface Exchange {
   /** Status of the response; 0 before there is one. May be changed in `onResponse`. */
   status: number;
   readonly responseHeaders: HeaderList;
-  /** The whole response body, if a policy of this route asked for it with `buffersResponse`. Can be replaced, or set to null. */
+  /** The whole response body, if a policy asked for it with `buffersResponse`; may be replaced. Null: none. */
   responseBody: Uint8Array | null;
 
   /** Parsed on first use, kept. */
