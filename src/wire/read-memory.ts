@@ -30,6 +30,11 @@ export class ReadMemory {
     return shared.copy(this.block, 0, from, to);
   }
 
+  /** In a body: leaves the block to the sink that holds it, and goes on with another. */
+  replace(): void {
+    this.block = takeBlock();
+  }
+
   /** After a pass of reading: gives the block back, unless it is still needed or held by somebody. */
   settle(inBody: boolean): void {
     if (this.block === sharedBlock) return;

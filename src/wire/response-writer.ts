@@ -1,4 +1,6 @@
 /** The writing half of a server connection: one response after the other (RFC 9112, sections 6 and 7). */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { DATE } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { Connection, type BodySource } from './connection.ts';
@@ -119,7 +121,7 @@ export abstract class ResponseWriter extends Connection {
    * would be taken for the end of the body it is reset instead.
    */
   abort(): void {
-    if (this.endsByClose && 'resetAndDestroy' in this.socket) this.socket.resetAndDestroy();
+    if (this.endsByClose && isPlainTcp(this.socket)) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 
@@ -135,4 +137,9 @@ export abstract class ResponseWriter extends Connection {
     if (this.closing) return `${text}connection: close\r\n`;
     return this.head.minorVersion === 0 ? `${text}connection: keep-alive\r\n` : text;
   }
+}
+
+/** Only these can be reset. TLS shows by itself that it was cut: the alert that closes it is missing (RFC 8446, 6.1). */
+function isPlainTcp(socket: Socket): boolean {
+  return !(socket instanceof TLSSocket) && socket.remoteFamily !== undefined;
 }

@@ -208,6 +208,8 @@ export class UpstreamConnection extends Connection implements BodySource {
     // Now the client is slow, not the upstream.
     this.paused = true;
     this.armFor(call, Infinity);
+    // TLS still hands over what it has deciphered, into memory that must not be what the sink holds.
+    if (this.options.readyEvent === 'secureConnect') this.memory.replace();
     return false;
   }
 
