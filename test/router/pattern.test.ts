@@ -4,7 +4,7 @@ import { findMatchProblems } from '../../src/proxy/router/match-problems.ts';
 import { type PathPattern, parsePathPattern } from '../../src/proxy/router/pattern.ts';
 import { rule } from './requests.ts';
 
-function parsed(source: string, emptySegments?: 'merge' | 'keep'): Omit<PathPattern, 'source'> {
+function parsed(source: string, emptySegments?: 'merge' | 'keep'): Pick<PathPattern, 'segments' | 'names' | 'rest'> {
   const pattern = parsePathPattern(source, emptySegments);
   if ('error' in pattern) throw new Error(`${source}: ${pattern.error}`);
   const { segments, names, rest } = pattern;

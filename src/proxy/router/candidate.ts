@@ -1,7 +1,7 @@
 /** Rules as the router tries them: one candidate for each of their hosts with each of their paths. */
 import { Conditions } from './conditions.ts';
 import { compileLinearRegex, type LinearRegex } from './linear-regex.ts';
-import { isExact, parsePathPattern, type PathPattern } from './pattern.ts';
+import { parsePathPattern, type PathPattern } from './pattern.ts';
 import type { PathMatch, RouteFound, RouteMatch, RouteRule } from './route-rule.ts';
 import {
   ANY_PATH_SPECIFICITY,
@@ -39,37 +39,24 @@ type CompiledPath = Pick<Candidate<unknown>, 'pathSource' | 'pathSpecificity' | 
  */
 export function rankedCandidates<T>(rules: readonly RouteRule<T>[]): Candidate<T>[] {
   const candidates: Candidate<T>[] = [];
-  for (const rule of rules) candidates.push(...candidatesOf(rule));
+  for (const rule of rules) addCandidates(rule, candidates);
   rank(candidates);
   return candidates;
 }
 
-function candidatesOf<T>(rule: RouteRule<T>): Candidate<T>[] {
+function addCandidates<T>(rule: RouteRule<T>, candidates: Candidate<T>[]): void {
   const { match } = rule;
   try {
-    const hosts = match.hosts.length === 0 ? [null] : new Set(match.hosts.map((host) => host.toLowerCase()));
-    const paths = match.paths.length === 0 ? [anyPath] : match.paths.map((path) => compilePath(path, match));
+    const hosts = match.hosts.length === 0 ? anyHost : new Set(match.hosts.map((host) => host.toLowerCase()));
+    const paths = match.paths.length === 0 ? anyPath : match.paths.map((path) => compilePath(path, match));
     const conditions = Conditions.of(match);
-    const found: RouteFound<T> = Object.freeze({ kind: 'route', rule, params: noParams });
-    const candidates: Candidate<T>[] = [];
+    const answer: RouteFound<T> = { kind: 'route', rule, params: noParams };
     for (const host of hosts) {
       for (const { pathSource, pathSpecificity, pattern, regex } of paths) {
-        const capturesNothing = pattern === null || isExact(pattern);
-        const answer = capturesNothing ? found : null;
-        candidates.push({
-          rule,
-          host,
-          pathSource,
-          pathSpecificity,
-          pattern,
-          regex,
-          conditions,
-          found: answer,
-          rank: 0,
-        });
+        const found = pattern === null || pattern.exactPath !== null ? answer : null;
+        candidates.push({ rule, host, pathSource, pathSpecificity, pattern, regex, conditions, found, rank: 0 });
       }
     }
-    return candidates;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new TypeError(`route ${rule.name}: ${error.message}`, { cause: error });
@@ -83,7 +70,10 @@ export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
 
 const noParams: Readonly<Record<string, string>> = Object.freeze({});
 
-const anyPath: CompiledPath = { pathSource: '', pathSpecificity: ANY_PATH_SPECIFICITY, pattern: null, regex: null };
+const anyHost = [null];
+const anyPath: readonly CompiledPath[] = [
+  { pathSource: '', pathSpecificity: ANY_PATH_SPECIFICITY, pattern: null, regex: null },
+];
 
 function compilePath(path: PathMatch, { emptySegments }: RouteMatch): CompiledPath {
   if (typeof path === 'string') {

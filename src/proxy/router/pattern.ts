@@ -7,15 +7,32 @@
 import { CanonicalTarget, canonicalizePath } from '../../http/path.ts';
 
 /** A path pattern, taken apart. */
-export interface PathPattern {
-  /** As it was written. */
-  readonly source: string;
-  /** Between the slashes: canonical text, or null where one segment is captured. Without what `rest` captures. */
-  readonly segments: readonly (string | null)[];
+export class PathPattern {
+  /** The path itself, canonical, if the pattern captures nothing; else null. */
+  readonly exactPath: string | null;
   /** The names of the captured segments, in order. */
   readonly names: readonly string[];
   /** How what follows the segments is captured (`*` for a `*`), or null when nothing may follow. */
   readonly rest: string | null;
+  /** Of exact paths, of which there are very many, made when needed, which is not to match them. */
+  private parts: readonly (string | null)[] | null = null;
+
+  /** @param path canonical, with anything where something is captured. */
+  constructor(path: string, { literals, names, rest }: Captures) {
+    this.exactPath = names.length === 0 && rest === null ? path : null;
+    this.names = names;
+    this.rest = rest;
+    if (this.exactPath !== null) return;
+    const segments = path.substring(1).split('/');
+    if (rest !== null) segments.pop();
+    this.parts = segments.map((segment, index) => (literals[index] === null ? null : segment));
+  }
+
+  /** Between the slashes: canonical text, or null where one segment is captured. Without what `rest` captures. */
+  get segments(): readonly (string | null)[] {
+    this.parts ??= (this.exactPath ?? '').substring(1).split('/');
+    return this.parts;
+  }
 }
 
 /** Why something in a match cannot be, in words for the author of the configuration. */
@@ -28,21 +45,11 @@ export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep'
   if (!source.startsWith('/')) return { error: 'a path begins with /' };
   const captures = CAPTURE_SYNTAX.test(source) ? readCaptures(source.substring(1).split('/')) : noCaptures;
   if ('error' in captures) return captures;
-  const { literals, names, rest } = captures;
-
   // Any plain text may stand where something is captured.
+  const { literals } = captures;
   const sample = captures === noCaptures ? source : `/${literals.map((literal) => literal ?? 'x').join('/')}`;
   const path = canonicalPath(sample, emptySegments);
-  if (typeof path !== 'string') return path;
-  const segments: (string | null)[] = path.substring(1).split('/');
-  literals.forEach((literal, index) => literal === null && (segments[index] = null));
-  if (rest !== null) segments.pop();
-  return { source, segments, names, rest };
-}
-
-/** Whether the pattern is one path. */
-export function isExact(pattern: PathPattern): boolean {
-  return pattern.rest === null && pattern.names.length === 0;
+  return typeof path === 'string' ? new PathPattern(path, captures) : path;
 }
 
 /**

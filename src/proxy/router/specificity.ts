@@ -4,7 +4,7 @@
  * What the order compares is known when rules are compiled, so each candidate gets a rank there: a number that is lower
  * the earlier it wins, and equal for candidates that nothing but their names tells apart.
  */
-import { isExact, type PathPattern } from './pattern.ts';
+import type { PathPattern } from './pattern.ts';
 import type { RouteRule } from './route-rule.ts';
 
 /** What is ranked. */
@@ -91,8 +91,16 @@ const REST = 'd';
  * So of two patterns for one path the one that leaves less open wins, and the longer of two prefixes.
  */
 export function patternSpecificity(pattern: PathPattern): string {
-  const segments = pattern.segments.map((segment) => (segment === null ? PARAM : LITERAL)).join('');
-  return `${isExact(pattern) ? EXACT : ''}${segments}${pattern.rest === null ? END : REST}`;
+  if (pattern.exactPath !== null) return EXACT + LITERAL.repeat(slashesIn(pattern.exactPath)) + END;
+  let specificity = '';
+  for (const segment of pattern.segments) specificity += segment === null ? PARAM : LITERAL;
+  return specificity + (pattern.rest === null ? END : REST);
+}
+
+function slashesIn(path: string): number {
+  let count = 0;
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) count++;
+  return count;
 }
 
 /** Behind all patterns, since how much an expression leaves open cannot be seen from it. */

@@ -2,7 +2,7 @@
  * Where the candidates of one host are found by path: exact paths in a map, patterns in a trie by segment, expressions
  * and rules for any path in lists. Filled once, then only read.
  */
-import { isExact, type PathPattern } from './pattern.ts';
+import type { PathPattern } from './pattern.ts';
 
 /** What is found. */
 export interface Ranked {
@@ -24,7 +24,7 @@ export class PathTable<C extends Ranked> {
     this.minRank = Math.min(this.minRank, candidate.rank);
     if (pattern === null) this.anyPath.push(candidate);
     else if (pattern === 'regex') this.regexes.push(candidate);
-    else if (isExact(pattern)) this.addExact(`/${pattern.segments.join('/')}`, candidate);
+    else if (pattern.exactPath !== null) this.addExact(pattern.exactPath, candidate);
     else this.root.add(pattern, candidate);
   }
 
