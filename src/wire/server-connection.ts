@@ -78,6 +78,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private draining = false;
   /** The client has finished sending. */
   private ended = false;
+  /** It did so before its response was complete, and may be gone. */
+  private leaving = false;
   private tunnel: ClientIntake | null = null;
 
   constructor(socket: Socket, peer: Peer, wheel: TimerWheel, options: ServerConnectionOptions) {
@@ -325,6 +327,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   override sendHead(status: number, statusText: string, headers: HeaderFields, length: number): void {
     // From now on a client that has finished sending shows that it is there by reading.
     if (this.state === RESPONDING) this.timer.disarm();
+    this.leaving = false;
     super.sendHead(status, statusText, headers, length);
   }
 
@@ -346,6 +349,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   protected onStalled(stalled: boolean): void {
     if (stalled) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    else if (this.leaving) this.wheel.arm(this.timer, halfCloseGraceMs);
     else if (this.state !== BODY) this.timer.disarm();
   }
 
@@ -366,7 +370,10 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private heedEnd(): void {
     if (this.state === HEAD) this.finish();
     else if (this.state === BODY) this.socket.destroy();
-    else if (this.state === RESPONDING) this.wheel.arm(this.timer, halfCloseGraceMs);
+    else if (this.state === RESPONDING) {
+      this.leaving = true;
+      this.wheel.arm(this.timer, halfCloseGraceMs);
+    }
   }
 
   protected onClosed(): void {
