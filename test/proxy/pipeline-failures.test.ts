@@ -22,8 +22,11 @@ const laterBoom = async (): Promise<never> => {
 function assertBlamed(gateway: TestGateway, index: number, message: RegExp = /^boom$/): void {
   const lines = gateway.log.filter(({ level }) => level !== 'info');
   assert.equal(lines.length, 1, JSON.stringify(lines));
-  const { error, ...about } = lines[0]!.about;
-  assert.deepEqual([lines[0]!.level, lines[0]!.message, about], ['error', 'a policy failed', { policy: nameOf(index), route: 'all' }]);
+  const { error, ...about } = lines[0].about;
+  assert.deepEqual(
+    [lines[0].level, lines[0].message, about],
+    ['error', 'a policy failed', { policy: nameOf(index), route: 'all' }],
+  );
   assert.match((error as Error).message, message);
 }
 
@@ -39,7 +42,10 @@ describe('a hook that fails', () => {
     ['onResponse', 1],
   ] as const;
   for (const [hook, upstreamRequests] of hooks) {
-    for (const [how, fail] of [['throws', boom], ['rejects', laterBoom]] as const) {
+    for (const [how, fail] of [
+      ['throws', boom],
+      ['rejects', laterBoom],
+    ] as const) {
       it(`is answered with 500 when ${hook} ${how}, and others are served on`, async (t) => {
         const upstream = await RawUpstream.start(t);
         const outcomes: Outcome[] = [];
@@ -69,8 +75,14 @@ describe('a hook that fails', () => {
         await gateway.observation(2);
         // Behind a policy whose onRequest failed nobody was reached.
         const ended = hook === 'onRequest' ? [200, 200] : [200, 500, 200];
-        assert.deepEqual(outcomes.map((outcome) => outcome.status), ended);
-        assert.ok(left.every((count) => count === 0 || count === undefined), String(left));
+        assert.deepEqual(
+          outcomes.map((outcome) => outcome.status),
+          ended,
+        );
+        assert.ok(
+          left.every((count) => count === 0 || count === undefined),
+          String(left),
+        );
       });
     }
   }
@@ -83,7 +95,10 @@ describe('a hook that fails', () => {
     assert.equal((await request(t, gateway.address(), get())).status, 200);
     assert.partialDeepStrictEqual(await gateway.observation(), { status: 200, code: null });
     await new Promise((resolve) => void setImmediate(() => setImmediate(resolve)));
-    assert.deepEqual(gateway.log.filter(({ level }) => level === 'error').map(({ about }) => about['policy']), [nameOf(0), nameOf(1)]);
+    assert.deepEqual(
+      gateway.log.filter(({ level }) => level === 'error').map(({ about }) => about['policy']),
+      [nameOf(0), nameOf(1)],
+    );
     assert.equal(notes.at(-1), 'c.onFinish');
   });
 
@@ -94,8 +109,14 @@ describe('a hook that fails', () => {
       const gateway = await startWith(t, (await RawUpstream.start(t)).url, policies);
       assert.equal((await request(t, gateway.address(), get())).status, 500);
       await gateway.observation();
-      assert.deepEqual(notes.filter((note) => note.endsWith('onResponse')), ['c.onResponse', 'b.onResponse', 'a.onResponse']);
-      assert.deepEqual(notes.filter((note) => note.endsWith('onFinish')), ['a.onFinish', 'b.onFinish', 'c.onFinish']);
+      assert.deepEqual(
+        notes.filter((note) => note.endsWith('onResponse')),
+        ['c.onResponse', 'b.onResponse', 'a.onResponse'],
+      );
+      assert.deepEqual(
+        notes.filter((note) => note.endsWith('onFinish')),
+        ['a.onFinish', 'b.onFinish', 'c.onFinish'],
+      );
       assertBlamed(gateway, 1);
     }
   });
@@ -104,7 +125,10 @@ describe('a hook that fails', () => {
     const policies = [{ onResponse: boom }, { onResponse: laterBoom }, { onResponse: boom }];
     const gateway = await startWith(t, (await RawUpstream.start(t)).url, policies);
     assert.equal((await request(t, gateway.address(), get())).status, 500);
-    assert.deepEqual(gateway.log.filter(({ level }) => level === 'error').map(({ about }) => about['policy']), [2, 1, 0].map(nameOf));
+    assert.deepEqual(
+      gateway.log.filter(({ level }) => level === 'error').map(({ about }) => about['policy']),
+      [2, 1, 0].map(nameOf),
+    );
   });
 
   it('while the body of the upstream is still coming lets nothing of it through', async (t) => {
@@ -117,7 +141,10 @@ describe('a hook that fails', () => {
       assert.equal(response.status, 500);
       assert.doesNotMatch(JSON.stringify(response), /secret/);
     }
-    await upstream.until(() => upstream.connections.every(({ closed }) => closed), 'the upstream connections to be closed');
+    await upstream.until(
+      () => upstream.connections.every(({ closed }) => closed),
+      'the upstream connections to be closed',
+    );
   });
 
   it('while the request body is still coming gets its 500 out', async (t) => {
@@ -127,7 +154,10 @@ describe('a hook that fails', () => {
       const client = await RawClient.connect(t, gateway.address());
       client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\nbeginning');
       const { responses } = await client.transcript();
-      assert.deepEqual(responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]), [[500, 'close']]);
+      assert.deepEqual(
+        responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]),
+        [[500, 'close']],
+      );
       assertBlamed(gateway, 0);
     }
     assert.equal(upstream.requests.length, 0);
@@ -155,7 +185,10 @@ describe('what a policy without types may return', () => {
       for (const onRequest of [() => value as Reply, () => Promise.resolve(value as Reply)]) {
         const gateway = await startWith(t, upstream.url, [{ onRequest }]);
         const { status, body, fields } = await request(t, gateway.address(), get());
-        assert.deepEqual([status, JSON.parse(body).code, fieldValue(fields, 'x-evil')], [500, 'POLICY_FAILED', undefined]);
+        assert.deepEqual(
+          [status, JSON.parse(body).code, fieldValue(fields, 'x-evil')],
+          [500, 'POLICY_FAILED', undefined],
+        );
         assertBlamed(gateway, 0, /./);
       }
       assert.equal(upstream.requests.length, 0);
@@ -179,8 +212,13 @@ describe('what a policy without types may return', () => {
 
   it('as a policy: one that was not made is found when the configuration is compiled', async (t) => {
     for (const made of [undefined, null, 'policy', Promise.resolve({})]) {
-      const start = startConfig(t, proxyTo('http://127.0.0.1:1', { route: { policies: [{ use: fileOf(0) }] } }), [made as Policy]);
-      await assert.rejects(start, (error) => error instanceof CompileError && /route all: policy .*p0.* made no policy/.test(error.message));
+      const start = startConfig(t, proxyTo('http://127.0.0.1:1', { route: { policies: [{ use: fileOf(0) }] } }), [
+        made as Policy,
+      ]);
+      await assert.rejects(
+        start,
+        (error) => error instanceof CompileError && /route all: policy .*p0.* made no policy/.test(error.message),
+      );
     }
   });
 });
@@ -202,7 +240,13 @@ describe('a hook whose promise is never settled', () => {
       };
       const upstream = await RawUpstream.start(t);
       const outer: Policy = { onResponse: async ({ responseHeaders }) => responseHeaders.set('x-outer', '1') };
-      const gateway = await startWith(t, upstream.url, [outer, policy], { route: { timeouts: { total: '5s' } } }, { clock });
+      const gateway = await startWith(
+        t,
+        upstream.url,
+        [outer, policy],
+        { route: { timeouts: { total: '5s' } } },
+        { clock },
+      );
       const client = await RawClient.connect(t, gateway.address());
       client.write(get());
       await called.promise;
@@ -224,12 +268,21 @@ describe('a hook whose promise is never settled', () => {
       called.resolve();
       return never();
     };
-    const gateway = await startWith(t, 'http://127.0.0.1:1', [{ onRequest }], { route: { timeouts: { total: '5s' } } }, { clock });
+    const gateway = await startWith(
+      t,
+      'http://127.0.0.1:1',
+      [{ onRequest }],
+      { route: { timeouts: { total: '5s' } } },
+      { clock },
+    );
     const client = await RawClient.connect(t, gateway.address());
     client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n12345');
     await called.promise;
     clock.advance(5_100);
-    assert.deepEqual((await client.transcript()).responses.map(({ status }) => status), [500]);
+    assert.deepEqual(
+      (await client.transcript()).responses.map(({ status }) => status),
+      [500],
+    );
   });
 
   it('does not come back to life when it is settled afterwards', async (t) => {
@@ -254,7 +307,10 @@ describe('a hook whose promise is never settled', () => {
       if (settle === 'resolve') pending.resolve(undefined);
       else pending.reject(new Error('too late'));
       assert.equal((await client.write(get('/next')).response()).status, 200);
-      assert.deepEqual(upstream.requests.map(({ target }) => target), ['/next']);
+      assert.deepEqual(
+        upstream.requests.map(({ target }) => target),
+        ['/next'],
+      );
       assertBlamed(gateway, 0, /timeouts\.total/);
     }
   });
@@ -269,7 +325,13 @@ describe('a hook whose promise is never settled', () => {
         exchange.responseHeaders.set('x-late', '1');
       },
     };
-    const gateway = await startWith(t, upstream.url, [policy], { route: { timeouts: { total: '5s', firstByte: '5s' } } }, { clock });
+    const gateway = await startWith(
+      t,
+      upstream.url,
+      [policy],
+      { route: { timeouts: { total: '5s', firstByte: '5s' } } },
+      { clock },
+    );
     const { status, fields, body } = await request(t, gateway.address(), get());
     assert.deepEqual([status, fieldValue(fields, 'x-late'), JSON.parse(body).code], [504, '1', 'UPSTREAM_TIMEOUT']);
   });
@@ -279,7 +341,9 @@ describe('a failure while a policy holds the response back', () => {
   it('by the upstream is seen once the policy lets go of it: the body is broken off', async (t) => {
     const pending = Promise.withResolvers<void>();
     const called = Promise.withResolvers<void>();
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf',
+    });
     const onResponse = (): Promise<void> => {
       called.resolve();
       return pending.promise;
@@ -288,7 +352,7 @@ describe('a failure while a policy holds the response back', () => {
     const client = await RawClient.connect(t, gateway.address());
     client.write(get());
     await called.promise;
-    upstream.connections[0]!.end();
+    upstream.connections[0].end();
     pending.resolve();
     assert.match((await client.transcript()).rest, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nhalf$/s);
     assert.partialDeepStrictEqual(await gateway.observation(), { status: 200, code: 'UPSTREAM_RESET' });
@@ -314,7 +378,7 @@ describe('a failure while a policy holds the response back', () => {
     const { responses } = await client.transcript();
     pending.resolve();
     assert.deepEqual([responses.map(({ status }) => status), statuses], [[400], [200, 400]]);
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the upstream connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the upstream connection');
   });
 });
 
@@ -324,7 +388,13 @@ it('a policy that fails for some does not lose the requests of others under way'
   const gateway = await startWith(t, upstream.url, policies);
   const targets = Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? '/bad' : `/${i}`));
   const responses = await Promise.all(targets.map((target) => request(t, gateway.address(), get(target))));
-  assert.deepEqual(responses.map(({ status, body }) => (status === 500 ? '/bad' : body)), targets);
+  assert.deepEqual(
+    responses.map(({ status, body }) => (status === 500 ? '/bad' : body)),
+    targets,
+  );
   const bodies = await Promise.all([post('x'), postChunks('x')].map((bytes) => request(t, gateway.address(), bytes)));
-  assert.deepEqual(bodies.map(({ status }) => status), [200, 200]);
+  assert.deepEqual(
+    bodies.map(({ status }) => status),
+    [200, 200],
+  );
 });

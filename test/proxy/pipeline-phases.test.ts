@@ -9,7 +9,11 @@ import { RawClient, request } from '../support/raw-client.ts';
 import { RawUpstream, ok } from '../support/raw-upstream.ts';
 import { fileOf, get, noting, startConfig, startWith } from './with-policies.ts';
 
-const abc = (notes: string[], b: Policy = {}): Policy[] => [noting(notes, 'a'), noting(notes, 'b', b), noting(notes, 'c')];
+const abc = (notes: string[], b: Policy = {}): Policy[] => [
+  noting(notes, 'a'),
+  noting(notes, 'b', b),
+  noting(notes, 'c'),
+];
 const later = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe('the phases of a request', () => {
@@ -38,7 +42,9 @@ describe('the phases of a request', () => {
     // Each bit is one policy.
     for (let mask = 1; mask < 8; mask++) {
       const notes: string[] = [];
-      const policies = ['a', 'b', 'c'].map((name, i) => noting(notes, name, (mask & (1 << i)) === 0 ? {} : asynchronous));
+      const policies = ['a', 'b', 'c'].map((name, i) =>
+        noting(notes, name, (mask & (1 << i)) === 0 ? {} : asynchronous),
+      );
       const gateway = await startWith(t, upstream.url, policies);
       assert.equal((await request(t, gateway.address(), get())).body, 'ok');
       await gateway.observation();
@@ -79,8 +85,14 @@ describe('the phases of a request', () => {
     const gateway = await startWith(t, upstream.url, [policy]);
     const paths = Array.from({ length: 40 }, (_, i) => `/${i}`);
     const responses = await Promise.all(paths.map((path) => request(t, gateway.address(), get(path))));
-    assert.deepEqual(responses.map(({ body }) => body), paths);
-    assert.deepEqual(responses.map(({ fields }) => fieldValue(fields, 'x-path')), paths);
+    assert.deepEqual(
+      responses.map(({ body }) => body),
+      paths,
+    );
+    assert.deepEqual(
+      responses.map(({ fields }) => fieldValue(fields, 'x-path')),
+      paths,
+    );
     await gateway.observation(39);
     assert.ok(paths.every((path) => seen.get(path)!.join() === 'request,response,finish'));
   });
@@ -111,7 +123,10 @@ describe('a reply of a policy', () => {
   }
 
   it('of the last policy is seen by all, one of the first by that one alone', async (t) => {
-    for (const [position, expected] of [[0, 'p0.onResponse'], [2, 'p2.onResponse p1.onResponse p0.onResponse']] as const) {
+    for (const [position, expected] of [
+      [0, 'p0.onResponse'],
+      [2, 'p2.onResponse p1.onResponse p0.onResponse'],
+    ] as const) {
       const notes: string[] = [];
       const policies = [0, 1, 2].map((i) => noting(notes, `p${i}`, i === position ? { onRequest: () => notHere } : {}));
       const gateway = await startWith(t, 'http://127.0.0.1:1', policies);
@@ -141,7 +156,10 @@ describe('a reply of a policy', () => {
       },
     ]);
     const { status, fields, body } = await request(t, gateway.address(), get());
-    assert.deepEqual([status, fieldValue(fields, 'content-type'), fieldValue(fields, 'x-a')], [403, 'application/problem+json', 'b']);
+    assert.deepEqual(
+      [status, fieldValue(fields, 'content-type'), fieldValue(fields, 'x-a')],
+      [403, 'application/problem+json', 'b'],
+    );
     assert.partialDeepStrictEqual(JSON.parse(body), { code: 'IP_DENIED', status: 403, detail: 'Not from there.' });
     assert.equal((await gateway.observation()).code, 'IP_DENIED');
     assert.partialDeepStrictEqual(outcomes, [{ status: 403, code: 'IP_DENIED', attempts: 0 }]);
@@ -150,7 +168,9 @@ describe('a reply of a policy', () => {
   it('may have a body of bytes, of text beyond ASCII, or none', async (t) => {
     const bodies = [Buffer.from([0, 255, 128]), 'größer – 大きい', '', new Uint8Array(0), 'x'.repeat(200_000)];
     const replies: Reply[] = [{ status: 200 }, ...bodies.map((body) => ({ status: 200, body }))];
-    const gateway = await startWith(t, 'http://127.0.0.1:1', [{ onRequest: ({ path }) => replies[Number(path.slice(1))] }]);
+    const gateway = await startWith(t, 'http://127.0.0.1:1', [
+      { onRequest: ({ path }) => replies[Number(path.slice(1))] },
+    ]);
     const client = await RawClient.connect(t, gateway.address());
     for (const [i, { body = '' }] of replies.entries()) {
       const response = await client.write(get(`/${i}`)).response();
@@ -161,7 +181,9 @@ describe('a reply of a policy', () => {
 });
 
 describe('onResponse', () => {
-  const marking: Policy = { onResponse: ({ responseHeaders, status }) => responseHeaders.set('x-seen', String(status)) };
+  const marking: Policy = {
+    onResponse: ({ responseHeaders, status }) => responseHeaders.set('x-seen', String(status)),
+  };
 
   it('passes failures of the upstream', async (t) => {
     const clock = new FakeClock();
@@ -178,7 +200,10 @@ describe('onResponse', () => {
       const { fields, body } = await request(t, gateway.address(), get());
       assert.deepEqual([fieldValue(fields, 'x-seen'), JSON.parse(body).code], [String(status), code]);
       await gateway.observation();
-      assert.deepEqual(outcomes.map((outcome) => [outcome.status, outcome.code]), [[status, code]]);
+      assert.deepEqual(
+        outcomes.map((outcome) => [outcome.status, outcome.code]),
+        [[status, code]],
+      );
     }
   });
 
@@ -190,7 +215,10 @@ describe('onResponse', () => {
       redirect: { match: { path: '/redirect' }, redirect: { to: '/there', status: 308 }, policies },
     };
     const gateway = await startConfig(t, config, [marking]);
-    for (const [path, status] of [['/reply', 418], ['/redirect', 308]] as const) {
+    for (const [path, status] of [
+      ['/reply', 418],
+      ['/redirect', 308],
+    ] as const) {
       const { status: sent, fields } = await request(t, gateway.address(), get(path));
       assert.deepEqual([sent, fieldValue(fields, 'x-seen')], [status, String(status)]);
     }
@@ -204,7 +232,10 @@ describe('onResponse', () => {
     };
     const gateway = await startConfig(t, config, [noting(notes, 'a', marking)]);
     const missing = await request(t, gateway.address(), get('/unknown'));
-    assert.deepEqual([missing.status, fieldValue(missing.fields, 'x-seen'), JSON.parse(missing.body).code], [404, '404', 'NO_ROUTE']);
+    assert.deepEqual(
+      [missing.status, fieldValue(missing.fields, 'x-seen'), JSON.parse(missing.body).code],
+      [404, '404', 'NO_ROUTE'],
+    );
     const refused = await request(t, gateway.address(), 'PUT /known HTTP/1.1\r\nhost: localhost\r\n\r\n');
     assert.deepEqual([refused.status, fieldValue(refused.fields, 'x-seen')], [405, '405']);
     assert.deepEqual(fieldValue(refused.fields, 'allow')!.split(', ').toSorted(), ['DELETE', 'GET']);
@@ -225,10 +256,15 @@ describe('onResponse', () => {
 
   it('does not pass interim responses', async (t) => {
     const notes: string[] = [];
-    const upstream = await RawUpstream.start(t, { onRequest: () => `HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${ok()}` });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => `HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${ok()}`,
+    });
     const gateway = await startWith(t, upstream.url, [noting(notes, 'a', marking)]);
     const { interim, fields } = await request(t, gateway.address(), get());
-    assert.deepEqual(interim.map((response) => [response.status, fieldValue(response.fields, 'x-seen')]), [[103, undefined]]);
+    assert.deepEqual(
+      interim.map((response) => [response.status, fieldValue(response.fields, 'x-seen')]),
+      [[103, undefined]],
+    );
     assert.equal(fieldValue(fields, 'x-seen'), '200');
     assert.equal(notes.filter((note) => note === 'a.onResponse').length, 1);
   });

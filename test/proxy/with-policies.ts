@@ -26,7 +26,9 @@ export const nameOf = (index: number): string => `p${index}`;
 
 /** The policies as modules for `TestGateway.start`. */
 export function asModules(policies: readonly Policy[]): Record<string, PolicyDefinition> {
-  return Object.fromEntries(policies.map((policy, index) => [fileOf(index), { ...policyOf(policy), name: nameOf(index) }]));
+  return Object.fromEntries(
+    policies.map((policy, index) => [fileOf(index), { ...policyOf(policy), name: nameOf(index) }]),
+  );
 }
 
 /** Starts a gateway with one route, to this target, that uses these policies in this order. */
