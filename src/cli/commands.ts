@@ -1,11 +1,29 @@
 /** The command line. Commands are loaded when they are called for: `run` should not wait for what it does not use. */
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
+
+/** The package that this file belongs to is two folders up from its source, and one up from where it is published. */
+function version(): string {
+  for (const place of ['../package.json', '../../package.json']) {
+    try {
+      const { name, version: number } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as {
+        name: string;
+        version: string;
+      };
+      if (name === 'gatewright') return number;
+    } catch {
+      // Not here.
+    }
+  }
+  return 'unknown';
+}
 
 const format = new Option('--format <format>', 'how to print the result').choices(['text', 'json']).default('text');
 
 const program = new Command('gatewright')
-  .description('An API gateway: routes, authenticates, limits, balances, caches and observes the traffic of services.')
+  .description('An API gateway: one entry point in front of a set of services.')
+  .version(version(), '-V, --version', 'print the version')
   .helpOption('-h, --help', 'show what a command does')
   .helpCommand(false)
   .exitOverride();

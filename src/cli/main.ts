@@ -3,5 +3,10 @@
 import { enableCompileCache } from 'node:module';
 
 enableCompileCache();
+// Whoever reads the output may stop, as `head` does; that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
 const { runCommand } = await import('./commands.ts');
 await runCommand();

@@ -42,6 +42,8 @@ export class Listener {
   private readonly tlsServer: TlsServer | null;
   private readonly connections = new Set<ServerConnection>();
   private readonly connectionOptions: ServerConnectionOptions;
+  /** Connections over TCP that are not served yet, because their PROXY header or TLS handshake is not complete. */
+  private readonly handshaking = new Map<string, Socket>();
   /** What proxies said of connections that are still shaking hands, by their remote end. */
   private readonly greeted = new Map<string, ProxiedConnection>();
   /** Accepted and not closed: also those that are shaking hands, and those that are turned away. */
@@ -94,6 +96,8 @@ export class Listener {
   drain(): Promise<void> {
     this.draining = true;
     for (const connection of this.connections) connection.drain();
+    // They have not asked for anything yet.
+    for (const socket of this.handshaking.values()) socket.destroy();
     return new Promise((resolve) => this.server.close(() => resolve()));
   }
 
@@ -108,9 +112,20 @@ export class Listener {
     socket.on('close', () => this.sockets.delete(socket));
     // Before any handshake: an error on a raw socket that nobody listens to ends the process (CVE-2025-59465).
     socket.on('error', ignoreError);
-    if (this.sockets.size > this.options.maxConnections) this.turnAway(socket);
-    else if (this.options.proxyProtocol) this.greet(socket);
+    if (this.sockets.size > this.options.maxConnections) {
+      this.turnAway(socket);
+      return;
+    }
+    this.noteHandshake(socket);
+    if (this.options.proxyProtocol) this.greet(socket);
     else if (this.tlsServer === null) this.serve(socket, null);
+  }
+
+  private noteHandshake(socket: Socket): void {
+    if ((this.tlsServer === null && !this.options.proxyProtocol) || socket.remoteAddress === undefined) return;
+    const end = remoteEnd(socket);
+    this.handshaking.set(end, socket);
+    socket.on('close', () => this.handshaking.delete(end));
   }
 
   private turnAway(socket: Socket): void {
@@ -146,6 +161,7 @@ export class Listener {
   private serve(socket: Socket, proxied: ProxiedConnection | null): void {
     const connection = new ServerConnection(socket, describePeer(socket, proxied), this.wheel, this.connectionOptions);
     this.connections.add(connection);
+    if (this.handshaking.size > 0) this.handshaking.delete(remoteEnd(socket));
     if (this.draining) connection.drain();
   }
 }
