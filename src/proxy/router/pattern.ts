@@ -15,17 +15,13 @@ export class PathPattern {
   /** How what follows the segments is captured (`*` for a `*`), or null when nothing may follow. */
   readonly rest: string | null;
   /** Of exact paths, of which there are very many, made when needed, which is not to match them. */
-  private parts: readonly (string | null)[] | null = null;
+  private parts: readonly (string | null)[] | null;
 
-  /** @param path canonical, with anything where something is captured. */
-  constructor(path: string, { literals, names, rest }: Captures) {
-    this.exactPath = names.length === 0 && rest === null ? path : null;
+  constructor(exactPath: string | null, parts: readonly (string | null)[] | null, { names, rest }: CaptureNames) {
+    this.exactPath = exactPath;
+    this.parts = parts;
     this.names = names;
     this.rest = rest;
-    if (this.exactPath !== null) return;
-    const segments = path.substring(1).split('/');
-    if (rest !== null) segments.pop();
-    this.parts = segments.map((segment, index) => (literals[index] === null ? null : segment));
   }
 
   /** Between the slashes: canonical text, or null where one segment is captured. Without what `rest` captures. */
@@ -43,13 +39,25 @@ export interface Invalid {
 /** Takes a pattern apart. Empty segments are an error unless the rule keeps those of the request. */
 export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep' = 'merge'): PathPattern | Invalid {
   if (!source.startsWith('/')) return { error: 'a path begins with /' };
-  const captures = CAPTURE_SYNTAX.test(source) ? readCaptures(source.substring(1).split('/')) : noCaptures;
+  if (!CAPTURE_SYNTAX.test(source)) {
+    const path = canonicalPath(source, emptySegments);
+    return typeof path === 'string' ? new PathPattern(path, null, noCaptures) : path;
+  }
+  const captures = readCaptures(source.substring(1).split('/'));
   if ('error' in captures) return captures;
+  const { literals, rest } = captures;
   // Any plain text may stand where something is captured.
-  const { literals } = captures;
-  const sample = captures === noCaptures ? source : `/${literals.map((literal) => literal ?? 'x').join('/')}`;
+  const sample = `/${literals.map((literal) => literal ?? 'x').join('/')}`;
   const path = canonicalPath(sample, emptySegments);
-  return typeof path === 'string' ? new PathPattern(path, captures) : path;
+  if (typeof path !== 'string') return path;
+  const canonical =
+    path === sample
+      ? literals
+      : path
+          .substring(1)
+          .split('/')
+          .map((text, i) => literals[i] && text);
+  return new PathPattern(null, rest === null ? canonical : canonical.slice(0, -1), captures);
 }
 
 /**
@@ -73,19 +81,22 @@ export function captureParams({ segments, names, rest }: PathPattern, path: stri
 const CAPTURE_SYNTAX = /[{}*]/;
 const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}$/;
 
-interface Captures {
-  /** The parts between slashes as they were written, null for what is captured, the rest included. */
-  readonly literals: readonly (string | null)[];
+interface CaptureNames {
   readonly names: readonly string[];
   readonly rest: string | null;
 }
 
-const noCaptures: Captures = { literals: [], names: [], rest: null };
+interface Captures extends CaptureNames {
+  /** The parts between slashes as they were written, null for what is captured, the rest included. */
+  readonly literals: readonly (string | null)[];
+}
+
+const noCaptures: CaptureNames = { names: [], rest: null };
 
 function readCaptures(parts: readonly string[]): Captures | Invalid {
   const literals: (string | null)[] = [];
   const names: string[] = [];
-  for (const [index, part] of parts.entries()) {
+  for (const part of parts) {
     const capture = readCapture(part);
     if (capture === null) {
       literals.push(part);
@@ -95,7 +106,7 @@ function readCaptures(parts: readonly string[]): Captures | Invalid {
     if (names.includes(capture.name)) return { error: `{${capture.name}} is there twice` };
     literals.push(null);
     if (!capture.isRest) names.push(capture.name);
-    else if (index === parts.length - 1) return { literals, names, rest: capture.name };
+    else if (literals.length === parts.length) return { literals, names, rest: capture.name };
     else return { error: `${part} stands for all that follows, so nothing can follow it` };
   }
   return { literals, names, rest: null };
@@ -108,14 +119,17 @@ interface Capture {
 
 /** null for a part without a capture. */
 function readCapture(part: string): Capture | Invalid | null {
-  if (part === '*') return { name: '*', isRest: true };
-  if (part.includes('*')) return { error: `${part}: * must be a segment of its own, at the end, as in /files/*` };
   if (!CAPTURE_SYNTAX.test(part)) return null;
+  if (part === '*') return { name: '*', isRest: true };
   const match = CAPTURE.exec(part);
-  if (match === null) return { error: `${part} is no segment of its own such as {id} or {rest...}` };
-  const [, name = '', dots] = match;
-  if (name === '__proto__') return { error: 'a capture cannot be called __proto__' };
-  return { name, isRest: dots !== undefined };
+  if (match !== null) {
+    const [, name = '', dots] = match;
+    return name === '__proto__'
+      ? { error: 'a capture cannot be called __proto__' }
+      : { name, isRest: dots !== undefined };
+  }
+  if (part.includes('*')) return { error: `${part}: * must be a segment of its own, at the end, as in /files/*` };
+  return { error: `${part} is no segment of its own such as {id} or {rest...}` };
 }
 
 const trial = new CanonicalTarget();
@@ -124,6 +138,8 @@ const NON_ASCII = /[^\u0000-\u007f]+/g;
 
 /** The path as requests have it, with as many segments. */
 function canonicalPath(path: string, emptySegments: 'merge' | 'keep'): string | Invalid {
+  // Nearly all are canonical already, and there may be very many.
+  if (canonicalizePath(path, trial) && trial.path === path && trial.unmergedMatchPath === path) return path;
   if (DOT_SEGMENT.test(path)) return { error: 'dot segments are resolved before matching' };
   // A request has no character outside ASCII that is not encoded.
   if (!canonicalizePath(path.replace(NON_ASCII, percentEncode), trial)) {
