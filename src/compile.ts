@@ -4,6 +4,7 @@
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply } from './contract.ts';
 import { balancers } from './balancers/index.ts';
+import { captureNames, toRule } from './compile/rule.ts';
 import type {
   GatewayConfig,
   PolicyUse,
@@ -18,7 +19,6 @@ import { formatAuthority } from './http/host.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
 import { compileChain, type Route, type RouteAction, type RouteRewrite } from './proxy/route.ts';
-import { parsePathPattern } from './proxy/router/pattern.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
 import { Target, type Upstream } from './proxy/upstream.ts';
@@ -137,28 +137,12 @@ function compileRule(
   { baseDir }: GatewayConfig,
   env: CompileEnv,
 ): RouteRule<Route> {
-  const { match } = config;
-  return {
-    name,
-    priority: config.priority,
-    match: {
-      hosts: match.host,
-      paths: match.path,
-      methods: match.methods ?? null,
-      headers: match.headers,
-      query: match.query,
-      listeners: match.listener.length === 0 ? null : match.listener,
-      encodedSlash: match.encodedSlash,
-      emptySegments: match.emptySegments,
-    },
-    answersPreflight: config.policies.some((use) => use.name === 'cors'),
-    value: {
-      info: { name, methods: match.methods ?? null },
-      chain: compilePolicies(name, config.policies, { baseDir }, env),
-      action: compileAction(name, config, shared),
-      timeouts: shared.timeoutsOf(config.timeouts),
-    },
-  };
+  return toRule(config, {
+    info: { name, methods: config.match.methods ?? null },
+    chain: compilePolicies(name, config.policies, { baseDir }, env),
+    action: compileAction(name, config, shared),
+    timeouts: shared.timeoutsOf(config.timeouts),
+  });
 }
 
 function compileAction(name: string, config: RouteConfig, shared: SharedParts): RouteAction {
@@ -175,15 +159,6 @@ function compileAction(name: string, config: RouteConfig, shared: SharedParts): 
   return shared.forward(parts, {
     path: path === undefined ? null : must(`routes.${name}.rewrite.path`, compileTemplate(path, captures)),
     host: host === undefined ? null : must(`routes.${name}.rewrite.host`, compileHost(host)),
-  });
-}
-
-/** What any of the paths captures; the configuration was checked to use only what all of them do. */
-function captureNames(paths: RouteConfig['match']['path']): string[] {
-  return paths.flatMap((path) => {
-    const pattern = typeof path === 'string' ? parsePathPattern(path, 'keep') : null;
-    if (pattern === null || 'error' in pattern) return [];
-    return pattern.rest === null ? [...pattern.names] : [...pattern.names, pattern.rest];
   });
 }
 

@@ -1,5 +1,13 @@
-/** What every command has in common. */
-import type { CommandIo } from './check.ts';
+/** What every command has in common: where it reads and writes, and what its exit codes mean. */
+
+/** Where a command reads and writes. */
+export interface CommandIo {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+  /** The working folder. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
 
 export const processIo: CommandIo = {
   stdout: process.stdout,

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findConfigFile } from '../config/config-file.ts';
 import { reasonOf } from '../config/source/interpolation.ts';
-import type { CommandIo } from './check.ts';
+import { type CommandIo, exitCodes } from './cli-io.ts';
 
 const STARTER = `# yaml-language-server: $schema=./gateway.schema.json
 # The line above lets editors complete and check this file: gatewright schema > gateway.schema.json
@@ -59,15 +59,15 @@ export function runInit(io: CommandIo): number {
   const existing = findConfigFile(io.cwd);
   if (existing !== null) {
     io.stderr.write(`There is ${existing} already; it was left as it is.\n`);
-    return 1;
+    return exitCodes.failed;
   }
   try {
     // wx: should the file appear in this very moment, it is not overwritten either.
     writeFileSync(join(io.cwd, 'gateway.yaml'), STARTER, { flag: 'wx' });
   } catch (error) {
     io.stderr.write(`gateway.yaml cannot be written (${reasonOf(error)}).\n`);
-    return 1;
+    return exitCodes.failed;
   }
   io.stdout.write('Wrote gateway.yaml. Point its upstream to your service, then: gatewright check && gatewright run\n');
-  return 0;
+  return exitCodes.fine;
 }

@@ -1,10 +1,10 @@
 /** `gatewright schema`: the JSON Schema of the configuration, for editors. */
 import { configJsonSchema } from '../config/json-schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
-import type { CommandIo } from './check.ts';
+import { type CommandIo, exitCodes } from './cli-io.ts';
 
 /** Prints the schema on standard output. @returns the exit code, 0. */
 export function runSchema(io: Pick<CommandIo, 'stdout'>): number {
   io.stdout.write(`${JSON.stringify(configJsonSchema(builtinPolicies), null, 2)}\n`);
-  return 0;
+  return exitCodes.fine;
 }

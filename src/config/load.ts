@@ -35,6 +35,8 @@ import { Interpolations, reasonOf } from './source/interpolation.ts';
 
 export type ConfigFormat = 'yaml' | 'json' | 'module';
 
+export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => Promise<readonly Finding[]>;
+
 /** What a configuration is read with. What is left out is what a gateway on this machine uses. */
 export interface LoadOptions {
   /** The policies that are built in, by name. */
@@ -46,10 +48,11 @@ export interface LoadOptions {
   readonly importModule?: ImportModule;
   readonly clock?: Pick<Clock, 'wallNow'>;
   /**
-   * Looks at the routes together: which can never match, which tie. Gets those that are well-formed; the paths of what
-   * it finds begin with `routes` and the name of the route.
+   * Looks at the routes more closely, when the result's `analyse` is called: what the router refuses, which can never
+   * match, which tie. Gets those that are well-formed; the paths of what it finds begin with `routes` and the name of the
+   * route.
    */
-  readonly analyseRoutes?: (routes: Readonly<Record<string, RouteConfig>>) => readonly Finding[];
+  readonly analyseRoutes?: AnalyseRoutes;
 }
 
 export interface ParseOptions extends LoadOptions {
@@ -65,8 +68,14 @@ export interface LoadResult {
    * others of their listener that can: those stay in it, and are served once their files are corrected.
    */
   readonly config: GatewayConfig | null;
-  /** All that was found, in the order of the text. */
+  /** All that was found, in the order of the text, but for what `analyse` finds. */
   readonly problems: readonly Problem[];
+  /**
+   * Finds the problems of routes that a closer look shows (`LoadOptions.analyseRoutes`). For very many routes it takes
+   * longer than reading them, so whoever is in a hurry to serve does that meanwhile: where this finds errors, compiling
+   * fails as well.
+   */
+  readonly analyse: () => Promise<readonly Problem[]>;
   /** Whether there are errors, but all about certificates that `config` can be served without for now. */
   readonly onlyCertificateProblems: boolean;
   /** The policies of the modules that the configuration uses, by absolute path. */
@@ -109,6 +118,7 @@ function refused(problems: readonly Problem[]): LoadResult {
   return {
     config: null,
     problems,
+    analyse: () => Promise.resolve([]),
     onlyCertificateProblems: false,
     modules: new Map(),
     files: [],
@@ -130,6 +140,8 @@ class Loader {
   private readonly source: SourceText;
   private readonly findings: Finding[] = [];
   private readonly usedUpstreams = new Set<string>();
+  /** The routes without errors, complete. */
+  private sound: Readonly<Record<string, RouteConfig>> = {};
 
   constructor(text: string, options: ParseOptions) {
     this.options = options;
@@ -205,7 +217,7 @@ class Loader {
     return { value: undefined, problems: [problem], locate: () => ({ line: 1, column: 1 }) };
   }
 
-  /** Checks every route by itself, then those without errors together. Returns all, complete. */
+  /** Checks every route by itself. Returns all, complete. */
   private checkRoutes(sections: Sections, policies: ResolvedPolicies): Record<string, RouteConfig> {
     const { accepted, names } = sections;
     const { findings, usedUpstreams } = this;
@@ -225,8 +237,7 @@ class Loader {
     }
     for (const [name, route] of sections.brokenRoutes) checkBrokenRoute(name, route, around);
     checkTimeouts(accepted.defaults?.timeouts ?? {}, ['defaults', 'timeouts'], findings);
-    const sound = broken.length === 0 ? routes : omit(routes, broken);
-    findings.push(...(this.options.analyseRoutes?.(sound) ?? []));
+    this.sound = broken.length === 0 ? routes : omit(routes, broken);
     return routes;
   }
 
@@ -272,20 +283,17 @@ class Loader {
     config: GatewayConfig | null,
     modules: ReadonlyMap<string, LoadedPolicy>,
   ): LoadResult {
-    const { file, interpolations } = this.source;
-    // Nothing else is said of a value that was to come from somewhere and did not.
-    const lost = new Set(
-      document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])),
-    );
-    const found = this.findings
-      .filter(({ path }) => lost.size === 0 || !lost.has(formatPath(path)))
-      .map((finding) => toProblem(finding, file, document, interpolations));
-    const problems = sortProblems([...document.problems, ...found]);
+    const { interpolations } = this.source;
+    const problems = sortProblems([...document.problems, ...this.toProblems(this.findings, document)]);
     const errors = problems.filter(({ severity }) => severity === 'error');
     const isServable = errors.every(({ code }) => code === 'BAD_CERTIFICATE');
     return {
       config: isServable ? config : null,
       problems,
+      analyse: async () => {
+        const findings = await this.options.analyseRoutes?.(this.sound);
+        return sortProblems(this.toProblems(findings ?? [], document));
+      },
       onlyCertificateProblems: errors.length > 0 && isServable,
       modules: new Map(
         [...modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
@@ -294,6 +302,17 @@ class Loader {
       redact: (text) => interpolations.redact(text),
       secrets: interpolations.secrets,
     };
+  }
+
+  private toProblems(findings: readonly Finding[], document: SourceDocument): Problem[] {
+    const { file, interpolations } = this.source;
+    // Nothing else is said of a value that was to come from somewhere and did not.
+    const lost = new Set(
+      document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])),
+    );
+    return findings
+      .filter(({ path }) => lost.size === 0 || !lost.has(formatPath(path)))
+      .map((finding) => toProblem(finding, file, document, interpolations));
   }
 }
 

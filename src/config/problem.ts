@@ -23,6 +23,9 @@ export const problemCodes = {
   ROUTE_ACTION: 'A route must do exactly one thing: `upstream`, `redirect` or `respond`.',
   BAD_PATTERN: 'A path pattern or a regular expression is malformed.',
   UNKNOWN_CAPTURE: 'A rewrite or redirect uses what the path of the route does not capture.',
+  ROUTE_TIED: 'Two routes are equally specific and match the same request; only their names decide which one gets it.',
+  ROUTE_SHADOWED: 'A route never gets a request, because another one goes before it and matches all of them.',
+  REGEX_OVERLAP: 'Two regular expressions match the same path; which route gets it cannot be seen from them.',
   BAD_CERTIFICATE: 'A certificate of a listener, or its key, cannot be used. The other certificates keep serving.',
   NO_CERTIFICATE: 'None of the certificates of a TLS listener can be used.',
   BAD_TLS_FILE: 'A certificate authority, or a certificate for upstreams, cannot be used.',
@@ -35,7 +38,7 @@ export const problemCodes = {
   CERTIFICATE_EXPIRY: 'A certificate has expired, or is not valid yet.',
 } as const;
 
-/** The codes that the loader itself gives; analyses that are handed to it may bring their own. */
+/** The codes of the loader and of the analysis of routes; another analysis may bring its own. */
 export type ProblemCode = keyof typeof problemCodes;
 
 export type Severity = 'error' | 'warning';

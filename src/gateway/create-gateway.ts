@@ -1,4 +1,5 @@
 /** A gateway inside another program. */
+import { findRouteProblems } from '../compile/route-findings.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { parseConfig } from '../config/load.ts';
@@ -33,10 +34,17 @@ export async function createGateway(config: ConfigInput): Promise<Gateway> {
     registry,
     fileName: 'gateway.config.ts',
     format: 'module',
+    analyseRoutes: (routes) => Promise.resolve(findRouteProblems(routes)),
     importModule: (path) =>
       path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
   });
   if (loaded.config === null) throw new ConfigError(loaded.problems);
   const log = new AppLog({ level: 'info', clock: systemClock });
-  return new LocalGateway(loaded.config, { log, modules: loaded.modules });
+  try {
+    return new LocalGateway(loaded.config, { log, modules: loaded.modules });
+  } catch (error) {
+    // What the router has refused is said of all routes at once, and where.
+    const problems = (await loaded.analyse()).filter(({ severity }) => severity === 'error');
+    throw problems.length === 0 ? error : new ConfigError(problems);
+  }
 }

@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { type CommandIo, runCheck } from '../../src/cli/check.ts';
+import { runCheck } from '../../src/cli/check.ts';
+import type { CommandIo } from '../../src/cli/cli-io.ts';
 import { runInit } from '../../src/cli/init.ts';
 import { runSchema } from '../../src/cli/schema.ts';
 

@@ -282,8 +282,8 @@ suite('the analysis of routes', () => {
   test('gets the routes that are sound, and its findings get their places', async () => {
     const seen: string[][] = [];
     const text = `${UP}routes:\n  a: {match: {path: /a}, upstream: u}\n  b: {match: {path: [/b, /c]}, upstream: nope}\n  c: {priority: x}\n  d: {match: {path: [/b, /c]}, upstream: u}\n`;
-    const problems = await problemsOf(text, {
-      analyseRoutes: (routes) => {
+    const { problems, analyse } = await loadText(text, {
+      analyseRoutes: async (routes) => {
         seen.push(Object.keys(routes));
         return [
           {
@@ -295,12 +295,16 @@ suite('the analysis of routes', () => {
         ];
       },
     });
+    assert.deepEqual(seen, [], 'not before it is asked for');
+    const found = await analyse();
     assert.deepEqual(seen, [['a', 'd']]);
-    assert.deepEqual(problems, [
+    const brief = ({ line, column, severity, code, message }: (typeof found)[number]) =>
+      `${line}:${column} ${severity} ${code} ${message}`;
+    assert.deepEqual(problems.map(brief), [
       '4:42 error UNKNOWN_UPSTREAM there is no upstream "nope"',
       '5:3 error ROUTE_ACTION routes.c needs exactly one of upstream, redirect and respond; it has none of them',
       '5:17 error BAD_VALUE routes.c.priority: expected a number, found text',
-      '6:26 warning SHADOWED never matches',
     ]);
+    assert.deepEqual(found.map(brief), ['6:26 warning SHADOWED never matches']);
   });
 });

@@ -1,0 +1,66 @@
+/**
+ * What the router and the rewrites have to say about routes that are right by their form: what they refuse, and what is
+ * suspicious about several routes together.
+ */
+import { type Finding, type Path, formatPath } from '../config/problem.ts';
+import type { RouteConfig } from '../config/schema.ts';
+import { compileHost, compileRedirect, compileTemplate, type TemplateError } from '../proxy/rewrite.ts';
+import { type RouteIssue, analyseRoutes } from '../proxy/router/analysis.ts';
+import { findMatchProblems } from '../proxy/router/match-problems.ts';
+import type { RouteRule } from '../proxy/router/route-rule.ts';
+import { captureNames, toRule } from './rule.ts';
+
+/** @param routes those that are well-formed, by name. */
+export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>): Finding[] {
+  const findings: Finding[] = [];
+  const rules: RouteRule<null>[] = [];
+  for (const name in routes) {
+    rules.push(toRule(routes[name], null));
+    findTemplateErrors(routes[name], findings);
+  }
+  for (const { kind, route, message } of findIssues(rules, findings)) {
+    findings.push({ severity: 'warning', code: codes[kind], message, path: ['routes', route], atKey: true });
+  }
+  return findings;
+}
+
+const codes = {
+  tied: 'ROUTE_TIED',
+  shadowed: 'ROUTE_SHADOWED',
+  'overlapping-regex': 'REGEX_OVERLAP',
+} as const satisfies Record<RouteIssue['kind'], Finding['code']>;
+
+/** Nearly always the router accepts all rules, so each by itself is only asked about when it does not. */
+function findIssues(rules: readonly RouteRule<null>[], findings: Finding[]): RouteIssue[] {
+  try {
+    return analyseRoutes(rules);
+  } catch (error) {
+    const sound = rules.filter((rule) => isSound(rule, findings));
+    if (sound.length === rules.length) throw error;
+    return analyseRoutes(sound);
+  }
+}
+
+function isSound({ name, match }: RouteRule<null>, findings: Finding[]): boolean {
+  const problems = findMatchProblems(match);
+  for (const { path, error } of problems) findings.push(badPattern(['routes', name, 'match', ...path], error));
+  return problems.length === 0;
+}
+
+function findTemplateErrors({ name, match, rewrite, redirect }: RouteConfig, findings: Finding[]): void {
+  if (rewrite === null && redirect === null) return;
+  const captures = captureNames(match.path);
+  const refuse = (compiled: object | string, key: string, part: string): void => {
+    if (isError(compiled)) findings.push(badPattern(['routes', name, key, part], compiled.error));
+  };
+  if (rewrite?.path !== undefined) refuse(compileTemplate(rewrite.path, captures), 'rewrite', 'path');
+  if (rewrite?.host !== undefined) refuse(compileHost(rewrite.host), 'rewrite', 'host');
+  if (redirect !== null) refuse(compileRedirect(redirect.to, captures), 'redirect', 'to');
+}
+
+const isError = (compiled: object | string): compiled is TemplateError =>
+  typeof compiled === 'object' && 'error' in compiled;
+
+function badPattern(path: Path, error: string): Finding {
+  return { severity: 'error', code: 'BAD_PATTERN', message: `${formatPath(path)}: ${error}`, path };
+}
