@@ -12,7 +12,7 @@ async function obey(order: GatewayOrder): Promise<GatewayAnswer> {
       return { kind: 'started', url: gateway.url() };
     case 'measure':
       globalThis.gc?.();
-      return { kind: 'measured', rss: process.memoryUsage.rss() };
+      return { kind: 'measured', rss: process.memoryUsage.rss(), peak: process.resourceUsage().maxRSS * 1024 };
     case 'summarise': {
       const endings: Record<string, number> = {};
       for (const { status, code } of gateway!.observations.splice(0)) {

@@ -14,7 +14,7 @@ export type GatewayOrder =
 
 export type GatewayAnswer =
   | { readonly kind: 'started'; readonly url: string }
-  | { readonly kind: 'measured'; readonly rss: number }
+  | { readonly kind: 'measured'; readonly rss: number; readonly peak: number }
   | { readonly kind: 'summarised'; readonly endings: Readonly<Record<string, number>> }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly message: string };
@@ -53,9 +53,9 @@ export class GatewayProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Resident memory in bytes, after a garbage collection. */
-  async memory(): Promise<number> {
-    return (await this.order({ kind: 'measure' }, 'measured')).rss;
+  /** Resident memory in bytes: now, after a garbage collection, and the most that it ever was. */
+  async memory(): Promise<{ readonly rss: number; readonly peak: number }> {
+    return this.order({ kind: 'measure' }, 'measured');
   }
 
   /** How the exchanges since the last call have ended: how many with which error code, or status. */
