@@ -1,4 +1,5 @@
 /** Gateways whose routes use policies that the test has written down as plain objects. */
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Exchange, Policy, PolicyDefinition } from '../../src/contract.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
@@ -80,4 +81,16 @@ export function noting(notes: string[], name: string, other: Policy = {}): Polic
 /** Requests on their way to the target that this exchange was sent to, as its balancer counts them. */
 export function inFlight(exchange: Exchange): number | undefined {
   return (exchange as ProxyExchange).forward?.target?.inFlight;
+}
+
+/** Checks the one line that the log has of a failed policy. */
+export function assertBlamed(gateway: TestGateway, index: number, message: RegExp = /^boom$/): void {
+  const lines = gateway.log.filter(({ level }) => level !== 'info');
+  assert.equal(lines.length, 1, JSON.stringify(lines));
+  const { error, ...about } = lines[0].about;
+  assert.deepEqual(
+    [lines[0].level, lines[0].message, about],
+    ['error', 'a policy failed', { policy: nameOf(index), route: 'all' }],
+  );
+  assert.match((error as Error).message, message);
 }
