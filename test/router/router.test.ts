@@ -81,6 +81,11 @@ describe('a path', () => {
     assert.deepEqual(paramsOf([kept], 'h/c//x;v=1//y'), { '*': '/x;v=1//y' });
   });
 
+  it('with an encoded slash does not lead past a rule that refuses it to one that does not (CVE-2021-29492)', () => {
+    const guarded = rule('guarded', { paths: ['/files/{name}'] });
+    decides([guarded, rule('open', { paths: ['/*'], encodedSlash: 'keep' })], 'h/files/a%2Fb', 'guarded');
+  });
+
   it('gives what it captured as it is sent on: encoded, with path parameters, by the place of the segment', () => {
     assert.deepEqual(paramsOf([rule('r', { paths: ['/users/{id}'] })], 'h/users/a%2fb;v=1'), { id: 'a%2Fb;v=1' });
     assert.deepEqual(paramsOf([rule('r', { paths: ['/{a}/x/{b}/{rest...}'] })], 'h/1;p=q/x;y/2/3;z/4/'), {

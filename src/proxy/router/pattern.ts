@@ -50,14 +50,9 @@ export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep'
   const sample = `/${literals.map((literal) => literal ?? 'x').join('/')}`;
   const path = canonicalPath(sample, emptySegments);
   if (typeof path !== 'string') return path;
-  const canonical =
-    path === sample
-      ? literals
-      : path
-          .substring(1)
-          .split('/')
-          .map((text, i) => literals[i] && text);
-  return new PathPattern(null, rest === null ? canonical : canonical.slice(0, -1), captures);
+  const texts = path === sample ? literals : path.substring(1).split('/');
+  const segments = texts.map((text, index) => (literals[index] === null ? null : text));
+  return new PathPattern(null, rest === null ? segments : segments.slice(0, -1), captures);
 }
 
 /**
