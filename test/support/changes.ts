@@ -35,10 +35,14 @@ export class Changes {
 }
 
 /** Resolves once the predicate holds that nobody reports a change of. */
-export async function eventually(predicate: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + patienceMs;
+export async function eventually(
+  predicate: () => boolean | Promise<boolean>,
+  what: string,
+  withinMs: number = patienceMs,
+): Promise<void> {
+  const deadline = performance.now() + withinMs;
   while (!(await predicate())) {
-    if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms in vain for ${what}`);
+    if (performance.now() > deadline) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -24,9 +24,14 @@ export class GatewayProcess {
   /** What it has written to stderr: nothing, unless something went wrong. */
   complaints = '';
   private readonly child: ChildProcess;
+  private readonly gone: Promise<never>;
 
   private constructor(child: ChildProcess) {
     this.child = child;
+    this.gone = once(child, 'exit').then(() => {
+      throw new Error(`the gateway has ended:\n${this.complaints}`);
+    });
+    this.gone.catch(() => {});
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.complaints += text));
   }
 
@@ -69,12 +74,8 @@ export class GatewayProcess {
 
   private async order<K extends GatewayAnswer['kind']>(order: GatewayOrder, kind: K): Promise<GatewayAnswer & { kind: K }> {
     const answered = once(this.child, 'message') as Promise<[GatewayAnswer]>;
-    const gone = once(this.child, 'exit').then(() => {
-      throw new Error(`the gateway has ended:\n${this.complaints}`);
-    });
-    gone.catch(() => {});
     this.child.send(order);
-    const [answer] = await Promise.race([answered, gone]);
+    const [answer] = await Promise.race([answered, this.gone]);
     if (answer.kind !== kind) throw new Error(`${order.kind} led to ${JSON.stringify(answer)}`);
     return answer as GatewayAnswer & { kind: K };
   }
