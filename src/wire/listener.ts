@@ -70,6 +70,8 @@ export class Listener {
     if (this.tlsServer !== null && !options.proxyProtocol) this.server = this.tlsServer;
     else this.server = new Server(socketOptions);
     const isAdoptable = options.tls === null && !options.proxyProtocol;
+    // A connection that the kernel could not hand over (ENOBUFS, ENFILE) is the client's loss, and not the end of us.
+    this.server.on('error', ignoreError);
     this.server.on('connection', (socket: Socket) => this.admit(isAdoptable ? adoptSocket(socket) : socket));
   }
 

@@ -54,6 +54,10 @@ export class GatewayProcess {
     return { host: hostname, port: Number(port) };
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   get isRunning(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
