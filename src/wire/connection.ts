@@ -96,6 +96,8 @@ export abstract class Connection {
     const size = bytes.length.toString(16);
     if (bytes.length <= smallChunk) {
       const text = latin1(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+      // Chunks that came together leave together, at the flush: thousands of tiny ones must not cost a write each.
+      this.cork();
       this.socket.write(`${size}\r\n${text}\r\n`, 'latin1', this.written);
       return;
     }

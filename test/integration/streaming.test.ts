@@ -42,6 +42,25 @@ describe('server-sent events', () => {
   });
 });
 
+describe('tiny chunks', () => {
+  it('that come together leave together, in either direction', async (t) => {
+    const chunks = '1\r\nx\r\n'.repeat(10_000);
+    let reads = 0;
+    const upstream = await RawUpstream.start(t, {
+      onConnection: ({ socket }) => void socket.on('data', () => reads++),
+      onRequest: () => `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+    });
+    const gateway = await TestGateway.start(t, proxyTo(upstream.url));
+    const client = await RawClient.connect(t, gateway.address());
+    let clientReads = 0;
+    client.socket.on('data', () => clientReads++);
+    client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
+    assert.equal((await client.response()).body.length, 10_000);
+    assert.equal(upstream.requests[0]!.body.length, 10_000);
+    assert.ok(reads < 100 && clientReads < 100, `the upstream read ${reads} times, the client ${clientReads} times`);
+  });
+});
+
 const total = 200 * mebibyte;
 
 /** Takes everything that comes, a mebibyte at a time with rests, up to a number of bytes. */
