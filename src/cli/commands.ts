@@ -21,11 +21,21 @@ function version(): string {
 
 const format = new Option('--format <format>', 'how to print the result').choices(['text', 'json']).default('text');
 
+/** What is wrong, what was probably meant, and where to look. */
+function toOneLine(text: string): string {
+  const line = text
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
+  return `${line}. Try: gatewright --help\n`;
+}
+
 const program = new Command('gatewright')
   .description('An API gateway: one entry point in front of a set of services.')
   .version(version(), '-V, --version', 'print the version')
   .helpOption('-h, --help', 'show what a command does')
   .helpCommand(false)
+  .configureOutput({ outputError: (text, write) => write(toOneLine(text)) })
   .exitOverride();
 
 program

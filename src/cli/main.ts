@@ -3,9 +3,9 @@
 import { enableCompileCache } from 'node:module';
 
 enableCompileCache();
-// Whoever reads the output may stop, as `head` does; that is no failure.
+// Whoever reads the output may stop, as `head` does; that is no failure, and changes nothing of what was found.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
+  if (error.code === 'EPIPE') process.exit();
   throw error;
 });
 const { runCommand } = await import('./commands.ts');

@@ -29,7 +29,7 @@ async function start(named: string | undefined, signals: Signals, io: CommandIo)
     await thread.terminate();
     if (loaded === null) return exitCodes.usage;
     print([...loaded.problems, ...(await loaded.analyse())], io);
-    io.stderr.write(`${cannotServe(loaded.file)}\n`);
+    io.stderr.write(cannotServe(loaded.file));
     return exitCodes.failed;
   }
   print(loaded.problems, io);
@@ -38,17 +38,19 @@ async function start(named: string | undefined, signals: Signals, io: CommandIo)
   signals.log = log;
   const assignment = { config: packConfig(config), secrets, thread: 0 };
   const running = new RunningGateway(log, config.admin, (onDied) => new ThreadedGateway(thread, assignment, onDied));
+  let exitCode: number = exitCodes.failed;
   try {
-    await running.start(loaded, io);
-    return running;
+    if (await running.start(loaded, io)) return running;
   } catch (error) {
     io.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    await running.abandon();
-    return error instanceof ListenError ? exitCodes.unreachable : exitCodes.failed;
+    if (error instanceof ListenError) exitCode = exitCodes.unreachable;
   }
+  await running.abandon();
+  if (exitCode === exitCodes.failed) io.stderr.write(cannotServe(loaded.file));
+  return exitCode;
 }
 
-const cannotServe = (file: string): string => `${file} cannot be served; nothing was started`;
+const cannotServe = (file: string): string => `${file} cannot be served; nothing was started\n`;
 
 function print(problems: readonly Problem[], io: CommandIo): void {
   for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`);
@@ -78,8 +80,12 @@ class RunningGateway {
     this.admin = new AdminServer({ ...admin, isReady: () => this.isReady });
   }
 
-  /** @throws {Error} whose message says to the operator why it cannot serve; a `ListenError` if it cannot listen. */
-  async start({ file, analyse }: CommandConfig, io: CommandIo): Promise<void> {
+  /**
+   * Begins to serve.
+   * @returns false when a closer look at the configuration has found errors; they have been printed.
+   * @throws {Error} whose message says to the operator why it cannot serve; a `ListenError` if it cannot listen.
+   */
+  async start({ file, analyse }: CommandConfig, io: CommandIo): Promise<boolean> {
     const { log } = this;
     const admin = await this.admin.listen();
     const starting = this.gateway.start();
@@ -88,11 +94,12 @@ class RunningGateway {
     // The thread makes a gateway of the configuration and this one looks for what is suspicious in it, at the same time.
     const problems = await analyse();
     print(problems, io);
-    if (problems.some(({ severity }) => severity === 'error')) throw new Error(cannotServe(file));
+    if (problems.some(({ severity }) => severity === 'error')) return false;
     const listeners: readonly ListenerAddress[] = await starting;
     this.isReady = true;
     for (const { name, url } of listeners) log.info('listening', { listener: name, url });
     log.info('ready', { config: file, admin, pid: process.pid });
+    return true;
   }
 
   /** Serves until a signal asks it to stop, then finishes what was begun. @returns the exit code. */

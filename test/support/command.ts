@@ -1,0 +1,126 @@
+/** `gatewright …` in a process of its own, as a user starts it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Changes } from './changes.ts';
+import type { Address } from './raw-client.ts';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** A new folder with these files, which is gone after the test. */
+export async function folderWith(t: TestContext, files: Readonly<Record<string, string>> = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gatewright-command-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  return folder;
+}
+
+export interface CommandOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface LogRecord {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+export class Command {
+  stdout = '';
+  stderr = '';
+  /** null while it runs, or if a signal has ended it. */
+  exitCode: number | null = null;
+  private isClosed = false;
+  private readonly child: ChildProcess;
+  private readonly changes = new Changes();
+
+  /** Starts it; it is killed at the end of the test if it still runs then. */
+  constructor(t: TestContext, args: readonly string[], { cwd, env }: CommandOptions = {}) {
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd,
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    t.after(() => child.kill('SIGKILL'));
+    const note = (change: () => void): void => {
+      change();
+      this.changes.notify();
+    };
+    child.stdout.setEncoding('utf8').on('data', (text: string) => note(() => (this.stdout += text)));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => note(() => (this.stderr += text)));
+    child.on('close', (code) => {
+      this.exitCode = code;
+      note(() => (this.isClosed = true));
+    });
+  }
+
+  /** Runs it to its end. */
+  static async run(t: TestContext, args: readonly string[], options?: CommandOptions): Promise<Command> {
+    const command = new Command(t, args, options);
+    await command.untilExit();
+    return command;
+  }
+
+  /** `gatewright run` with this configuration, once it serves. What it lacks are ports: the kernel chooses them. */
+  static async serve(t: TestContext, config: object, options: CommandOptions = {}): Promise<Command> {
+    const cwd = options.cwd ?? (await folderWith(t));
+    const withPorts = { admin: { port: 0 }, listeners: { web: { host: '127.0.0.1', port: 0 } }, ...config };
+    await writeFile(join(cwd, 'gateway.json'), JSON.stringify(withPorts));
+    const command = new Command(t, ['run', 'gateway.json'], { ...options, cwd });
+    await command.logged('ready');
+    return command;
+  }
+
+  get log(): LogRecord[] {
+    return this.stderr
+      .split('\n')
+      .slice(0, -1)
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as LogRecord);
+  }
+
+  /** The first record with this message, once it is there. Rejects when the process ends without it. */
+  async logged(message: string): Promise<LogRecord> {
+    const find = (): LogRecord | undefined => this.log.find(({ msg }) => msg === message);
+    await this.changes.until(
+      () => this.isClosed || find() !== undefined,
+      () => `the log to say ${JSON.stringify(message)}; it says\n${this.stderr}`,
+      20_000,
+    );
+    const found = find();
+    if (found === undefined) throw new Error(`it ended without saying ${JSON.stringify(message)}:\n${this.stderr}`);
+    return found;
+  }
+
+  async untilExit(): Promise<void> {
+    await this.changes.until(
+      () => this.isClosed,
+      () => `the end of the process; it says\n${this.stdout}${this.stderr}`,
+      20_000,
+    );
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** The URL of a listener. */
+  url(listener = 'web'): string {
+    return String(this.log.find((record) => record['listener'] === listener && record.msg === 'listening')?.['url']);
+  }
+
+  address(listener = 'web'): Address {
+    const { hostname, port } = new URL(this.url(listener));
+    return { host: hostname, port: Number(port) };
+  }
+
+  /** The URL of the admin port. */
+  get admin(): string {
+    return String(this.log.find(({ msg }) => msg === 'ready')?.['admin']);
+  }
+}
