@@ -338,6 +338,7 @@ export class Forward implements UpstreamCall {
 
   onUpgrade(head: ResponseHead, socket: Socket): TunnelIntake {
     const { exchange } = this;
+    this.answeredAt = exchange.around.clock.now();
     exchange.status = 101;
     exchange.headSent = true;
     const end = exchange.stream.sendUpgrade(head.statusText, 'websocket', head.headers);
