@@ -3,7 +3,7 @@
  *
  * Arming is what happens on every request, firing hardly ever does. So arming again only writes the new deadline; the
  * timer stays in its slot, and when that slot comes up it is either moved on or, if it was disarmed, dropped. A timer
- * fires at most one tick late.
+ * fires less than two ticks late.
  */
 import type { Clock } from '../util/clock.ts';
 
@@ -36,7 +36,7 @@ export class TimerWheel {
   private waiting = 0;
   private stopTicking: (() => void) | null = null;
 
-  /** @param tickMs how late a timer may fire. */
+  /** @param tickMs half of how late a timer may fire: it may miss a tick, and the ticks may miss the clock. */
   constructor(clock: Clock, tickMs = 25) {
     this.clock = clock;
     this.tickMs = tickMs;
