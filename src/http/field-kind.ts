@@ -36,6 +36,15 @@ export const DATE = 19;
 /** Named by `Connection`, so meant for this hop only. */
 export const NOMINATED = 20;
 
+/** One bit for each kind that the predicate accepts, for `HeaderFields.mayHave`. */
+export function kindBits(accepts: (kind: number) => boolean): number {
+  let bits = 0;
+  for (let kind = ORDINARY; kind <= NOMINATED; kind++) {
+    if (accepts(kind)) bits |= 1 << kind;
+  }
+  return bits;
+}
+
 /** Whether a field of this kind tells the upstream how the client called. */
 export function isForwarding(kind: number): boolean {
   return kind >= X_FORWARDED_FOR && kind <= FORWARDED;

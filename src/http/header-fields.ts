@@ -12,6 +12,8 @@ export class HeaderFields implements HeaderList {
   readonly kinds: number[] = [];
   /** Name, value, name, value …; null as long as nobody has asked for more than single fields of a parsed head. */
   private made: string[] | null = null;
+  /** A bit for each kind that was ever there. */
+  private seen = 0;
   private text = '';
   private marks: number[] = [];
   /** The ordinary fields as lines of text, as long as they are what was parsed; null otherwise. */
@@ -36,6 +38,7 @@ export class HeaderFields implements HeaderList {
   mark(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, kind: number): void {
     this.marks.push(nameStart, nameEnd, valueStart, valueEnd);
     this.kinds.push(kind);
+    this.seen |= 1 << kind;
   }
 
   /** The head whose fields were marked is complete: this is its text, in which each line ends in CRLF. */
@@ -94,7 +97,9 @@ export class HeaderFields implements HeaderList {
       if (!equalsIgnoringCase(list[i], name)) continue;
       list[i + 1] = value;
       // The client may have nominated its own field in `Connection`; this one is the gateway's (CVE-2024-45410).
-      this.kinds[i / 2] = fieldKind(name, 0, name.length);
+      const kind = fieldKind(name, 0, name.length);
+      this.kinds[i / 2] = kind;
+      this.seen |= 1 << kind;
       this.removeFrom(i + 2, name);
       return;
     }
@@ -109,11 +114,17 @@ export class HeaderFields implements HeaderList {
   private push(name: string, value: string, kind: number): void {
     this.list.push(name, value);
     this.kinds.push(kind);
+    this.seen |= 1 << kind;
     this.lines = null;
   }
 
   remove(name: string): void {
     this.removeFrom(0, name);
+  }
+
+  /** Whether there may be a field of one of these kinds (`kindBits`). A no is certain, and one comparison. */
+  mayHave(bits: number): boolean {
+    return (this.seen & bits) !== 0;
   }
 
   /** The value of the first field of a kind, or undefined. */
@@ -143,6 +154,7 @@ export class HeaderFields implements HeaderList {
     for (let i = 0; i < this.kinds.length; i++) {
       if (this.kinds[i] !== ORDINARY || !equalsIgnoringCase(this.list[i * 2], name)) continue;
       this.kinds[i] = NOMINATED;
+      this.seen |= 1 << NOMINATED;
       this.lines = null;
     }
   }

@@ -1,6 +1,6 @@
 /** Station 3: from the bytes of the target to one canonical path, and from that to one route. */
 import type { ErrorCode } from '../errors.ts';
-import { VIA } from '../http/field-kind.ts';
+import { VIA, kindBits } from '../http/field-kind.ts';
 import { goesInCircles } from '../http/forwarded.ts';
 import { parseAuthority } from '../http/host.ts';
 import { CanonicalTarget, canonicalizeTarget } from '../http/path.ts';
@@ -10,6 +10,8 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Scratch of this station, which never waits. */
 const target = new CanonicalTarget();
+
+const via = kindBits((kind) => kind === VIA);
 
 /**
  * Sets host, path, query, route and params of the exchange. Everything after this station, the upstream included, sees
@@ -50,7 +52,7 @@ function refuse(exchange: ProxyExchange, code: ErrorCode, reason: string): Error
 
 /** Detecting loops is what Via is for (RFC 9110, section 7.6.3); hardly any request has one. */
 function hasCircled({ requestHeaders }: ProxyExchange): boolean {
-  return requestHeaders.kinds.includes(VIA) && goesInCircles(requestHeaders.joinKind(VIA));
+  return requestHeaders.mayHave(via) && goesInCircles(requestHeaders.joinKind(VIA));
 }
 
 /**

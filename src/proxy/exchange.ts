@@ -9,6 +9,7 @@ import {
   X_FORWARDED_PORT,
   X_FORWARDED_PROTO,
   isClaim,
+  kindBits,
 } from '../http/field-kind.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
@@ -29,6 +30,7 @@ export type Params = Readonly<Record<string, string>>;
 const lastWordsMs = 1_000;
 
 const noParams: Params = Object.freeze(Object.create(null) as Params);
+const claims = kindBits(isClaim);
 const noHeaders = new HeaderFields();
 const nothingReceived: ForwardingFields = Object.freeze({
   forwarded: '',
@@ -170,7 +172,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
    */
   dropClaims(): void {
     const headers = this.requestHeaders;
-    if (!headers.kinds.some(isClaim)) return;
+    if (!headers.mayHave(claims)) return;
     const believed = !this.trusted.isEmpty && this.trusted.has(this.peer.address);
     if (believed) {
       this.received = {

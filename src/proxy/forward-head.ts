@@ -8,6 +8,7 @@ import {
   X_FORWARDED_PORT,
   X_FORWARDED_PROTO,
   isForwarding,
+  kindBits,
 } from '../http/field-kind.ts';
 import { appendVia, forwarded, forwardedFor, forwardedPort } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
@@ -42,14 +43,14 @@ export function upstreamHost(
  * have come this far (see `ProxyExchange.dropClaims`).
  */
 export function copiedFields(headers: HeaderFields): string {
-  return headers.kinds.some(isKeptClaim)
-    ? headers.ordinaryLines() + headers.linesOf(isKeptClaim)
-    : headers.ordinaryLines();
+  return headers.mayHave(keptClaims) ? headers.ordinaryLines() + headers.linesOf(isKeptClaim) : headers.ordinaryLines();
 }
 
 function isKeptClaim(kind: number): boolean {
   return isForwarding(kind) || kind === IDENTITY;
 }
+
+const keptClaims = kindBits(isKeptClaim);
 
 /**
  * Who called and how: X-Forwarded-*, Forwarded and Via. One that a policy has set is left to it.
@@ -59,7 +60,7 @@ export function forwardingFields(exchange: ProxyExchange, headers: HeaderFields)
   const { memo } = exchange.stream;
   const isPlain = exchange.trusted.isEmpty && exchange.protocol === 'HTTP/1.1';
   const isUsual = isPlain && memo.host === exchange.host && memo.port === exchange.port;
-  if (!isUsual || headers.kinds.some(isTold)) {
+  if (!isUsual || headers.mayHave(told)) {
     return `${ownFields(exchange, headers)}via: ${appendVia(headers.joinKind(VIA), exchange.protocol)}\r\n`;
   }
   // Nothing but the connection and the host go into it, so it is kept for the next request.
@@ -70,9 +71,7 @@ export function forwardingFields(exchange: ProxyExchange, headers: HeaderFields)
 }
 
 /** Kinds that say something about the way of a request already. */
-function isTold(kind: number): boolean {
-  return isForwarding(kind) || kind === VIA;
-}
+const told = kindBits((kind) => isForwarding(kind) || kind === VIA);
 
 const noFields = new HeaderFields();
 

@@ -1,6 +1,6 @@
 /** Station 8: the `onResponse` hooks, inner to outer, then head and body to the client. */
 import type { Reply } from '../contract.ts';
-import { ALT_SVC } from '../http/field-kind.ts';
+import { ALT_SVC, kindBits } from '../http/field-kind.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails, proxyStatus } from '../http/problem.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { statusText } from '../http/status-text.ts';
@@ -66,12 +66,14 @@ function setBody(exchange: ProxyExchange, body: string | Uint8Array): void {
   }
 }
 
+const altSvc = kindBits((kind) => kind === ALT_SVC);
+
 /** Passes on the response of the upstream. @param bodyText the whole body; null when it is still to come. */
 export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead, bodyText: string | null): void {
   if (exchange.finished) return;
   begin(exchange, head.status, head.statusText, head.headers);
   // The upstream's alternatives are not the gateway's (RFC 7838); a policy may name some later.
-  if (head.headers.kinds.includes(ALT_SVC)) head.headers.removeWhere((kind) => kind === ALT_SVC);
+  if (head.headers.mayHave(altSvc)) head.headers.removeWhere((kind) => kind === ALT_SVC);
   exchange.bodyText = bodyText;
   exchange.bodyLength = head.contentLength;
   const maxBytes = exchange.chosen.chain.buffersResponse;

@@ -2,12 +2,12 @@
  * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
  * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
  */
-import { DATE, NOMINATED, ORDINARY, TRAILER, VIA } from '../http/field-kind.ts';
+import { DATE, NOMINATED, ORDINARY, TRAILER, VIA, kindBits } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 
 /** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
 export function responseFields(headers: HeaderFields): string {
-  return headers.kinds.some(isSpecialInResponse)
+  return headers.mayHave(specialInResponse)
     ? headers.ordinaryLines() + headers.linesOf(isSpecialInResponse)
     : headers.ordinaryLines();
 }
@@ -16,6 +16,8 @@ export function responseFields(headers: HeaderFields): string {
 function isSpecialInResponse(kind: number): boolean {
   return kind >= VIA && kind !== DATE && kind !== NOMINATED;
 }
+
+const specialInResponse = kindBits(isSpecialInResponse);
 
 /**
  * Fields that a trailer section must not carry (RFC 9110, section 6.5.1): a recipient that merged them into the head
