@@ -197,7 +197,7 @@ function createPolicy(route: string, use: PolicyUse, baseDir: string, env: Compi
     const policy: unknown = env.definitionOf(use).create(use.options, policyEnv);
     // A module without types may be `async` here; its hooks would never run, and nothing would be refused.
     if (typeof policy !== 'object' || policy === null || policy instanceof Promise) throw new Error('made no policy');
-    return policy as Policy;
+    return policy;
   } catch (error) {
     throw new CompileError(
       `route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`,

@@ -29,7 +29,7 @@ export const IDENTITY = 16;
  * Never forwarded: fields that override the request line behind the gateway's back (CVE-2018-14773) or that fold onto
  * an environment variable (`Proxy`, CVE-2016-5385).
  */
-export const FORBIDDEN = 17;
+const FORBIDDEN = 17;
 /** Advertises another endpoint of the upstream, which clients of the gateway must not go to (RFC 7838). */
 export const ALT_SVC = 18;
 export const DATE = 19;

@@ -4,7 +4,7 @@
  * sink can hold on to it until the kernel has taken the bytes.
  */
 
-export const blockBytes = 65_536;
+const blockBytes = 65_536;
 const maxSpare = 64;
 
 export const sharedBlock: Buffer = Buffer.allocUnsafeSlow(blockBytes);

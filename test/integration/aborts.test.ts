@@ -35,24 +35,26 @@ describe('a client', () => {
       await settle();
       // One that has only finished sending could still be there; it is given a moment.
       clock.advance(1_000);
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       const { status, code } = await gateway.observation();
       assert.deepEqual([status, code], [499, 'CLIENT_CLOSED']);
     });
 
     it(`that ${departure} in the response cancels it upstream`, async (t) => {
-      const { upstream, gateway, client, clock } = await start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n' });
+      const { upstream, gateway, client, clock } = await start(t, {
+        onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n',
+      });
       client.write(get);
       await client.until((received) => received.includes('hello'), 'the first piece');
       leave(client);
       await settle();
       // A client that has closed shows it once it is written to.
       for (let i = 0; i < 3; i++) {
-        upstream.connections[0]!.write('5\r\nhello\r\n');
+        upstream.connections[0].write('5\r\nhello\r\n');
         await settle();
       }
       clock.advance(1_000);
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       const { status, code } = await gateway.observation();
       assert.deepEqual([status, code], [200, 'CLIENT_CLOSED']);
     });
@@ -62,7 +64,7 @@ describe('a client', () => {
       client.write('POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n');
       await upstream.until(() => upstream.bytes.includes('hello'), 'the first piece');
       leave(client);
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       assert.equal(upstream.requests.length, 0);
       assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
     });
@@ -81,7 +83,11 @@ describe('a client', () => {
     let decide = (): void => {};
     const upstream = await RawUpstream.start(t);
     const thinking = policyOf({ onRequest: () => new Promise<void>((resolve) => (decide = resolve)) });
-    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { route: { policies: [{ use: './thinking.ts' }] } }), { modules: { './thinking.ts': thinking } });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo(upstream.url, { route: { policies: [{ use: './thinking.ts' }] } }),
+      { modules: { './thinking.ts': thinking } },
+    );
     const client = await RawClient.connect(t, gateway.address());
     client.write(get);
     await settle();
@@ -96,21 +102,27 @@ describe('a client', () => {
   it('that leaves while a policy thinks about the response gets nothing more done', async (t) => {
     let decide = (): void => {};
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nhello' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nhello',
+    });
     const thinking = policyOf({
       onResponse: () => {
         ask();
         return new Promise<void>((resolve) => (decide = resolve));
       },
     });
-    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { route: { policies: [{ use: './thinking.ts' }] } }), { modules: { './thinking.ts': thinking } });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo(upstream.url, { route: { policies: [{ use: './thinking.ts' }] } }),
+      { modules: { './thinking.ts': thinking } },
+    );
     const client = await RawClient.connect(t, gateway.address());
     client.write(get);
     await asked;
     client.reset();
     assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
     decide();
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal(gateway.observations.length, 1);
   });
 
@@ -118,7 +130,11 @@ describe('a client', () => {
     const { promise: aborted, resolve } = Promise.withResolvers<void>();
     const upstream = await RawUpstream.start(t, {});
     const waiting = policyOf({ onRequest: ({ signal }) => signal.addEventListener('abort', () => resolve()) });
-    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { route: { policies: [{ use: './waiting.ts' }] } }), { modules: { './waiting.ts': waiting } });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo(upstream.url, { route: { policies: [{ use: './waiting.ts' }] } }),
+      { modules: { './waiting.ts': waiting } },
+    );
     const client = await RawClient.connect(t, gateway.address());
     client.write(get);
     await upstream.request();
@@ -137,13 +153,24 @@ describe('a client', () => {
 
   it('over TLS that leaves in the response cancels it upstream as well', async (t) => {
     const { cert, key, certPem } = makeTlsFiles(t);
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n' });
-    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { listener: { tls: { certificates: [{ cert, key }] } } }));
-    const client = await RawClient.connect(t, { ...(gateway.address() as { host: string; port: number }), ca: certPem });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n',
+    });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo(upstream.url, { listener: { tls: { certificates: [{ cert, key }] } } }),
+    );
+    const client = await RawClient.connect(t, {
+      ...(gateway.address() as { host: string; port: number }),
+      ca: certPem,
+    });
     client.write(get);
     await client.until((received) => received.includes('hello'), 'the first piece');
     client.destroy();
-    await upstream.until(() => upstream.connections[0]!.closed || upstream.connections[0]!.write('5\r\nhello\r\n').closed, 'the end of the connection');
+    await upstream.until(
+      () => upstream.connections[0].closed || upstream.connections[0].write('5\r\nhello\r\n').closed,
+      'the end of the connection',
+    );
     assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
   });
 
@@ -153,7 +180,7 @@ describe('a client', () => {
     await upstream.request();
     client.reset();
     // A client that has sent ahead is not read from, so that it is missed only when it is written to.
-    upstream.connections[0]!.write(ok('x'.repeat(200_000)));
+    upstream.connections[0].write(ok('x'.repeat(200_000)));
     await gateway.observation();
     await settle();
     assert.ok(upstream.requests.length <= 3, `${upstream.requests.length} requests`);

@@ -27,21 +27,26 @@ describe('a gateway that is stopped', () => {
     const stopping = stop(hour);
     await settle();
     assert.equal(isStopped(), false);
-    upstream.connections[0]!.write(ok());
+    upstream.connections[0].write(ok());
     const { responses } = await client.transcript();
-    assert.deepEqual(responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]), [[200, 'close']]);
+    assert.deepEqual(
+      responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]),
+      [[200, 'close']],
+    );
     client.destroy();
     await stopping;
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
   });
 
   it('lets a response stream to its end', async (t) => {
-    const { upstream, client, stop } = await start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello' });
+    const { upstream, client, stop } = await start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello',
+    });
     client.write(get);
     await client.until((received) => received.endsWith('hello'), 'the first half');
     const stopping = stop(hour);
     await settle();
-    upstream.connections[0]!.write('world');
+    upstream.connections[0].write('world');
     assert.equal((await client.response()).body, 'helloworld');
     await client.untilEnded();
     client.destroy();
@@ -59,7 +64,10 @@ describe('a gateway that is stopped', () => {
       const stopping = stop(hour);
       await settle();
       const { responses } = await client.write(rest).transcript();
-      assert.deepEqual(responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]), [[200, 'close']]);
+      assert.deepEqual(
+        responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]),
+        [[200, 'close']],
+      );
       client.destroy();
       await stopping;
     }
@@ -70,7 +78,7 @@ describe('a gateway that is stopped', () => {
     client.write(get + get + get);
     await upstream.request();
     const stopping = stop(hour);
-    upstream.connections[0]!.write(ok());
+    upstream.connections[0].write(ok());
     const { responses, rest } = await client.transcript();
     assert.deepEqual([responses.length, rest, upstream.requests.length], [1, '', 1]);
     client.destroy();
@@ -86,7 +94,7 @@ describe('a gateway that is stopped', () => {
     await Promise.all([client.untilEnded(), fresh.untilEnded()]);
     for (const { socket } of [client, fresh]) socket.destroy();
     await stopping;
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     await assert.rejects(RawClient.connect(t, gateway.address()), { code: 'ECONNREFUSED' });
   });
 
@@ -98,7 +106,7 @@ describe('a gateway that is stopped', () => {
     await client.untilEnded();
     assert.equal(client.received, '');
     assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
   });
 
   it('can be stopped twice', async (t) => {

@@ -27,7 +27,10 @@ async function start(t: Parameters<typeof RawUpstream.start>[0]) {
 describe('a request', () => {
   it('may have a head of headBytes; beyond that it is answered 431', async (t) => {
     const { status, upstream } = await start(t);
-    assert.deepEqual([await status(headOf(2048)), await status(headOf(2049)), await status(headOf(200_000))], [200, 431, 431]);
+    assert.deepEqual(
+      [await status(headOf(2048)), await status(headOf(2049)), await status(headOf(200_000))],
+      [200, 431, 431],
+    );
     assert.equal(upstream.requests.length, 1);
   });
 
@@ -42,19 +45,26 @@ describe('a request', () => {
   it('may have a target of targetBytes; beyond that it is answered 414', async (t) => {
     const { status } = await start(t);
     const target = (bytes: number): string => `/${'a'.repeat(bytes - 1)}`;
-    assert.deepEqual([await status(get(target(1024))), await status(get(target(1025))), await status(get(target(100_000)))], [200, 414, 414]);
+    assert.deepEqual(
+      [await status(get(target(1024))), await status(get(target(1025))), await status(get(target(100_000)))],
+      [200, 414, 414],
+    );
     assert.equal(await status(`GET ${target(5000)}`), 414);
   });
 
   it('may have as many headers as the limit says, those that are dropped included; beyond that it is answered 431', async (t) => {
     const { status } = await start(t);
-    assert.deepEqual([await status(get('/', 'x: y\r\n'.repeat(9))), await status(get('/', 'x: y\r\n'.repeat(10)))], [200, 431]);
+    assert.deepEqual(
+      [await status(get('/', 'x: y\r\n'.repeat(9))), await status(get('/', 'x: y\r\n'.repeat(10)))],
+      [200, 431],
+    );
     assert.equal(await status(get('/', 'x_z: y\r\n'.repeat(10))), 431);
   });
 
   it('may have a body of bodyBytes; beyond that it is answered 413, at once if it says so', async (t) => {
     const { status, upstream } = await start(t);
-    const post = (length: number, sent: number): string => `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${length}\r\n\r\n${'x'.repeat(sent)}`;
+    const post = (length: number, sent: number): string =>
+      `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${length}\r\n\r\n${'x'.repeat(sent)}`;
     assert.deepEqual([await status(post(102_400, 102_400)), await status(post(102_401, 0))], [200, 413]);
     assert.equal(upstream.requests.length, 1);
   });
@@ -65,12 +75,14 @@ describe('a request', () => {
     const chunk = `1000\r\n${'x'.repeat(4096)}\r\n`;
     client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(26)}`);
     assert.equal((await client.response()).status, 413);
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal(upstream.requests.length, 0);
   });
 
   it('is cut off when its body grows too large after the response has begun', async (t) => {
-    const upstream = await RawUpstream.start(t, { onHead: (_, connection) => void connection.write('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello') });
+    const upstream = await RawUpstream.start(t, {
+      onHead: (_, connection) => void connection.write('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello'),
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url, { listener: { limits: { bodyBytes: '10B' } } }));
     const client = await RawClient.connect(t, gateway.address());
     client.write('POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n');
@@ -101,7 +113,10 @@ describe('a request', () => {
       'a_b: c\r\n'.repeat(3700),
     ]) {
       const found = await cost(fields);
-      assert.ok(found < expected * 4 + 10_000, `${found} µs for ${fields.slice(0, 40)}…, ${expected} µs for a plain head of that size`);
+      assert.ok(
+        found < expected * 4 + 10_000,
+        `${found} µs for ${fields.slice(0, 40)}…, ${expected} µs for a plain head of that size`,
+      );
     }
   });
 });
@@ -117,7 +132,10 @@ describe('a listener', () => {
 
     const third = await RawClient.connect(t, gateway.address());
     const { responses } = await third.write(get()).transcript();
-    assert.deepEqual(responses.map(({ status, body }) => [status, JSON.parse(body).code]), [[503, 'TOO_MANY_CONNECTIONS']]);
+    assert.deepEqual(
+      responses.map(({ status, body }) => [status, JSON.parse(body).code]),
+      [[503, 'TOO_MANY_CONNECTIONS']],
+    );
 
     first.destroy();
     third.destroy();
@@ -133,7 +151,11 @@ describe('a listener', () => {
 
   it('does not let those that it turned away keep their connections', async (t) => {
     const clock = new FakeClock();
-    const gateway = await TestGateway.start(t, proxyTo('http://127.0.0.1:1', { listener: { limits: { connections: 1 } } }), { clock });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo('http://127.0.0.1:1', { listener: { limits: { connections: 1 } } }),
+      { clock },
+    );
     const first = await RawClient.connect(t, gateway.address());
     const lingering = await RawClient.connect(t, gateway.address());
     await lingering.untilEnded();
@@ -147,12 +169,17 @@ describe('a listener', () => {
 
 describe('a response of an upstream', () => {
   it('may not have too large a head, nor too many headers', async (t) => {
-    for (const reply of [ok('ok', `x: ${'y'.repeat(65_536)}\r\n`), ok('ok', 'x: y\r\n'.repeat(201)), `HTTP/1.1 200 ${'a'.repeat(70_000)}`, `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(70_000)}`]) {
+    for (const reply of [
+      ok('ok', `x: ${'y'.repeat(65_536)}\r\n`),
+      ok('ok', 'x: y\r\n'.repeat(201)),
+      `HTTP/1.1 200 ${'a'.repeat(70_000)}`,
+      `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(70_000)}`,
+    ]) {
       const upstream = await RawUpstream.start(t, { onRequest: () => reply });
       const gateway = await TestGateway.start(t, proxyTo(upstream.url));
       const response = await request(t, gateway.address(), get());
       assert.deepEqual([response.status, JSON.parse(response.body).code], [502, 'UPSTREAM_BAD_RESPONSE']);
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     }
   });
 });

@@ -20,7 +20,9 @@ const requests = readFileSync(new URL('../corpora/http1-requests.jsonl', import.
   .map((line) => Buffer.from((JSON.parse(line) as { raw: string }).raw, 'base64').toString('latin1'))
   .filter((raw) => raw.length < 2000);
 const responses = (
-  JSON.parse(readFileSync(new URL('../corpora/http1-responses.json', import.meta.url), 'utf8')) as { cases: { raw: string }[] }
+  JSON.parse(readFileSync(new URL('../corpora/http1-responses.json', import.meta.url), 'utf8')) as {
+    cases: { raw: string }[];
+  }
 ).cases.map(({ raw }) => Buffer.from(raw, 'base64').toString('latin1').slice(0, 2000));
 
 /** Sends the bytes and resolves when the connection is gone. */
@@ -38,11 +40,12 @@ function throwAt({ host, port }: { host: string; port: number }, bytes: string, 
 it(`nothing of ${inputs} malformed requests and responses ends the gateway (seed ${seed})`, async (t) => {
   const random = new SeededRandom(seed);
   const upstream = await RawUpstream.start(t, {
-    onConnection: ({ socket }) => socket.once('data', () => {
-      if (random.oneIn(3)) socket.write(ok());
-      else if (random.oneIn(8)) socket.resetAndDestroy();
-      else socket.end(mutate(random.pick(responses), responses, random), 'latin1');
-    }),
+    onConnection: ({ socket }) =>
+      socket.once('data', () => {
+        if (random.oneIn(3)) socket.write(ok());
+        else if (random.oneIn(8)) socket.resetAndDestroy();
+        else socket.end(mutate(random.pick(responses), responses, random), 'latin1');
+      }),
   });
   const timeouts = { head: '200ms', bodyIdle: '200ms', keepAlive: '200ms' };
   const gateway = await GatewayProcess.start(
@@ -61,7 +64,9 @@ it(`nothing of ${inputs} malformed requests and responses ends the gateway (seed
   assert.ok(gateway.isRunning);
   const endings = await gateway.endings();
   for (const code of ['INTERNAL', 'POLICY_FAILED']) assert.equal(endings[code], undefined, JSON.stringify(endings));
-  for (const code of ['BAD_REQUEST', 'UPSTREAM_BAD_RESPONSE', '200']) assert.ok(endings[code]! > inputs / 1000, JSON.stringify(endings));
+  for (const code of ['BAD_REQUEST', 'UPSTREAM_BAD_RESPONSE', '200']) {
+    assert.ok(endings[code] > inputs / 1000, JSON.stringify(endings));
+  }
   // The script above would answer as it likes; a request that never leaves the gateway tells that it serves.
   assert.equal((await request(t, address, 'GET /%00 HTTP/1.1\r\nhost: localhost\r\n\r\n')).status, 400);
 });

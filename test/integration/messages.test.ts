@@ -24,11 +24,20 @@ describe('a request body', () => {
   it('in chunks stays in chunks, with its trailers but without extensions', async (t) => {
     const upstream = await RawUpstream.start(t);
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
-    const body = '5;a=b\r\nhello\r\n10000\r\n' + 'x'.repeat(65_536) + '\r\n0\r\nX-Checksum: 1\r\nContent-Length: 9\r\nCookie: a=b\r\n\r\n';
+    const body =
+      '5;a=b\r\nhello\r\n10000\r\n' +
+      'x'.repeat(65_536) +
+      '\r\n0\r\nX-Checksum: 1\r\nContent-Length: 9\r\nCookie: a=b\r\n\r\n';
     await request(t, gateway.address(), post('transfer-encoding: chunked\r\nte: trailers\r\n', body));
-    const received = upstream.requests[0]!;
-    assert.deepEqual([received.framing, received.body.length, received.trailers], ['chunked', 65_541, [['x-checksum', '1']]]);
-    assert.deepEqual([fieldValue(received.fields, 'te'), fieldValue(received.fields, 'connection')], ['trailers', 'te']);
+    const received = upstream.requests[0];
+    assert.deepEqual(
+      [received.framing, received.body.length, received.trailers],
+      ['chunked', 65_541, [['x-checksum', '1']]],
+    );
+    assert.deepEqual(
+      [fieldValue(received.fields, 'te'), fieldValue(received.fields, 'connection')],
+      ['trailers', 'te'],
+    );
     assert.doesNotMatch(upstream.bytes, /a=b/);
   });
 
@@ -37,14 +46,19 @@ describe('a request body', () => {
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     await request(t, gateway.address(), get());
     await request(t, gateway.address(), post(''));
-    assert.deepEqual(upstream.requests.map(({ fields }) => fieldValue(fields, 'content-length')), [undefined, '0']);
+    assert.deepEqual(
+      upstream.requests.map(({ fields }) => fieldValue(fields, 'content-length')),
+      [undefined, '0'],
+    );
   });
 
   it('is sent on while it arrives, and the response comes back while it is sent', async (t) => {
     const upstream = await RawUpstream.start(t, {
       onHead: (_, connection) => {
         connection.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n');
-        connection.socket.on('data', (bytes: Buffer) => connection.write(`${bytes.length.toString(16)}\r\n${bytes.toString('latin1')}\r\n`));
+        connection.socket.on('data', (bytes: Buffer) =>
+          connection.write(`${bytes.length.toString(16)}\r\n${bytes.toString('latin1')}\r\n`),
+        );
       },
       onRequest: (_, connection) => void setImmediate(() => connection.write('0\r\n\r\n')),
     });
@@ -71,7 +85,7 @@ describe('Expect: 100-continue', () => {
     await client.until((received) => received === 'HTTP/1.1 100 Continue\r\n\r\n', 'the 100');
     const { status, interim } = await client.write('hello').response();
     assert.deepEqual([status, interim.map((response) => response.status)], [200, [100]]);
-    const { body, fields } = upstream.requests[0]!;
+    const { body, fields } = upstream.requests[0];
     assert.deepEqual([body, fieldValues(fields, 'expect')], ['hello', []]);
   });
 
@@ -88,12 +102,21 @@ describe('Expect: 100-continue', () => {
   });
 
   it('is not answered with 100 when the answer is already known, and then the connection ends', async (t) => {
-    const gateway = await TestGateway.start(t, proxyTo('http://127.0.0.1:1', { listener: { limits: { bodyBytes: '4B' } } }));
-    for (const [fields, status] of [['', 413], ['content-length: 1\r\n', 502]] as const) {
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo('http://127.0.0.1:1', { listener: { limits: { bodyBytes: '4B' } } }),
+    );
+    for (const [fields, status] of [
+      ['', 413],
+      ['content-length: 1\r\n', 502],
+    ] as const) {
       const client = await RawClient.connect(t, gateway.address());
       client.write(fields === '' ? expecting : post(`${fields}expect: 100-continue\r\n`));
       const { responses } = await client.transcript();
-      assert.deepEqual(responses.map((response) => [response.status, response.interim.length]), [[status, 0]]);
+      assert.deepEqual(
+        responses.map((response) => [response.status, response.interim.length]),
+        [[status, 0]],
+      );
     }
   });
 
@@ -115,23 +138,34 @@ describe('Expect: 100-continue', () => {
 });
 
 describe('interim responses', () => {
-  const script = { onRequest: () => `HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${ok()}` };
+  const script = {
+    onRequest: () =>
+      `HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${ok()}`,
+  };
 
   it('are passed on, in order', async (t) => {
     const upstream = await RawUpstream.start(t, script);
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const { interim, body } = await request(t, gateway.address(), get());
-    assert.deepEqual(interim.map(({ status, fields }) => [status, fields]), [[103, [['link', '</a.css>']]], [102, []]]);
+    assert.deepEqual(
+      interim.map(({ status, fields }) => [status, fields]),
+      [
+        [103, [['link', '</a.css>']]],
+        [102, []],
+      ],
+    );
     assert.equal(body, 'ok');
   });
 
   it('are passed on before the final one is there', async (t) => {
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n',
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const client = await RawClient.connect(t, gateway.address());
     client.write(get());
     await client.until((received) => received.endsWith('\r\n\r\n'), 'the hints');
-    upstream.connections[0]!.write(ok());
+    upstream.connections[0].write(ok());
     assert.equal((await client.response()).status, 200);
   });
 
@@ -157,29 +191,40 @@ describe('a response body', () => {
 
   it('in chunks stays in chunks, with its trailers', async (t) => {
     const upstream = await RawUpstream.start(t, {
-      onRequest: () => 'HTTP/1.1 200 OK\r\ntrailer: x-checksum\r\ntransfer-encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nx-checksum: 1\r\nset-cookie: a=b\r\n\r\n',
+      onRequest: () =>
+        'HTTP/1.1 200 OK\r\ntrailer: x-checksum\r\ntransfer-encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nx-checksum: 1\r\nset-cookie: a=b\r\n\r\n',
     });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const client = await RawClient.connect(t, gateway.address());
     for (let i = 0; i < 2; i++) {
       const { framing, body, trailers, fields } = await client.write(get('/', 'te: trailers\r\n')).response();
-      assert.deepEqual([framing, body, trailers, fieldValue(fields, 'trailer')], ['chunked', 'hello', [['x-checksum', '1']], 'x-checksum']);
+      assert.deepEqual(
+        [framing, body, trailers, fieldValue(fields, 'trailer')],
+        ['chunked', 'hello', [['x-checksum', '1']], 'x-checksum'],
+      );
     }
     assert.equal(upstream.connections.length, 1);
   });
 
   it('in chunks ends with the connection for a client of HTTP/1.0', async (t) => {
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\n\r\n' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\n\r\n',
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const client = await RawClient.connect(t, gateway.address());
     client.write('GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n');
     const { responses } = await client.transcript();
-    assert.deepEqual([responses[0]!.framing, responses[0]!.body, fieldValue(responses[0]!.fields, 'connection')], ['close', 'hello', 'close']);
+    assert.deepEqual(
+      [responses[0].framing, responses[0].body, fieldValue(responses[0].fields, 'connection')],
+      ['close', 'hello', 'close'],
+    );
   });
 
   for (const version of ['1.0', '1.1']) {
     it(`that ends when an upstream of HTTP/${version} closes comes in chunks, and the client's connection goes on`, async (t) => {
-      const upstream = await RawUpstream.start(t, { onRequest: (_, connection) => connection.end(`HTTP/${version} 200 OK\r\n\r\nhello`) });
+      const upstream = await RawUpstream.start(t, {
+        onRequest: (_, connection) => connection.end(`HTTP/${version} 200 OK\r\n\r\nhello`),
+      });
       const gateway = await TestGateway.start(t, proxyTo(upstream.url));
       const client = await RawClient.connect(t, gateway.address());
       for (let i = 0; i < 2; i++) {
@@ -190,14 +235,17 @@ describe('a response body', () => {
   }
 
   it('of an upstream of HTTP/1.0 with a length comes whole; its connection is kept when it says so', async (t) => {
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello',
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     for (let i = 0; i < 2; i++) assert.equal((await request(t, gateway.address(), get())).framing, 5);
     assert.equal(upstream.connections.length, 1);
   });
 
   it('arrives byte by byte when the upstream sends it so, wherever its bytes are split', async (t) => {
-    const bytes = 'HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nx-t: 1\r\n\r\n';
+    const bytes =
+      'HTTP/1.1 200 OK\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nx-t: 1\r\n\r\n';
     const upstream = await RawUpstream.start(t, {
       onRequest({ target }, connection) {
         const at = Number(target.slice(1));
@@ -236,7 +284,9 @@ describe('a response without a body', () => {
       const upstream = await RawUpstream.start(t, { onRequest: ({ target }) => (target === '/next' ? ok() : reply) });
       const gateway = await TestGateway.start(t, proxyTo(upstream.url));
       const client = await RawClient.connect(t, gateway.address());
-      const { status, fields, body } = await client.write(`${method} / HTTP/1.1\r\nhost: localhost\r\n\r\n`).response(method);
+      const { status, fields, body } = await client
+        .write(`${method} / HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+        .response(method);
       assert.deepEqual([status, fieldValue(fields, 'content-length'), body], [Number(reply.slice(9, 12)), length, '']);
       assert.deepEqual(fieldValues(fields, 'transfer-encoding'), []);
       assert.equal((await client.write(get('/next')).response()).body, 'ok');
@@ -245,9 +295,16 @@ describe('a response without a body', () => {
   }
 
   it('is also what HEAD gets where the gateway itself answers', async (t) => {
-    const gateway = await TestGateway.start(t, { ...proxyTo('http://127.0.0.1:1'), routes: { hi: { match: { path: '/hi' }, respond: { body: 'hello' } } } });
+    const gateway = await TestGateway.start(t, {
+      ...proxyTo('http://127.0.0.1:1'),
+      routes: { hi: { match: { path: '/hi' }, respond: { body: 'hello' } } },
+    });
     const client = await RawClient.connect(t, gateway.address());
-    for (const [path, status] of [['/hi', 200], ['/nowhere', 404], ['/%00', 400]] as const) {
+    for (const [path, status] of [
+      ['/hi', 200],
+      ['/nowhere', 404],
+      ['/%00', 400],
+    ] as const) {
       const response = await client.write(`HEAD ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`).response('HEAD');
       assert.deepEqual([response.status, response.body], [status, '']);
       assert.ok(Number(fieldValue(response.fields, 'content-length')) > 0);
@@ -258,22 +315,37 @@ describe('a response without a body', () => {
 describe('fields', () => {
   it('keep their order, spelling and repetition both ways, without those for one hop', async (t) => {
     const hop = 'Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\n';
-    const upstream = await RawUpstream.start(t, { onRequest: () => ok('ok', `Set-Cookie: a=1\r\nX-Odd: \xe9\r\n${hop}Set-Cookie: b=2\r\nAlt-Svc: h3=":443"\r\n`) });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => ok('ok', `Set-Cookie: a=1\r\nX-Odd: \xe9\r\n${hop}Set-Cookie: b=2\r\nAlt-Svc: h3=":443"\r\n`),
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const client = await RawClient.connect(t, gateway.address());
     client.write(get('/', `X-B: 1\r\nx-a:\t2 \r\n${hop}X-B: 3\r\nX-Odd: \xe9\r\nX-Empty:\r\n`));
     const { fields } = await client.response();
-    assert.deepEqual(fields.filter(([name]) => name !== 'date'), [['set-cookie', 'a=1'], ['x-odd', '\xe9'], ['set-cookie', 'b=2'], ['content-length', '2']]);
+    assert.deepEqual(
+      fields.filter(([name]) => name !== 'date'),
+      [
+        ['set-cookie', 'a=1'],
+        ['x-odd', '\xe9'],
+        ['set-cookie', 'b=2'],
+        ['content-length', '2'],
+      ],
+    );
     assert.match(upstream.bytes, /\r\nX-B: 1\r\nx-a: 2\r\nX-B: 3\r\nX-Odd: \xe9\r\nX-Empty: \r\n/);
     assert.doesNotMatch(upstream.bytes, /hop|keep-alive|proxy-connection/i);
   });
 
   it('have one Date, that of the upstream if there is one', async (t) => {
-    const upstream = await RawUpstream.start(t, { onRequest: ({ target }) => ok('ok', target === '/' ? '' : 'Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n') });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: ({ target }) => ok('ok', target === '/' ? '' : 'Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n'),
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const own = fieldValue((await request(t, gateway.address(), get())).fields, 'date')!;
     assert.ok(Math.abs(Date.parse(own) - Date.now()) < 10_000);
-    assert.equal(fieldValue((await request(t, gateway.address(), get('/its'))).fields, 'date'), 'Thu, 01 Jan 1970 00:00:00 GMT');
+    assert.equal(
+      fieldValue((await request(t, gateway.address(), get('/its'))).fields, 'date'),
+      'Thu, 01 Jan 1970 00:00:00 GMT',
+    );
   });
 });
 
@@ -297,6 +369,6 @@ describe('a method', () => {
     const upstream = await RawUpstream.start(t);
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     await request(t, gateway.address(), 'PROPFIND-X /a HTTP/1.1\r\nhost: localhost\r\n\r\n');
-    assert.equal(upstream.requests[0]!.method, 'PROPFIND-X');
+    assert.equal(upstream.requests[0].method, 'PROPFIND-X');
   });
 });

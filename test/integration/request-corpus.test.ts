@@ -59,7 +59,7 @@ const cases = readFileSync(new URL('../corpora/http1-requests.jsonl', import.met
 
 /** The methods of everything that looks like a request line, so that the answers to HEAD are read as such. */
 function methodsOf(raw: string): string[] {
-  return Array.from(raw.matchAll(/(?:^|\r\n)([A-Z]+) \S+ HTTP\/1\.[01]\r\n/g), ([, method]) => method!);
+  return Array.from(raw.matchAll(/(?:^|\r\n)([A-Z]+) \S+ HTTP\/1\.[01]\r\n/g), ([, method]) => method);
 }
 
 interface Result extends Transcript {
@@ -105,7 +105,10 @@ function assertSafe({ rest, upstream, wasReset }: Result, { never }: RequestCase
   assert.equal(wasReset, false, 'the client can read the answer');
   assert.equal(upstream.malformed, null, 'the upstream gets nothing malformed');
   if (never !== undefined) {
-    assert.ok(upstream.requests.every(({ target }) => target !== never), `${never} reached the upstream`);
+    assert.ok(
+      upstream.requests.every(({ target }) => target !== never),
+      `${never} reached the upstream`,
+    );
   }
 }
 

@@ -24,9 +24,9 @@ const chosen: Readonly<Record<string, number>> = {
   'bad-fold': 502,
 };
 
-const { cases } = JSON.parse(
-  readFileSync(new URL('../corpora/http1-responses.json', import.meta.url), 'utf8'),
-) as { readonly cases: readonly ResponseCase[] };
+const { cases } = JSON.parse(readFileSync(new URL('../corpora/http1-responses.json', import.meta.url), 'utf8')) as {
+  readonly cases: readonly ResponseCase[];
+};
 
 /** A client that has asked for `/case`, which the upstream answers with the bytes of the case, and whatever else with 200. */
 async function ask(t: TestContext, { raw, close_after: closes }: ResponseCase, version = 'HTTP/1.1') {
@@ -52,7 +52,9 @@ describe('responses from outside', { concurrency: 8 }, () => {
       const response = await client.response();
       assert.equal(response.status, chosen[entry.name] ?? Number(entry.expect));
       if (entry.name.startsWith('ok-') && response.status === 200) assert.equal(response.body, 'hello');
-      if (entry.name === 'ok-dup-set-cookie') assert.deepEqual(fieldValues(response.fields, 'set-cookie'), ['a=1', 'b=2']);
+      if (entry.name === 'ok-dup-set-cookie') {
+        assert.deepEqual(fieldValues(response.fields, 'set-cookie'), ['a=1', 'b=2']);
+      }
 
       // Whatever the upstream sent, the next response on this connection belongs to the next request.
       client.write('GET /next HTTP/1.1\r\nhost: localhost\r\n\r\n');

@@ -15,7 +15,11 @@ async function start(t: TestContext, settings: ProxySettings = {}, hooks?: Polic
   const upstream = await RawUpstream.start(t);
   const policies = hooks === undefined ? [] : [{ use: './hooks.ts' }];
   const config = proxyTo(upstream.url, { ...settings, route: { policies, ...settings.route } });
-  const gateway = await TestGateway.start(t, config, hooks === undefined ? {} : { modules: { './hooks.ts': policyOf(hooks) } });
+  const gateway = await TestGateway.start(
+    t,
+    config,
+    hooks === undefined ? {} : { modules: { './hooks.ts': policyOf(hooks) } },
+  );
   const client = await RawClient.connect(t, gateway.address());
   /** The fields that the upstream got for a request with these. */
   const forward = async (fields: string) => {
@@ -71,7 +75,7 @@ describe('what a client says about itself', () => {
     }
   });
 
-  it('CVE-2024-45410: `Connection` takes none of the gateway\'s own fields away', async (t) => {
+  it("CVE-2024-45410: `Connection` takes none of the gateway's own fields away", async (t) => {
     const { forward } = await start(t);
     const fields = await forward(
       `Connection: keep-alive, ${Object.keys(ownFields).join(', ')}, via, x-consumer, x-mine\r\nX-Mine: 1\r\nX-Consumer: evil\r\n`,
@@ -82,14 +86,20 @@ describe('what a client says about itself', () => {
   });
 
   it('CVE-2024-45410: `Connection` takes nothing away that a policy has set', async (t) => {
-    const { forward } = await start(t, {}, { onRequest: ({ requestHeaders }) => requestHeaders.set('x-tenant', 'acme') });
+    const { forward } = await start(
+      t,
+      {},
+      { onRequest: ({ requestHeaders }) => requestHeaders.set('x-tenant', 'acme') },
+    );
     const fields = await forward('Connection: x-tenant\r\nX-Tenant: evil\r\n');
     assert.deepEqual(fieldValues(fields, 'x-tenant'), ['acme']);
   });
 
   it('GHSA-f59h-q822-g45g: names with underscores are dropped, so none can fold onto a guarded one', async (t) => {
     const { forward } = await start(t);
-    const fields = await forward('Remote_User: evil\r\nX_Forwarded_For: 6.6.6.6\r\nX-Consumer_Username: evil\r\nContent_Length: 5\r\n');
+    const fields = await forward(
+      'Remote_User: evil\r\nX_Forwarded_For: 6.6.6.6\r\nX-Consumer_Username: evil\r\nContent_Length: 5\r\n',
+    );
     assert.doesNotMatch(JSON.stringify(fields), /_(?!gatewright)|evil|6\.6\.6\.6/);
   });
 
@@ -123,7 +133,11 @@ describe('what a client says about itself', () => {
 describe('a policy', () => {
   for (const value of ['a\r\nx-evil: 1', 'a\nx-evil: 1', 'a\0', '\u{10d0a}']) {
     it(`CVE-2026-31908, CVE-2023-27491: cannot copy ${JSON.stringify(value)} into a header`, async (t) => {
-      const { client, upstream, gateway } = await start(t, {}, { onRequest: ({ requestHeaders }) => requestHeaders.set('x-copied', value) });
+      const { client, upstream, gateway } = await start(
+        t,
+        {},
+        { onRequest: ({ requestHeaders }) => requestHeaders.set('x-copied', value) },
+      );
       client.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
       assert.equal((await client.response()).status, 500);
       assert.equal((await gateway.observation()).code, 'POLICY_FAILED');
@@ -133,9 +147,17 @@ describe('a policy', () => {
 
   it('CVE-2023-27488: lets nothing through when it fails', async (t) => {
     const failures: readonly Policy[] = [
-      { onRequest: () => { throw new Error('broken'); } },
+      {
+        onRequest: () => {
+          throw new Error('broken');
+        },
+      },
       { onRequest: () => Promise.reject(new Error('broken')) },
-      { onUpstreamRequest: () => { throw new Error('broken'); } },
+      {
+        onUpstreamRequest: () => {
+          throw new Error('broken');
+        },
+      },
       { onUpstreamRequest: () => Promise.reject(new Error('broken')) },
     ];
     for (const hooks of failures) {
@@ -150,7 +172,12 @@ describe('a policy', () => {
   });
 
   it('CVE-2023-27488: keeps a response back when it fails on it', async (t) => {
-    for (const hook of [() => { throw new Error('broken'); }, () => Promise.reject(new Error('broken'))]) {
+    for (const hook of [
+      () => {
+        throw new Error('broken');
+      },
+      () => Promise.reject(new Error('broken')),
+    ]) {
       const { client } = await start(t, {}, { onResponse: hook });
       client.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
       const response = await client.response();
@@ -189,9 +216,15 @@ describe('secrets', () => {
     const file = join(folder, 'access.log');
     const canary = 'canary-4711';
     const secret = `authorization: Bearer ${canary}\r\ncookie: session=${canary}\r\nproxy-authorization: ${canary}\r\n`;
-    const upstream = await RawUpstream.start(t, { onRequest: ({ target }, connection) => void (target === '/' ? connection.reset() : connection.end('junk')) });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: ({ target }, connection) => (target === '/' ? connection.reset() : connection.end('junk')),
+    });
     const gateway = await TestGateway.open({ ...proxyTo(upstream.url), telemetry: { accessLog: { file } } });
-    const endings = ['GET /?token=canary-4711 HTTP/1.1', 'GET /junk?a=1&token=canary-4711 HTTP/1.1', 'GET /%00?token=canary-4711 HTTP/1.1'];
+    const endings = [
+      'GET /?token=canary-4711 HTTP/1.1',
+      'GET /junk?a=1&token=canary-4711 HTTP/1.1',
+      'GET /%00?token=canary-4711 HTTP/1.1',
+    ];
     for (const line of endings) {
       const client = await RawClient.connect(t, gateway.address());
       client.write(`${line}\r\nhost: localhost\r\n${secret}\r\n`);

@@ -24,7 +24,9 @@ async function startUpstream(t: TestContext, listener: RequestListener): Promise
 
 describe('server-sent events', () => {
   it('arrive within 50 ms, each by itself', async (t) => {
-    const upstream = await RawUpstream.start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n' });
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n',
+    });
     const gateway = await TestGateway.start(t, proxyTo(upstream.url));
     const client = await RawClient.connect(t, gateway.address());
     client.write('GET /events HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n');
@@ -32,13 +34,13 @@ describe('server-sent events', () => {
     const delays: number[] = [];
     for (let i = 0; i < 50; i++) {
       const sentAt = performance.now();
-      upstream.connections[0]!.write(`data: ${i}\n\n`);
+      upstream.connections[0].write(`data: ${i}\n\n`);
       await client.until((received) => received.endsWith(`data: ${i}\n\n\r\n`), `event ${i}`);
       delays.push(performance.now() - sentAt);
     }
     // A busy machine may hold one or two up, but nothing that waits for a buffer or a timer could hide among fifty.
-    const [median, slow] = [25, 45].map((rank) => delays.toSorted((a, b) => a - b)[rank]!);
-    assert.ok(median! < 20 && slow! < 50, `median ${median} ms, tenth slowest ${slow} ms`);
+    const [median, slow] = [25, 45].map((rank) => delays.toSorted((a, b) => a - b)[rank]);
+    assert.ok(median < 20 && slow < 50, `median ${median} ms, tenth slowest ${slow} ms`);
   });
 });
 
@@ -56,7 +58,7 @@ describe('tiny chunks', () => {
     client.socket.on('data', () => clientReads++);
     client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
     assert.equal((await client.response()).body.length, 10_000);
-    assert.equal(upstream.requests[0]!.body.length, 10_000);
+    assert.equal(upstream.requests[0].body.length, 10_000);
     assert.ok(reads < 100 && clientReads < 100, `the upstream read ${reads} times, the client ${clientReads} times`);
   });
 });
@@ -95,7 +97,11 @@ describe('memory', () => {
     const upstream = await startUpstream(t, (request, response) => {
       if (request.method === 'GET') {
         response.setHeader('content-length', total);
-        void pour((piece) => response.write(piece), () => once(response, 'drain'), total).then(() => response.end());
+        void pour(
+          (piece) => response.write(piece),
+          () => once(response, 'drain'),
+          total,
+        ).then(() => response.end());
       } else {
         void takeSlowly(request, total).then(() => response.end('taken'));
       }
@@ -113,7 +119,11 @@ describe('memory', () => {
 
     const upload = dial(t, gateway);
     upload.write(`PUT / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${total}\r\n\r\n`);
-    await pour((piece) => upload.write(piece), () => once(upload, 'drain'), total);
+    await pour(
+      (piece) => upload.write(piece),
+      () => once(upload, 'drain'),
+      total,
+    );
     const [answer] = (await once(upload, 'data')) as [Buffer];
     assert.match(answer.toString(), /^HTTP\/1\.1 200 OK\r\n/);
 
@@ -124,7 +134,13 @@ describe('memory', () => {
 
   it('stays bounded with a hundred clients that take nothing and a hundred uploads that nobody takes', async (t) => {
     const upstream = await startUpstream(t, (request, response) => {
-      if (request.method === 'GET') void pour((piece) => response.write(piece), () => once(response, 'drain'), 16 * mebibyte);
+      if (request.method === 'GET') {
+        void pour(
+          (piece) => response.write(piece),
+          () => once(response, 'drain'),
+          16 * mebibyte,
+        );
+      }
     });
     const gateway = await GatewayProcess.start(t, proxyTo(upstream));
     const before = await gateway.memory();
@@ -144,7 +160,8 @@ describe('memory', () => {
       }
     }
     // Until nothing moves any more.
-    const moved = (): number => sockets.reduce((sum, { bytesWritten, writableLength }) => sum + bytesWritten - writableLength, 0);
+    const moved = (): number =>
+      sockets.reduce((sum, { bytesWritten, writableLength }) => sum + bytesWritten - writableLength, 0);
     for (let last = -1; last !== moved(); await new Promise((resolve) => setTimeout(resolve, 200))) last = moved();
     const { rss } = await gateway.memory();
     const growth = (rss - before.rss) / mebibyte;

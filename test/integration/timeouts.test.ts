@@ -57,7 +57,10 @@ describe('a client', () => {
     assert.equal(client.received, '');
     clock.advance(1_100);
     const { responses } = await client.transcript();
-    assert.deepEqual(responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]), [[408, 'close']]);
+    assert.deepEqual(
+      responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]),
+      [[408, 'close']],
+    );
     assert.equal((await gateway.observation()).code, 'REQUEST_TIMEOUT');
     assert.equal(upstream.connections.length, 0);
   });
@@ -95,16 +98,20 @@ describe('a client', () => {
     assert.equal(client.received, '', 'every piece gives it more time');
     clock.advance(1_100);
     const { responses } = await client.transcript();
-    assert.deepEqual(responses.map(({ status }) => status), [408]);
+    assert.deepEqual(
+      responses.map(({ status }) => status),
+      [408],
+    );
     assert.equal((await gateway.observation()).code, 'REQUEST_TIMEOUT');
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal(upstream.requests.length, 0);
   });
 
   it('that does not read its response is cut after the body time-out', async (t) => {
     const length = 64 * 2 ** 20;
     const { clock, client, gateway, upstream } = await start(t, {
-      onRequest: (_, connection) => void connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n\r\n`).write(Buffer.alloc(length)),
+      onRequest: (_, connection) =>
+        void connection.write(`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n\r\n`).write(Buffer.alloc(length)),
     });
     client.socket.pause();
     client.write(get);
@@ -116,7 +123,7 @@ describe('a client', () => {
     assert.deepEqual(gateway.observations, []);
     clock.advance(1_100);
     assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
   });
 
   it('that has been answered with `close` and stays is cut', async (t) => {
@@ -140,12 +147,19 @@ describe('an upstream', () => {
   it('that does not accept the connection is given up after `connect`', async (t) => {
     const clock = new FakeClock();
     // Reserved for documentation (RFC 5737); nothing answers there, or the network says at once that it is unreachable.
-    const gateway = await TestGateway.start(t, proxyTo('http://192.0.2.1:9', { route: { timeouts: { connect: '2s' } } }), { clock });
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo('http://192.0.2.1:9', { route: { timeouts: { connect: '2s' } } }),
+      { clock },
+    );
     const client = await RawClient.connect(t, gateway.address());
     await parted(client, get);
     clock.advance(2_100);
     const [status, reason] = (await code(client)) as [number, string];
-    assert.ok((status === 504 && reason === 'UPSTREAM_CONNECT_TIMEOUT') || (status === 502 && reason === 'UPSTREAM_UNREACHABLE'));
+    assert.ok(
+      (status === 504 && reason === 'UPSTREAM_CONNECT_TIMEOUT') ||
+        (status === 502 && reason === 'UPSTREAM_UNREACHABLE'),
+    );
   });
 
   it('that does not begin to answer is given up after `firstByte`: 504', async (t) => {
@@ -157,7 +171,7 @@ describe('an upstream', () => {
     assert.equal(client.received, '');
     clock.advance(200);
     assert.deepEqual(await code(client), [504, 'UPSTREAM_TIMEOUT']);
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal((await gateway.observation()).attempts, 1);
     // The client's connection is in a known state.
     client.write(get);
@@ -184,7 +198,7 @@ describe('an upstream', () => {
     await upstream.request();
     for (let i = 0; i < 19; i++) {
       clock.advance(1_000);
-      upstream.connections[0]!.write(i === 0 ? 'HTTP/1.1 200 OK\r\n' : 'x: y\r\n');
+      upstream.connections[0].write(i === 0 ? 'HTTP/1.1 200 OK\r\n' : 'x: y\r\n');
       await settle();
     }
     clock.advance(1_100);
@@ -192,12 +206,14 @@ describe('an upstream', () => {
   });
 
   it('that stands still in its body is given up after `idle`, visibly for the client', async (t) => {
-    const { clock, client, upstream, gateway } = await start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n' });
+    const { clock, client, upstream, gateway } = await start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n',
+    });
     client.write(get);
     await client.until((received) => received.endsWith('\r\n\r\n'), 'the head');
     for (let i = 0; i < 3; i++) {
       clock.advance(39_000);
-      upstream.connections[0]!.write('x');
+      upstream.connections[0].write('x');
       await client.until((received) => received.endsWith('x'.repeat(i + 1)), 'a piece');
     }
     clock.advance(40_100);
@@ -208,7 +224,9 @@ describe('an upstream', () => {
 
   it('that does not take a request body is given up after `idle`', async (t) => {
     const { clock, client, upstream } = await start(t, { onConnection: ({ socket }) => void socket.pause() });
-    client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${64 * 2 ** 20}\r\n\r\n`).write(Buffer.alloc(64 * 2 ** 20));
+    client
+      .write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${64 * 2 ** 20}\r\n\r\n`)
+      .write(Buffer.alloc(64 * 2 ** 20));
     await upstream.connection();
     await standstill(client.socket);
     clock.advance(39_000);
@@ -233,11 +251,15 @@ describe('an upstream', () => {
   }
 
   it('that takes longer than `total` is given up in its body, although it sends', async (t) => {
-    const { clock, client, upstream, gateway } = await start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' }, { route: { timeouts: { total: '5s' } } });
+    const { clock, client, upstream, gateway } = await start(
+      t,
+      { onRequest: () => 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' },
+      { route: { timeouts: { total: '5s' } } },
+    );
     client.write(get);
     await upstream.request();
     for (let i = 1; i < 5; i++) {
-      upstream.connections[0]!.write('1\r\nx\r\n');
+      upstream.connections[0].write('1\r\nx\r\n');
       await client.until((received) => received.split('x').length > i, 'a piece');
       clock.advance(1_000);
     }
@@ -262,7 +284,9 @@ describe('an upstream', () => {
   it('loses a connection that nobody uses after the idle time of the pool', async (t) => {
     const clock = new FakeClock();
     const upstream = await RawUpstream.start(t);
-    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { upstream: { connections: { idle: '5s' } } }), { clock });
+    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { upstream: { connections: { idle: '5s' } } }), {
+      clock,
+    });
     const client = await RawClient.connect(t, gateway.address());
     for (let i = 0; i < 3; i++) {
       await client.write(get).response();
@@ -270,7 +294,7 @@ describe('an upstream', () => {
     }
     assert.equal(upstream.connections.length, 1, 'each use gives it more time');
     clock.advance(200);
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     await client.write(get).response();
     assert.equal(upstream.connections.length, 2);
   });

@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { type IncomingMessage, type RequestListener, type Server, createServer, request as requestHttp } from 'node:http';
+import {
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  createServer,
+  request as requestHttp,
+} from 'node:http';
 import { createServer as createSecureServer, request as requestHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -45,8 +51,16 @@ async function takeSlowly(stream: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-async function startUpstream(t: TestContext, transport: Transport, files: TlsFiles, listener: RequestListener): Promise<string> {
-  const server: Server = transport === 'tls' ? createSecureServer({ cert: files.certPem, key: files.keyPem }, listener) : createServer(listener);
+async function startUpstream(
+  t: TestContext,
+  transport: Transport,
+  files: TlsFiles,
+  listener: RequestListener,
+): Promise<string> {
+  const server: Server =
+    transport === 'tls'
+      ? createSecureServer({ cert: files.certPem, key: files.keyPem }, listener)
+      : createServer(listener);
   const path = transport === 'unix' ? await socketPath(t) : '';
   if (transport === 'unix') server.listen(path);
   else server.listen(0, '127.0.0.1');
@@ -115,7 +129,10 @@ describe('a response that breaks off', () => {
           response.write('hello');
           setImmediate(() => response.destroy());
         });
-        const address: Address = from === 'tls' ? { ...(gateway.address() as { host: string; port: number }), ca: files.certPem } : gateway.address();
+        const address: Address =
+          from === 'tls'
+            ? { ...(gateway.address() as { host: string; port: number }), ca: files.certPem }
+            : gateway.address();
         const client = await RawClient.connect(t, address);
         client.write(`GET / HTTP/${version}\r\nhost: localhost\r\n\r\n`);
         await client.untilEnded();
@@ -132,10 +149,17 @@ describe('a response that breaks off', () => {
 describe('a Unix socket', () => {
   it('to listen on gives a peer without an address, and no claims about one', async (t) => {
     const upstream = await RawUpstream.start(t);
-    const gateway = await TestGateway.start(t, { ...proxyTo(upstream.url), listeners: { web: { unix: await socketPath(t) } } });
-    const response = await request(t, gateway.address(), 'GET / HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: 6.6.6.6\r\n\r\n');
+    const gateway = await TestGateway.start(t, {
+      ...proxyTo(upstream.url),
+      listeners: { web: { unix: await socketPath(t) } },
+    });
+    const response = await request(
+      t,
+      gateway.address(),
+      'GET / HTTP/1.1\r\nhost: api.example.com\r\nx-forwarded-for: 6.6.6.6\r\n\r\n',
+    );
     assert.equal(response.status, 200);
-    const { fields } = upstream.requests[0]!;
+    const { fields } = upstream.requests[0];
     assert.deepEqual(fieldValues(fields, 'x-forwarded-for'), []);
     assert.equal(fieldValue(fields, 'forwarded'), 'for=unknown;host=api.example.com;proto=http;by=_gatewright');
     assert.doesNotMatch(upstream.bytes, /6\.6\.6\.6/);
@@ -145,12 +169,15 @@ describe('a Unix socket', () => {
     const upstream = await RawUpstream.start(t, { onRequest: () => ok() }, await socketPath(t));
     const gateway = await TestGateway.start(t, proxyTo(upstream.url, { upstream: { hostHeader: 'target' } }));
     await request(t, gateway.address(), 'GET / HTTP/1.1\r\nhost: api.example.com\r\n\r\n');
-    assert.equal(fieldValue(upstream.requests[0]!.fields, 'host'), 'localhost');
+    assert.equal(fieldValue(upstream.requests[0].fields, 'host'), 'localhost');
   });
 
   it('that is not there is an upstream that cannot be reached', async (t) => {
     const gateway = await TestGateway.start(t, proxyTo(`unix:${await socketPath(t)}`));
     const response = await request(t, gateway.address(), 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n');
-    assert.deepEqual([response.status, (JSON.parse(response.body) as { code: string }).code], [502, 'UPSTREAM_UNREACHABLE']);
+    assert.deepEqual(
+      [response.status, (JSON.parse(response.body) as { code: string }).code],
+      [502, 'UPSTREAM_UNREACHABLE'],
+    );
   });
 });

@@ -41,25 +41,55 @@ describe('an upstream that fails before its response', () => {
     ['closes', (connection) => connection.end(), 'UPSTREAM_RESET'],
     ['resets', (connection) => connection.reset(), 'UPSTREAM_RESET'],
     ['closes in its status line', (connection) => connection.end('HTTP/1.1 20'), 'UPSTREAM_RESET'],
-    ['closes in its head', (connection) => connection.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n'), 'UPSTREAM_RESET'],
-    ['closes behind an interim response', (connection) => connection.end('HTTP/1.1 103 Early Hints\r\n\r\n'), 'UPSTREAM_RESET'],
+    [
+      'closes in its head',
+      (connection) => connection.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n'),
+      'UPSTREAM_RESET',
+    ],
+    [
+      'closes behind an interim response',
+      (connection) => connection.end('HTTP/1.1 103 Early Hints\r\n\r\n'),
+      'UPSTREAM_RESET',
+    ],
     ['sends garbage', (connection) => connection.write('\x16\x03\x01\x02\0garbage\r\n\r\n'), 'UPSTREAM_BAD_RESPONSE'],
     ['greets as if for SSH', (connection) => connection.write('SSH-2.0-OpenSSH_9.2\r\n'), 'UPSTREAM_BAD_RESPONSE'],
     ['answers with a request', (connection) => connection.write(get()), 'UPSTREAM_BAD_RESPONSE'],
-    ['sends two lengths', (connection) => connection.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok'), 'UPSTREAM_BAD_RESPONSE'],
-    ['sends a length and chunks', (connection) => connection.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'), 'UPSTREAM_BAD_RESPONSE'],
-    ['switches protocols unasked', (connection) => connection.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n'), 'UPSTREAM_BAD_RESPONSE'],
-    ['sends interim responses without end', (connection) => connection.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000)), 'UPSTREAM_BAD_RESPONSE'],
+    [
+      'sends two lengths',
+      (connection) => connection.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok'),
+      'UPSTREAM_BAD_RESPONSE',
+    ],
+    [
+      'sends a length and chunks',
+      (connection) =>
+        connection.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'),
+      'UPSTREAM_BAD_RESPONSE',
+    ],
+    [
+      'switches protocols unasked',
+      (connection) => connection.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n'),
+      'UPSTREAM_BAD_RESPONSE',
+    ],
+    [
+      'sends interim responses without end',
+      (connection) => connection.write('HTTP/1.1 102 Processing\r\n\r\n'.repeat(1000)),
+      'UPSTREAM_BAD_RESPONSE',
+    ],
   ];
   for (const [fault, act, code] of faults) {
     it(`and ${fault} is a 502 ${code}; the client's connection goes on`, async (t) => {
-      const { upstream, client, gateway } = await start(t, { onRequest: ({ target }, connection) => (target === '/' ? void act(connection) : ok()) });
+      const { upstream, client, gateway } = await start(t, {
+        onRequest: ({ target }, connection) => (target === '/' ? act(connection) : ok()),
+      });
       assert.deepEqual(await failure(client.write(get())), [502, code]);
       assert.notEqual((await gateway.observation()).reason, '', 'the log says why');
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       assert.equal((await client.write(get('/next')).response()).body, 'ok');
       assert.equal(upstream.connections.length, 2, 'the connection was not used again');
-      assert.deepEqual(upstream.requests.map(({ target }) => target), ['/', '/next']);
+      assert.deepEqual(
+        upstream.requests.map(({ target }) => target),
+        ['/', '/next'],
+      );
     });
   }
 
@@ -84,27 +114,38 @@ describe('an upstream that fails in its response', () => {
     ['resets in a body with a length', 'HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhello', 'reset'],
     ['closes in a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\nhello', 'close'],
     ['closes between chunks', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n', 'close'],
-    ['closes in the trailers', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\n', 'close'],
+    [
+      'closes in the trailers',
+      'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\n',
+      'close',
+    ],
     ['resets between chunks', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n', 'reset'],
     ['resets in a body without a length', 'HTTP/1.1 200 OK\r\n\r\nhello', 'reset'],
     ['sends a bad chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n', 'stay'],
-    ['sends a bad trailer', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx : 1\r\n\r\n', 'stay'],
+    [
+      'sends a bad trailer',
+      'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx : 1\r\n\r\n',
+      'stay',
+    ],
   ];
   for (const [fault, reply, end] of faults) {
     for (const version of ['1.1', '1.0']) {
       it(`and ${fault} is not taken for complete by a client of HTTP/${version}`, async (t) => {
-        const { upstream, gateway, client } = await start(t, { onRequest: (_, connection) => void connection.write(reply) });
+        const { upstream, gateway, client } = await start(t, {
+          onRequest: (_, connection) => void connection.write(reply),
+        });
         client.write(`GET / HTTP/${version}\r\nhost: localhost\r\n\r\n`);
         if (end !== 'stay') {
           await client.until((received) => received.includes('hello'), 'what there is of the body');
-          if (end === 'close') upstream.connections[0]!.end();
-          else upstream.connections[0]!.reset();
+          if (end === 'close') upstream.connections[0].end();
+          else upstream.connections[0].reset();
         }
         await client.untilEnded();
-        if (client.received !== '' && !/content-length|chunked/.test(client.received)) assert.ok(client.wasReset, 'a close would have looked like the end of the body');
-        else assert.deepEqual((await client.transcript()).responses, []);
+        if (client.received !== '' && !/content-length|chunked/.test(client.received)) {
+          assert.ok(client.wasReset, 'a close would have looked like the end of the body');
+        } else assert.deepEqual((await client.transcript()).responses, []);
         assert.match((await gateway.observation()).code!, /^UPSTREAM_(?:RESET|BAD_RESPONSE)$/);
-        await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+        await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       });
     }
   }
@@ -122,7 +163,7 @@ describe('a connection to an upstream', () => {
     it(`is not used again after a response ${what}`, async (t) => {
       const { upstream, client } = await start(t, { onRequest: ({ target }) => (target === '/' ? reply : ok('next')) });
       assert.ok((await client.write(get()).response()).status < 400);
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       assert.equal((await client.write(get('/next')).response()).body, 'next');
       assert.equal(upstream.connections.length, 2);
     });
@@ -130,20 +171,26 @@ describe('a connection to an upstream', () => {
 
   it('that says something while nobody has asked is dropped', async (t) => {
     const { upstream, client } = await start(t, {});
-    upstream.until(() => upstream.requests.length > 0, 'a request').then(() => upstream.connections[0]!.write(ok()), () => {});
+    upstream
+      .until(() => upstream.requests.length > 0, 'a request')
+      .then(
+        () => upstream.connections[0].write(ok()),
+        () => {},
+      );
     await client.write(get()).response();
-    upstream.connections[0]!.write(ok('evil'));
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    upstream.connections[0].write(ok('evil'));
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     client.write(get());
     (await upstream.connection(1)).write('');
     await upstream.request(1);
-    upstream.connections[1]!.write(ok('next'));
+    upstream.connections[1].write(ok('next'));
     assert.equal((await client.response()).body, 'next');
   });
 
   /** Answers the first request of a connection, and hangs up on the second. */
   const hangsUpOnSecond = (how: 'end' | 'reset'): UpstreamScript => ({
-    onRequest: (_, connection) => (connection.requests.length === 1 ? ok(`from ${connection.index}`) : void connection[how]()),
+    onRequest: (_, connection) =>
+      connection.requests.length === 1 ? ok(`from ${connection.index}`) : connection[how](),
   });
   for (const how of ['end', 'reset'] as const) {
     for (const method of ['GET', 'PUT', 'DELETE', 'OPTIONS']) {
@@ -153,7 +200,10 @@ describe('a connection to an upstream', () => {
         assert.equal((await client.write(bytes).response()).body, 'from 0');
         assert.equal((await client.write(bytes).response()).body, 'from 1');
         assert.equal(upstream.connections.length, 2);
-        assert.deepEqual(gateway.observations.map(({ attempts }) => attempts), [1, 2]);
+        assert.deepEqual(
+          gateway.observations.map(({ attempts }) => attempts),
+          [1, 2],
+        );
       });
     }
 
@@ -166,7 +216,10 @@ describe('a connection to an upstream', () => {
   }
 
   it('that is dead again is not replaced a second time', async (t) => {
-    const { upstream, client } = await start(t, { onRequest: (_, connection) => (connection.index === 0 && connection.requests.length === 1 ? ok() : void connection.end()) });
+    const { upstream, client } = await start(t, {
+      onRequest: (_, connection) =>
+        connection.index === 0 && connection.requests.length === 1 ? ok() : connection.end(),
+    });
     assert.equal((await client.write(get()).response()).status, 200);
     assert.deepEqual(await failure(client.write(get())), [502, 'UPSTREAM_RESET']);
     assert.equal(upstream.connections.length, 2);
@@ -174,7 +227,9 @@ describe('a connection to an upstream', () => {
 
   it('that dies after a byte of the response is not replaced', async (t) => {
     for (const bytes of ['H', 'HTTP/1.1 103 Early Hints\r\n\r\n']) {
-      const { upstream, client } = await start(t, { onRequest: (_, connection) => (connection.requests.length === 1 ? ok() : connection.end(bytes)) });
+      const { upstream, client } = await start(t, {
+        onRequest: (_, connection) => (connection.requests.length === 1 ? ok() : connection.end(bytes)),
+      });
       await client.write(get()).response();
       assert.deepEqual(await failure(client.write(get())), [502, 'UPSTREAM_RESET']);
       assert.equal(upstream.connections.length, 1);
@@ -189,7 +244,10 @@ describe('a connection to an upstream', () => {
   });
 
   it('that is dead is not replaced for a body that was streamed', async (t) => {
-    const { client } = await start(t, { onHead: (_, connection) => void (connection.requests.length === 1 && connection.end()), onRequest: () => ok() });
+    const { client } = await start(t, {
+      onHead: (_, connection) => void (connection.requests.length === 1 && connection.end()),
+      onRequest: () => ok(),
+    });
     const chunks = 'PUT / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n';
     assert.equal((await client.write(chunks).response()).status, 200);
     assert.deepEqual(await failure(client.write(chunks)), [502, 'UPSTREAM_RESET']);
@@ -204,7 +262,10 @@ describe('a target', () => {
     for (let i = 0; i < 6; i++) {
       assert.equal((await client.write(message('POST', 'hello')).response()).status, 200);
     }
-    assert.deepEqual(upstream.requests.map(({ body }) => body), Array.from({ length: 6 }, () => 'hello'));
+    assert.deepEqual(
+      upstream.requests.map(({ body }) => body),
+      Array.from({ length: 6 }, () => 'hello'),
+    );
     assert.ok(gateway.observations.every(({ attempts }) => attempts >= 1 && attempts <= 3));
     assert.ok(gateway.observations.some(({ attempts }) => attempts > 1));
   });
@@ -219,7 +280,7 @@ describe('a target', () => {
 
   it('that was reached is not followed by another when it fails', async (t) => {
     const other = await RawUpstream.start(t);
-    const failing = await RawUpstream.start(t, { onRequest: (_, connection) => void connection.reset() });
+    const failing = await RawUpstream.start(t, { onRequest: (_, connection) => connection.reset() });
     const gateway = await TestGateway.start(t, proxyTo([failing.url, other.url]));
     const client = await RawClient.connect(t, gateway.address());
     assert.deepEqual(await failure(client.write(message('POST', 'hello'))), [502, 'UPSTREAM_RESET']);
@@ -251,9 +312,12 @@ describe('an upstream that answers before it has the whole request', () => {
       const { upstream, gateway, client } = await start(t, script);
       client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n${'x'.repeat(1000)}`);
       const response = await client.response();
-      assert.deepEqual([response.status, response.body, fieldValue(response.fields, 'connection')], [413, 'too large', 'close']);
+      assert.deepEqual(
+        [response.status, response.body, fieldValue(response.fields, 'connection')],
+        [413, 'too large', 'close'],
+      );
       await client.untilEnded();
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       assert.equal(upstream.requests.length, 0);
       assert.equal((await request(t, gateway.address(), get())).body, 'next');
       assert.equal(upstream.connections.length, 2);

@@ -16,7 +16,9 @@ import { makeTlsFiles } from '../support/tls-files.ts';
 /** An echo server, which also takes the subprotocol `echo`. */
 async function echoServer(t: TestContext): Promise<string> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => 'echo' });
-  server.on('connection', (socket) => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })));
+  server.on('connection', (socket) =>
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })),
+  );
   await once(server, 'listening');
   t.after(() => {
     for (const socket of server.clients) socket.terminate();
@@ -58,7 +60,10 @@ describe('a WebSocket', () => {
 
   it('works over TLS', async (t) => {
     const { cert, key, certPem } = makeTlsFiles(t);
-    const gateway = await TestGateway.start(t, proxyTo(await echoServer(t), { listener: { tls: { certificates: [{ cert, key }] } } }));
+    const gateway = await TestGateway.start(
+      t,
+      proxyTo(await echoServer(t), { listener: { tls: { certificates: [{ cert, key }] } } }),
+    );
     const socket = await open(t, gateway.url(), { ca: certPem });
     const message = randomBytes(2 ** 20);
     assert.ok((await echo(socket, message)).equals(message));
@@ -70,8 +75,13 @@ describe('a WebSocket', () => {
     for (let batch = 0; batch < 10; batch++) {
       sockets.push(...(await Promise.all(Array.from({ length: 100 }, () => open(t, gateway.url())))));
     }
-    const answers = await Promise.all(sockets.map(async (socket, i) => (await echo(socket, Buffer.from(`${i}`))).toString()));
-    assert.deepEqual(answers, sockets.map((_, i) => `${i}`));
+    const answers = await Promise.all(
+      sockets.map(async (socket, i) => (await echo(socket, Buffer.from(`${i}`))).toString()),
+    );
+    assert.deepEqual(
+      answers,
+      sockets.map((_, i) => `${i}`),
+    );
     for (const socket of sockets) socket.close();
     await gateway.observation(999);
     assert.ok(gateway.observations.every(({ status, code }) => status === 101 && code === null));
@@ -97,7 +107,11 @@ function switching(saying = ''): UpstreamScript {
 async function start(t: TestContext, script: UpstreamScript, settings: ProxySettings = {}) {
   const clock = new FakeClock();
   const upstream = await RawUpstream.start(t, script);
-  const gateway = await TestGateway.start(t, proxyTo(upstream.url, { route: { timeouts: { idle: '60s', firstByte: '10s', total: '20s' } }, ...settings }), { clock });
+  const gateway = await TestGateway.start(
+    t,
+    proxyTo(upstream.url, { route: { timeouts: { idle: '60s', firstByte: '10s', total: '20s' } }, ...settings }),
+    { clock },
+  );
   const client = await RawClient.connect(t, gateway.address());
   return { clock, upstream, gateway, client };
 }
@@ -106,14 +120,22 @@ async function start(t: TestContext, script: UpstreamScript, settings: ProxySett
 async function switchOver(client: RawClient, early = ''): Promise<void> {
   client.write(upgrade + early);
   const { status, fields } = await client.response();
-  assert.deepEqual([status, fieldValue(fields, 'upgrade'), fieldValue(fields, 'connection'), fieldValue(fields, 'sec-websocket-accept')], [101, 'websocket', 'upgrade', accept]);
+  assert.deepEqual(
+    [
+      status,
+      fieldValue(fields, 'upgrade'),
+      fieldValue(fields, 'connection'),
+      fieldValue(fields, 'sec-websocket-accept'),
+    ],
+    [101, 'websocket', 'upgrade', accept],
+  );
 }
 
 describe('a tunnel', () => {
   it('asks the upstream for exactly what the client asked for', async (t) => {
     const { client, upstream } = await start(t, switching());
     await switchOver(client);
-    const { fields } = upstream.requests[0]!;
+    const { fields } = upstream.requests[0];
     assert.deepEqual(
       ['connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-version'].map((name) => fieldValue(fields, name)),
       ['upgrade', 'websocket', key, '13'],
@@ -135,11 +157,17 @@ describe('a tunnel', () => {
     await switchOver(client);
     const other = await RawClient.connect(t, gateway.address());
     await other.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n').response();
-    assert.deepEqual(upstream.connections.map(({ requests }) => requests.length), [2, 1]);
+    assert.deepEqual(
+      upstream.connections.map(({ requests }) => requests.length),
+      [2, 1],
+    );
   });
 
   it('is not made when the upstream refuses; the connection goes on', async (t) => {
-    const { client } = await start(t, { onRequest: ({ target }) => (target === '/socket' ? 'HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno' : ok()) });
+    const { client } = await start(t, {
+      onRequest: ({ target }) =>
+        target === '/socket' ? 'HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno' : ok(),
+    });
     const response = await client.write(upgrade).response();
     assert.deepEqual([response.status, response.body], [403, 'no']);
     assert.equal((await client.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n').response()).body, 'ok');
@@ -153,12 +181,12 @@ describe('a tunnel', () => {
       client.write('c');
       await upstream.until(() => upstream.bytes.endsWith('c'.repeat(i)), 'what the client said');
       clock.advance(59_000);
-      upstream.connections[0]!.write('u');
+      upstream.connections[0].write('u');
       await client.until((received) => received === 'u'.repeat(i), 'what the upstream said');
     }
     clock.advance(60_100);
     await client.untilEnded();
-    await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+    await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal((await gateway.observation()).status, 101);
   });
 
@@ -167,8 +195,8 @@ describe('a tunnel', () => {
       const { client, upstream, gateway } = await start(t, switching());
       await switchOver(client);
       if (side === 'client') client.reset();
-      else upstream.connections[0]!.reset();
-      await upstream.until(() => upstream.connections[0]!.closed, 'the end of the connection');
+      else upstream.connections[0].reset();
+      await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       if (side === 'upstream') await client.untilEnded();
       await gateway.observation();
     }
@@ -178,7 +206,7 @@ describe('a tunnel', () => {
     const { client, upstream } = await start(t, switching());
     await switchOver(client);
     const [connection] = upstream.connections;
-    connection!.end('x'.repeat(3_000_000));
+    connection.end('x'.repeat(3_000_000));
     await client.until((received) => received.length === 3_000_000, 'everything');
     await client.untilEnded();
   });
@@ -187,7 +215,7 @@ describe('a tunnel', () => {
     const { client, upstream } = await start(t, switching());
     await switchOver(client);
     client.write('last words').finish();
-    await upstream.until(() => upstream.connections[0]!.ended, 'the end of what the client says');
+    await upstream.until(() => upstream.connections[0].ended, 'the end of what the client says');
     assert.ok(upstream.bytes.endsWith('last words'));
   });
 
@@ -195,7 +223,10 @@ describe('a tunnel', () => {
     for (const slow of ['client', 'upstream'] as const) {
       const { client, upstream } = await start(t, switching());
       await switchOver(client);
-      const [fast, taker] = slow === 'client' ? [upstream.connections[0]!.socket, client.socket] : [client.socket, upstream.connections[0]!.socket];
+      const [fast, taker] =
+        slow === 'client'
+          ? [upstream.connections[0].socket, client.socket]
+          : [client.socket, upstream.connections[0].socket];
       taker.pause();
       const flood = Buffer.alloc(64 * 2 ** 20);
       fast.write(flood);

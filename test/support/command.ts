@@ -3,15 +3,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Changes } from './changes.ts';
 import type { Address } from './raw-client.ts';
+import type { Scope } from './scope.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** A new folder with these files, which is gone after the test. */
-export async function folderWith(t: TestContext, files: Readonly<Record<string, string>> = {}): Promise<string> {
+export async function folderWith(t: Scope, files: Readonly<Record<string, string>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gatewright-command-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
@@ -39,7 +39,7 @@ export class Command {
   private readonly changes = new Changes();
 
   /** Starts it; it is killed at the end of the test if it still runs then. */
-  constructor(t: TestContext, args: readonly string[], { cwd, env }: CommandOptions = {}) {
+  constructor(t: Scope, args: readonly string[], { cwd, env }: CommandOptions = {}) {
     const child = spawn(process.execPath, [main, ...args], {
       cwd,
       env: { PATH: process.env['PATH'], ...env },
@@ -60,14 +60,14 @@ export class Command {
   }
 
   /** Runs it to its end. */
-  static async run(t: TestContext, args: readonly string[], options?: CommandOptions): Promise<Command> {
+  static async run(t: Scope, args: readonly string[], options?: CommandOptions): Promise<Command> {
     const command = new Command(t, args, options);
     await command.untilExit();
     return command;
   }
 
   /** `gatewright run` with this configuration, once it serves. What it lacks are ports: the kernel chooses them. */
-  static async serve(t: TestContext, config: object, options: CommandOptions = {}): Promise<Command> {
+  static async serve(t: Scope, config: object, options: CommandOptions = {}): Promise<Command> {
     const cwd = options.cwd ?? (await folderWith(t));
     const withPorts = { admin: { port: 0 }, listeners: { web: { host: '127.0.0.1', port: 0 } }, ...config };
     await writeFile(join(cwd, 'gateway.json'), JSON.stringify(withPorts));

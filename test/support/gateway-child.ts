@@ -1,5 +1,4 @@
 /** The other end of `GatewayProcess`: a gateway in a process of its own, told what to do through its IPC channel. */
-import type { ConfigInput } from '../../src/config/schema.ts';
 import { TestGateway } from './gateway.ts';
 import type { GatewayAnswer, GatewayOrder } from './gateway-process.ts';
 
@@ -8,7 +7,7 @@ let gateway: TestGateway | null = null;
 async function obey(order: GatewayOrder): Promise<GatewayAnswer> {
   switch (order.kind) {
     case 'start':
-      gateway = await TestGateway.open(order.config as ConfigInput);
+      gateway = await TestGateway.open(order.config);
       return { kind: 'started', url: gateway.url() };
     case 'measure':
       globalThis.gc?.();

@@ -76,7 +76,10 @@ export class GatewayProcess {
     await this.order({ kind: 'stop', graceMs }, 'stopped');
   }
 
-  private async order<K extends GatewayAnswer['kind']>(order: GatewayOrder, kind: K): Promise<GatewayAnswer & { kind: K }> {
+  private async order<K extends GatewayAnswer['kind']>(
+    order: GatewayOrder,
+    kind: K,
+  ): Promise<GatewayAnswer & { kind: K }> {
     const answered = once(this.child, 'message') as Promise<[GatewayAnswer]>;
     this.child.send(order);
     const [answer] = await Promise.race([answered, this.gone]);

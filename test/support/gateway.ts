@@ -84,7 +84,9 @@ export class TestGateway {
       fileName: 'gateway.json',
       importModule: (path) => Promise.resolve({ default: options.modules?.[`./${basename(path)}`] }),
     });
-    if (config === null) throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
+    if (config === null) {
+      throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
+    }
     const harness = new TestGateway(
       (self) =>
         new LocalGateway(config, {
@@ -118,20 +120,32 @@ export class TestGateway {
       () => this.observations.length > index,
       () => `exchange ${index} to end; ended have ${JSON.stringify(this.observations)}`,
     );
-    return this.observations[index]!;
+    return this.observations[index];
   }
 
   private observe(...[exchange, outcome]: Parameters<Observer>): void {
     const { status, code, attempts, bytesIn, bytesOut, durationMs } = outcome;
     const { reason, path } = exchange;
-    this.observations.push({ status, code, reason, route: exchange.route.name, path, attempts, bytesIn, bytesOut, durationMs });
+    this.observations.push({
+      status,
+      code,
+      reason,
+      route: exchange.route.name,
+      path,
+      attempts,
+      bytesIn,
+      bytesOut,
+      durationMs,
+    });
     this.changes.notify();
   }
 
   private logger(): GatewayLog {
-    const line = (level: LogLine['level']) => (message: string, about: LogLine['about']): void => {
-      this.log.push({ level, message, about });
-    };
+    const line =
+      (level: LogLine['level']) =>
+      (message: string, about: LogLine['about']): void => {
+        this.log.push({ level, message, about });
+      };
     return { info: line('info'), warn: line('warn'), error: line('error') };
   }
 }

@@ -48,12 +48,12 @@ export function parseHead(text: string): Head | null {
   if (end === -1) return null;
   const lines = text.slice(0, end).split('\r\n');
   for (const line of lines) if (/[\r\n\0]/.test(line)) fail('a control character in a head', text);
-  return { startLine: lines[0]!, fields: lines.slice(1).map(parseField), end: end + 4 };
+  return { startLine: lines[0], fields: lines.slice(1).map(parseField), end: end + 4 };
 }
 
 function parseField(line: string): readonly [string, string] {
   const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*$/.exec(line);
-  return match === null ? fail('a bad field', line) : [match[1]!.toLowerCase(), match[2]!];
+  return match === null ? fail('a bad field', line) : [match[1].toLowerCase(), match[2]];
 }
 
 function framingOf(fields: Fields, otherwise: number | 'close'): Message['framing'] {
@@ -81,7 +81,7 @@ function parseBody(text: string, from: number, framing: Message['framing'], ende
 
 function parseChunks(text: string, from: number): Body | null {
   let body = '';
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const lineEnd = text.indexOf('\r\n', at);
     if (lineEnd === -1) return null;
     const line = text.slice(at, lineEnd);
@@ -125,7 +125,15 @@ export function parseRequest(text: string): Parsed<RequestMessage> | null {
   const body = parseBody(text, head.end, framing, false);
   if (body === null) return null;
   const { startLine, fields } = head;
-  const message = { startLine, method: line[1]!, target: line[2]!, fields, body: body.body, trailers: body.trailers, framing };
+  const message = {
+    startLine,
+    method: line[1],
+    target: line[2],
+    fields,
+    body: body.body,
+    trailers: body.trailers,
+    framing,
+  };
   return { message, rest: text.slice(body.end) };
 }
 
@@ -143,7 +151,7 @@ export interface ResponseMessage extends Message {
  */
 export function parseResponse(text: string, method: string, ended: boolean): Parsed<ResponseMessage> | null {
   const interim: ResponseMessage[] = [];
-  for (let rest = text; ; ) {
+  for (let rest = text; ;) {
     const head = parseHead(rest);
     if (head === null) return null;
     const line = /^HTTP\/1\.1 ([1-9]\d\d) ([\t -~\x80-\xff]*)$/.exec(head.startLine);
@@ -156,7 +164,16 @@ export function parseResponse(text: string, method: string, ended: boolean): Par
     const body = parseBody(rest, head.end, framing, ended);
     if (body === null) return null;
     const before = isInterim ? [] : [...interim];
-    const message = { startLine, status, statusText: line[2]!, fields, body: body.body, trailers: body.trailers, framing, interim: before };
+    const message = {
+      startLine,
+      status,
+      statusText: line[2],
+      fields,
+      body: body.body,
+      trailers: body.trailers,
+      framing,
+      interim: before,
+    };
     rest = rest.slice(body.end);
     if (!isInterim || status === 101) return { message, rest };
     interim.push(message);

@@ -2,8 +2,11 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+/** Debian keeps servers such as nginx where only the administrator looks for programs. */
+export const programPath = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`;
+
 function isInstalled(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+  return programPath.split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
       return true;

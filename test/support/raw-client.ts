@@ -50,7 +50,9 @@ export class RawClient {
   /** Connects; the connection is destroyed at the end of the test. Stays open for writing when the gateway ends its side. */
   static async connect(t: TestContext, address: Address): Promise<RawClient> {
     const socket =
-      'ca' in address ? connectTls({ ...address, allowHalfOpen: true } as object) : connect({ ...address, allowHalfOpen: true });
+      'ca' in address
+        ? connectTls({ ...address, allowHalfOpen: true } as object)
+        : connect({ ...address, allowHalfOpen: true });
     t.after(() => socket.destroy());
     const client = new RawClient(socket);
     await once(socket, 'ca' in address ? 'secureConnect' : 'connect');
@@ -103,12 +105,20 @@ export class RawClient {
 
   /** Resolves once what was received satisfies the predicate. */
   until(predicate: (received: string) => boolean, what: string, withinMs?: number): Promise<void> {
-    return this.changes.until(() => predicate(this.received), () => `${what}; received ${this.excerpt()}`, withinMs);
+    return this.changes.until(
+      () => predicate(this.received),
+      () => `${what}; received ${this.excerpt()}`,
+      withinMs,
+    );
   }
 
   /** Resolves once the other side has ended or reset the connection. */
   untilEnded(withinMs?: number): Promise<void> {
-    return this.changes.until(() => this.ended || this.closed, () => `the end of the connection; received ${this.excerpt()}`, withinMs);
+    return this.changes.until(
+      () => this.ended || this.closed,
+      () => `the end of the connection; received ${this.excerpt()}`,
+      withinMs,
+    );
   }
 
   /** Waits for the end of the connection, then says what it came to. @param methods of the requests, in order. */
@@ -131,7 +141,12 @@ export class RawClient {
 }
 
 /** Connects, sends, and waits for one response. */
-export async function request(t: TestContext, address: Address, bytes: string, method?: string): Promise<ResponseMessage> {
+export async function request(
+  t: TestContext,
+  address: Address,
+  bytes: string,
+  method?: string,
+): Promise<ResponseMessage> {
   const client = await RawClient.connect(t, address);
   client.write(bytes);
   const response = await client.response(method ?? bytes.slice(0, bytes.indexOf(' ')));

@@ -108,7 +108,11 @@ export class RawUpstream {
   }
 
   /** Listens on a free port of the loopback interface, or on a Unix socket, until the end of the test. */
-  static async start(t: TestContext, script: UpstreamScript = { onRequest: () => ok() }, path?: string): Promise<RawUpstream> {
+  static async start(
+    t: TestContext,
+    script: UpstreamScript = { onRequest: () => ok() },
+    path?: string,
+  ): Promise<RawUpstream> {
     const upstream = new RawUpstream(script);
     upstream.server.listen(path === undefined ? { host: '127.0.0.1', port: 0 } : { path });
     await once(upstream.server, 'listening');
@@ -137,19 +141,23 @@ export class RawUpstream {
   }
 
   until(predicate: () => boolean, what: string, withinMs?: number): Promise<void> {
-    return this.changes.until(predicate, () => `${what}; the upstream got ${JSON.stringify(this.bytes.slice(0, 300))}`, withinMs);
+    return this.changes.until(
+      predicate,
+      () => `${what}; the upstream got ${JSON.stringify(this.bytes.slice(0, 300))}`,
+      withinMs,
+    );
   }
 
   /** The request with this index, once it has arrived. */
   async request(index = 0): Promise<RequestMessage> {
     await this.until(() => this.requests.length > index, `request ${index} at the upstream`);
-    return this.requests[index]!;
+    return this.requests[index];
   }
 
   /** The connection with this index, once it is there. */
   async connection(index = 0): Promise<UpstreamPeer> {
     await this.until(() => this.connections.length > index, `connection ${index} at the upstream`);
-    return this.connections[index]!;
+    return this.connections[index];
   }
 
   private accept(socket: Socket): void {

@@ -27,6 +27,6 @@ export class SeededRandom {
   }
 
   pick<T>(choices: readonly T[]): T {
-    return choices[this.below(choices.length)]!;
+    return choices[this.below(choices.length)];
   }
 }

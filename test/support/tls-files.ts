@@ -18,7 +18,11 @@ export interface TlsFiles {
 export function makeTlsFiles(t: TestContext): TlsFiles {
   const folder = mkdtempSync(join(tmpdir(), 'gatewright-tls-'));
   t.after(() => rmSync(folder, { recursive: true }));
-  const { cert, key } = makeCertificate({ commonName: 'localhost', altNames: ['DNS:localhost', 'IP:127.0.0.1'], isAuthority: true });
+  const { cert, key } = makeCertificate({
+    commonName: 'localhost',
+    altNames: ['DNS:localhost', 'IP:127.0.0.1'],
+    isAuthority: true,
+  });
   const files = { cert: join(folder, 'server.pem'), key: join(folder, 'server.key') };
   writeFileSync(files.cert, cert);
   writeFileSync(files.key, key);

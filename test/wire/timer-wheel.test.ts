@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Timer, TimerWheel } from '../../src/wire/timer-wheel.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -54,9 +54,15 @@ describe('a timer', () => {
     wheel.arm(later, 100);
     wheel.arm(earlier, 20);
     clock.advance(99);
-    assert.deepEqual(fired.map(([name]) => name), ['earlier']);
+    assert.deepEqual(
+      fired.map(([name]) => name),
+      ['earlier'],
+    );
     clock.advance(51);
-    assert.deepEqual(fired.map(([name]) => name), ['earlier', 'later']);
+    assert.deepEqual(
+      fired.map(([name]) => name),
+      ['earlier', 'later'],
+    );
   });
 
   it('that is armed for ever is disarmed', () => {
@@ -74,14 +80,20 @@ describe('a timer', () => {
     const born = timer('born');
     const again: Timer = timer('again', () => wheel.arm(again, 50));
     wheel.arm(victim, 100);
-    wheel.arm(timer('killer', () => {
-      victim.disarm();
-      wheel.arm(born, 1);
-    }), 100);
+    wheel.arm(
+      timer('killer', () => {
+        victim.disarm();
+        wheel.arm(born, 1);
+      }),
+      100,
+    );
     wheel.arm(again, 50);
     // The last that was armed in a slot is the first that fires.
     clock.advance(400);
-    assert.deepEqual(fired.filter(([name]) => name === 'victim'), []);
+    assert.deepEqual(
+      fired.filter(([name]) => name === 'victim'),
+      [],
+    );
     assert.equal(fired.filter(([name]) => name === 'born').length, 1);
     assert.ok(fired.filter(([name]) => name === 'again').length >= 5);
   });
@@ -112,9 +124,17 @@ describe('a wheel', () => {
 
   it('behaves like a list of deadlines, whatever is armed and disarmed', () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('arm' as const), timer: fc.nat(5), delay: fc.oneof(fc.nat(200), fc.nat(30_000), fc.constant(Infinity)) }),
+      fc.record({
+        kind: fc.constant('arm' as const),
+        timer: fc.nat(5),
+        delay: fc.oneof(fc.nat(200), fc.nat(30_000), fc.constant(Infinity)),
+      }),
       fc.record({ kind: fc.constant('disarm' as const), timer: fc.nat(5), delay: fc.constant(0) }),
-      fc.record({ kind: fc.constant('wait' as const), timer: fc.constant(0), delay: fc.oneof(fc.nat(100), fc.nat(20_000)) }),
+      fc.record({
+        kind: fc.constant('wait' as const),
+        timer: fc.constant(0),
+        delay: fc.oneof(fc.nat(100), fc.nat(20_000)),
+      }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -125,11 +145,11 @@ describe('a wheel', () => {
         for (const { kind, timer: index, delay } of steps) {
           const name = String(index);
           if (kind === 'arm') {
-            wheel.arm(timers[index]!, delay);
+            wheel.arm(timers[index], delay);
             if (delay === Infinity) deadlines.delete(name);
             else deadlines.set(name, clock.now() + delay);
           } else if (kind === 'disarm') {
-            timers[index]!.disarm();
+            timers[index].disarm();
             deadlines.delete(name);
           } else {
             clock.advance(delay);
@@ -139,7 +159,9 @@ describe('a wheel', () => {
               deadlines.delete(late);
             }
             seen = fired.length;
-            for (const [name_, due] of deadlines) assert.ok(due + 2 * tickMs > clock.now(), `${name_} was due at ${due}, it is ${clock.now()}`);
+            for (const [name_, due] of deadlines) {
+              assert.ok(due + 2 * tickMs > clock.now(), `${name_} was due at ${due}, it is ${clock.now()}`);
+            }
           }
         }
       }),
