@@ -84,7 +84,7 @@ describe('pipelined requests', () => {
     assert.deepEqual(
       upstream.connections
         .map(({ requests }) => requests.length - 1)
-        .toSorted()
+        .toSorted((a, b) => a - b)
         .at(-1),
       3,
     );
