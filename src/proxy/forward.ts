@@ -239,7 +239,7 @@ export class Forward implements UpstreamCall {
   onFailure(code: ErrorCode, reason: string, untouched: boolean): void {
     const { exchange, target } = this;
     this.leave();
-    if (exchange.finished || this.cancelled) return;
+    if (exchange.finished) return;
     if (beforeSending.has(code)) {
       this.tried = [...this.tried, this.targetIndex];
       this.attempt(code, reason);

@@ -14,8 +14,11 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
   const steps = chain.onRequest;
   for (let i = from; i < steps.length; i++) {
     const step = steps[i];
-    const { buffersRequest } = step;
-    if (buffersRequest > 0 && !collectRequest(exchange, buffersRequest, () => runRequestPolicies(exchange, i))) return;
+    if (step.buffersRequest > 0) {
+      // Those before it may have nothing to do here and still have their part in a 413.
+      exchange.reached = step.position;
+      if (!collectRequest(exchange, step.buffersRequest, () => runRequestPolicies(exchange, i))) return;
+    }
     exchange.reached = step.position + 1;
     let result: MaybePromise<Reply | undefined | void>;
     try {

@@ -1,16 +1,17 @@
 /** Promises of hooks that are settled too late, or never. */
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { Policy } from '../../src/contract.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { fieldValue } from '../support/message-parser.ts';
 import { RawClient, request } from '../support/raw-client.ts';
 import { RawUpstream } from '../support/raw-upstream.ts';
-import { assertBlamed, get, inFlight, startWith } from './with-policies.ts';
+import { assertBlamed, get, inFlight, postChunks, startWith } from './with-policies.ts';
+
+const never = (): Promise<never> => new Promise(() => {});
 
 describe('a hook whose promise is never settled', () => {
-  const never = (): Promise<never> => new Promise(() => {});
-
   for (const hook of ['onRequest', 'onUpstreamRequest', 'onResponse'] as const) {
     it(`ends the exchange at timeouts.total when it is ${hook}`, async (t) => {
       const clock = new FakeClock();
@@ -164,5 +165,123 @@ describe('a failure while a policy holds the response back', () => {
     pending.resolve();
     assert.deepEqual([responses.map(({ status }) => status), statuses], [[400], [200, 400]]);
     await upstream.until(() => upstream.connections[0].closed, 'the end of the upstream connection');
+  });
+});
+
+describe('timeouts.total', () => {
+  const within5s = { route: { timeouts: { total: '5s' } } };
+
+  /** A policy whose onResponse waits to be let go. */
+  class Holding {
+    readonly called = Promise.withResolvers<void>();
+    readonly pending = Promise.withResolvers<void>();
+    readonly policy: Policy = {
+      onResponse: () => {
+        this.called.resolve();
+        return this.pending.promise;
+      },
+    };
+  }
+
+  it('ends the waiting for a policy for good, although the failure itself is held back by another one', async (t) => {
+    const clock = new FakeClock();
+    const holding = new Holding();
+    const called = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<undefined>();
+    const upstream = await RawUpstream.start(t);
+    const onRequest = (): Promise<undefined> => {
+      called.resolve();
+      return late.promise;
+    };
+    const gateway = await startWith(t, upstream.url, [holding.policy, { onRequest }], within5s, { clock });
+    const client = await RawClient.connect(t, gateway.address());
+    client.write(get());
+    await called.promise;
+    clock.advance(5_100);
+    await holding.called.promise;
+    late.resolve(undefined);
+    await new Promise((resolve) => void setImmediate(resolve));
+    holding.pending.resolve();
+    assert.equal((await client.response()).status, 500);
+    assert.equal(upstream.connections.length, 0);
+  });
+
+  it('ends the waiting for a body for good, although the failure itself is held back by a policy', async (t) => {
+    const clock = new FakeClock();
+    const holding = new Holding();
+    const upstream = await RawUpstream.start(t);
+    const settings = { ...within5s, listener: { timeouts: { bodyIdle: '1h' } } };
+    const gateway = await startWith(t, upstream.url, [holding.policy, { buffersRequest: 10 }], settings, { clock });
+    const client = await RawClient.connect(t, gateway.address());
+    client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n');
+    await client.until((received) => received.includes('100 Continue'), 'the 100');
+    clock.advance(5_100);
+    await holding.called.promise;
+    client.write(`hello${get('/next')}`);
+    await new Promise((resolve) => void setImmediate(() => setImmediate(resolve)));
+    holding.pending.resolve();
+    assert.equal((await client.response()).status, 408);
+    assert.deepEqual(
+      upstream.requests.filter(({ method }) => method === 'POST'),
+      [],
+    );
+  });
+
+  it('is nothing to a policy that has let go in time: a WebSocket may stay open for longer', async (t) => {
+    const clock = new FakeClock();
+    const upstream = await RawUpstream.start(t, {
+      onRequest(_, connection) {
+        connection.switchProtocols();
+        return 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+      },
+    });
+    const gateway = await startWith(t, upstream.url, [{ onRequest: async () => {} }], within5s, { clock });
+    const client = await RawClient.connect(t, gateway.address());
+    client.write(get('/', 'connection: upgrade\r\nupgrade: websocket\r\n'));
+    await client.until((received) => received.endsWith('\r\n\r\n'), 'the switch');
+    clock.advance(20_000);
+    upstream.connections[0].write('still here');
+    await client.until((received) => received.endsWith('still here'), 'the bytes of the upstream');
+    assert.deepEqual(gateway.observations, []);
+  });
+
+  it('is nothing to a body that has been buffered in time', async (t) => {
+    const clock = new FakeClock();
+    const transform = new PassThrough();
+    const gateway = await startWith(
+      t,
+      (await RawUpstream.start(t)).url,
+      [{ buffersRequest: 10, transformResponse: () => transform }],
+      within5s,
+      { clock },
+    );
+    const client = await RawClient.connect(t, gateway.address());
+    transform.cork();
+    client.write(postChunks('hello'));
+    await client.until((received) => received.endsWith('\r\n\r\n'), 'the head');
+    clock.advance(5_100);
+    transform.uncork();
+    assert.equal((await client.response()).body, 'ok');
+  });
+
+  it('is nothing to an exchange that is over', async (t) => {
+    const clock = new FakeClock();
+    const called = Promise.withResolvers<void>();
+    const onRequest = (): Promise<never> => {
+      called.resolve();
+      return never();
+    };
+    const gateway = await startWith(t, 'http://127.0.0.1:1', [{ onRequest }], within5s, { clock });
+    const client = await RawClient.connect(t, gateway.address());
+    client.write(get());
+    await called.promise;
+    client.reset();
+    assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
+    clock.advance(5_100);
+    assert.deepEqual(
+      gateway.log.filter(({ level }) => level === 'error'),
+      [],
+    );
+    assert.equal(gateway.observations.length, 1);
   });
 });

@@ -103,6 +103,22 @@ describe('buffersRequest', () => {
     assert.equal(seen.length, 4, 'the first one took it, the second one never saw it');
   });
 
+  it('refuses in the name of the policy: those before it see the 413, it and those behind it do not', async (t) => {
+    const notes: string[] = [];
+    const policies = ['a', 'b', 'c'].map((name): Policy => ({
+      onResponse: ({ status }) => void notes.push(`${name} ${status}`),
+    }));
+    const gateway = await startWith(t, 'http://127.0.0.1:1', [
+      policies[0],
+      { ...policies[1], buffersRequest: 10 },
+      policies[2],
+    ]);
+    for (const bytes of [post('x'.repeat(11)), postChunks('x'.repeat(11))]) {
+      assert.equal((await request(t, gateway.address(), bytes)).status, 413);
+    }
+    assert.deepEqual(notes, ['a 413', 'a 413']);
+  });
+
   it('does not read the body for policies behind one that replies', async (t) => {
     const gateway = await startWith(t, 'http://127.0.0.1:1', [{ onRequest: () => ({ status: 403 }) }, reading([], 10)]);
     const client = await RawClient.connect(t, gateway.address());

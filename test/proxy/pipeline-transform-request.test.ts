@@ -124,6 +124,29 @@ describe('transformRequest', () => {
     assert.equal(upstream.connections.length, 1);
   });
 
+  it('that cannot be opened sends nothing, although the 500 is held back by a policy that waits', async (t) => {
+    const upstream = await RawUpstream.start(t);
+    const transformRequest = (): never => {
+      throw new Error('boom');
+    };
+    const gateway = await startWith(t, upstream.url, [{ onResponse: () => later(), transformRequest }]);
+    const client = await RawClient.connect(t, gateway.address());
+    for (let i = 0; i < 2; i++) assert.equal((await client.write(post('hello')).response()).status, 500);
+    assert.deepEqual([upstream.bytes, upstream.connections.length], ['', 1]);
+  });
+
+  it('is destroyed when the upstream has answered before it had everything', async (t) => {
+    const upstream = await RawUpstream.start(t, { onHead: (_, connection) => void connection.write(ok('early')) });
+    const stream = new PassThrough();
+    const gateway = await startWith(t, upstream.url, [{ transformRequest: () => stream }]);
+    const client = await RawClient.connect(t, gateway.address());
+    client.write('POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n');
+    assert.equal((await client.response()).body, 'early');
+    await gateway.observation();
+    assert.ok(stream.destroyed);
+    assert.deepEqual(blamed(gateway), []);
+  });
+
   it('is destroyed when the client leaves', async (t) => {
     const upstream = await RawUpstream.start(t, {});
     const streams: Duplex[] = [];
