@@ -1,7 +1,7 @@
 /** `gatewright run`: serves until it is asked to stop. */
 import { AdminServer } from '../admin/admin-server.ts';
 import { type Problem, formatProblem } from '../config/problem.ts';
-import { ListenError, type Gateway, type ListenerAddress } from '../gateway/gateway.ts';
+import { ListenError, type Gateway } from '../gateway/gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { packConfig } from '../workers/config-parcel.ts';
@@ -38,16 +38,29 @@ async function start(named: string | undefined, signals: Signals, io: CommandIo)
   signals.log = log;
   const assignment = { config: packConfig(config), secrets, thread: 0 };
   const running = new RunningGateway(log, config.admin, (onDied) => new ThreadedGateway(thread, assignment, onDied));
-  let exitCode: number = exitCodes.failed;
   try {
-    if (await running.start(loaded, io)) return running;
+    await running.start(loaded.file);
   } catch (error) {
-    io.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    if (error instanceof ListenError) exitCode = exitCodes.unreachable;
+    await running.abandon();
+    return explain(error, loaded, io);
   }
-  await running.abandon();
-  if (exitCode === exitCodes.failed) io.stderr.write(cannotServe(loaded.file));
-  return exitCode;
+  await running.warn(loaded.analyse);
+  return running;
+}
+
+/** Says why the gateway could not start. @returns the exit code. */
+async function explain(error: unknown, { file, analyse }: CommandConfig, io: CommandIo): Promise<number> {
+  const message = `${error instanceof Error ? error.message : String(error)}\n`;
+  if (error instanceof ListenError) {
+    io.stderr.write(message);
+    return exitCodes.unreachable;
+  }
+  // What the router refuses is said better by a closer look: of all routes at once, and where they are.
+  const problems = await analyse();
+  if (problems.some(({ severity }) => severity === 'error')) print(problems, io);
+  else io.stderr.write(message);
+  io.stderr.write(cannotServe(file));
+  return exitCodes.failed;
 }
 
 const cannotServe = (file: string): string => `${file} cannot be served; nothing was started\n`;
@@ -82,24 +95,30 @@ class RunningGateway {
 
   /**
    * Begins to serve.
-   * @returns false when a closer look at the configuration has found errors; they have been printed.
    * @throws {Error} whose message says to the operator why it cannot serve; a `ListenError` if it cannot listen.
    */
-  async start({ file, analyse }: CommandConfig, io: CommandIo): Promise<boolean> {
-    const { log } = this;
+  async start(file: string): Promise<void> {
     const admin = await this.admin.listen();
-    const starting = this.gateway.start();
-    // Looked at below.
-    starting.catch(() => {});
-    // The thread makes a gateway of the configuration and this one looks for what is suspicious in it, at the same time.
-    const problems = await analyse();
-    print(problems, io);
-    if (problems.some(({ severity }) => severity === 'error')) return false;
-    const listeners: readonly ListenerAddress[] = await starting;
+    const listeners = await this.gateway.start();
     this.isReady = true;
-    for (const { name, url } of listeners) log.info('listening', { listener: name, url });
-    log.info('ready', { config: file, admin, pid: process.pid });
-    return true;
+    for (const { name, url } of listeners) this.log.info('listening', { listener: name, url });
+    this.log.info('ready', { config: file, admin, pid: process.pid });
+  }
+
+  /** Says what is suspicious about the configuration, once it is served: with very many routes that takes a while. */
+  async warn(analyse: CommandConfig['analyse']): Promise<void> {
+    try {
+      for (const { code, file, line, column, message } of await analyse()) {
+        this.log.warn('the configuration has a problem', {
+          code,
+          place: `${file}:${line}:${column}`,
+          problem: message,
+        });
+      }
+    } catch (error) {
+      // Nothing that only gives advice may end what serves.
+      this.log.error('the routes could not be looked at', { error });
+    }
   }
 
   /** Serves until a signal asks it to stop, then finishes what was begun. @returns the exit code. */

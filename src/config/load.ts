@@ -72,8 +72,8 @@ export interface LoadResult {
   readonly problems: readonly Problem[];
   /**
    * Finds the problems of routes that a closer look shows (`LoadOptions.analyseRoutes`). For very many routes it takes
-   * longer than reading them, so whoever is in a hurry to serve does that meanwhile: where this finds errors, compiling
-   * fails as well.
+   * longer than reading them, so whoever is in a hurry to serve does that first: where this finds errors, compiling fails
+   * as well.
    */
   readonly analyse: () => Promise<readonly Problem[]>;
   /** Whether there are errors, but all about certificates that `config` can be served without for now. */

@@ -210,8 +210,11 @@ describe('gatewright run, when something is not as it should be', () => {
       routes: { a: { match: { path: '/x' }, respond: {} }, b: { match: { path: '/x' }, respond: {} } },
     };
     const gateway = await Command.serve(t, config, { cwd });
-    const lines = gateway.stderr.split('\n').filter((line) => line.startsWith('gateway.json:'));
-    assert.deepEqual(lines.map((line) => line.split(/ {2}/)[2]).toSorted(), ['BAD_CERTIFICATE', 'ROUTE_TIED']);
+    assert.match(gateway.stderr, /^gateway\.json:1:\d+ {2}error {2}BAD_CERTIFICATE {2}bad\.pem: [^\n]*\n\{/);
+    const { level, code, place, problem } = await gateway.logged('the configuration has a problem');
+    assert.deepEqual([level, code], ['warn', 'ROUTE_TIED']);
+    assert.match(String(place), /^gateway\.json:1:\d+$/);
+    assert.match(String(problem), /^routes a and b .* GET http:\/\/\S+\/x; a gets it/);
     assert.equal(await statusOf(`${gateway.admin}/readyz`), 200);
   });
 });
