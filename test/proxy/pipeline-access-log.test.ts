@@ -32,9 +32,12 @@ async function startLogged(
   const uses = policies.map((_, index) => ({ use: fileOf(index) }));
   const config = proxyTo(url, { route: { policies: ['requestId', ...uses], ...route } });
   config.telemetry = { accessLog: { file } };
-  const gateway = await TestGateway.start(t, config, { clock, modules: asModules(policies) });
+  const gateway = await TestGateway.open(config, { clock, modules: asModules(policies) });
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= gateway.gateway.stop(0));
+  t.after(stop);
   const entries = async (): Promise<Record<string, unknown>[]> => {
-    await gateway.gateway.stop(0);
+    await stop();
     const lines = (await readFile(file, 'utf8')).split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   };
