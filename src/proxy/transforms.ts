@@ -44,6 +44,7 @@ export class TransformSink implements BodySink, BodySource {
   private readonly transforms: readonly Transform[];
   private readonly first: Duplex;
   private readonly last: Duplex;
+  private readonly destination: BodySink;
   private readonly onFailed: (policy: string, error: unknown) => void;
   private source: BodySource | null = null;
   /** The body is through, or never will be: what the streams still have to say does not matter. */
@@ -55,6 +56,7 @@ export class TransformSink implements BodySink, BodySource {
     onFailed: (policy: string, error: unknown) => void,
   ) {
     this.transforms = transforms;
+    this.destination = destination;
     this.onFailed = onFailed;
     this.first = transforms[0].stream;
     this.last = transforms[transforms.length - 1].stream;
@@ -69,14 +71,14 @@ export class TransformSink implements BodySink, BodySource {
       this.source = null;
       source?.resume();
     });
-    this.last.on('data', (piece: Buffer | string) => this.deliver(piece, destination));
+    this.last.on('data', (piece: Buffer | string) => this.deliver(piece));
     this.last.on('end', () => {
       this.over = true;
       destination.end(null);
     });
   }
 
-  private deliver(piece: Buffer | string, destination: BodySink): void {
+  private deliver(piece: Buffer | string): void {
     if (this.over) return;
     // A stream with an encoding, or in object mode, does not speak in bytes.
     const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
@@ -87,8 +89,8 @@ export class TransformSink implements BodySink, BodySource {
       );
       return;
     }
-    destination.data(bytes);
-    if (!destination.flush(this)) this.last.pause();
+    this.destination.data(bytes);
+    if (!this.destination.flush(this)) this.last.pause();
   }
 
   private fail(policy: string, error: unknown): void {
@@ -102,6 +104,8 @@ export class TransformSink implements BodySink, BodySource {
   }
 
   flush(source: BodySource): boolean {
+    // The head in front of the body must not wait for what the streams may be holding back.
+    if (!this.over && !this.destination.flush(this)) this.last.pause();
     if (!this.first.writableNeedDrain) return true;
     this.source = source;
     return false;

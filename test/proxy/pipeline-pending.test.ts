@@ -1,6 +1,6 @@
 /** Promises of hooks that are settled too late, or never. */
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
+import { Transform } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { Policy } from '../../src/contract.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -171,12 +171,13 @@ describe('a failure while a policy holds the response back', () => {
 describe('timeouts.total', () => {
   const within5s = { route: { timeouts: { total: '5s' } } };
 
-  /** A policy whose onResponse waits to be let go. */
+  /** A policy that holds failures back until it is let go. */
   class Holding {
     readonly called = Promise.withResolvers<void>();
     readonly pending = Promise.withResolvers<void>();
     readonly policy: Policy = {
-      onResponse: () => {
+      onResponse: ({ status }) => {
+        if (status < 400) return undefined;
         this.called.resolve();
         return this.pending.promise;
       },
@@ -212,6 +213,8 @@ describe('timeouts.total', () => {
     const upstream = await RawUpstream.start(t);
     const settings = { ...within5s, listener: { timeouts: { bodyIdle: '1h' } } };
     const gateway = await startWith(t, upstream.url, [holding.policy, { buffersRequest: 10 }], settings, { clock });
+    // So that an idle connection would be used at once.
+    assert.equal((await request(t, gateway.address(), get())).status, 200);
     const client = await RawClient.connect(t, gateway.address());
     client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n');
     await client.until((received) => received.includes('100 Continue'), 'the 100');
@@ -221,6 +224,7 @@ describe('timeouts.total', () => {
     await new Promise((resolve) => void setImmediate(() => setImmediate(resolve)));
     holding.pending.resolve();
     assert.equal((await client.response()).status, 408);
+    assert.equal((await request(t, gateway.address(), get())).status, 200);
     assert.deepEqual(
       upstream.requests.filter(({ method }) => method === 'POST'),
       [],
@@ -247,7 +251,14 @@ describe('timeouts.total', () => {
 
   it('is nothing to a body that has been buffered in time', async (t) => {
     const clock = new FakeClock();
-    const transform = new PassThrough();
+    const { promise: body, resolve: letGo } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const transform = new Transform({
+      transform(bytes, _, done) {
+        begin();
+        void body.then(() => done(null, bytes));
+      },
+    });
     const gateway = await startWith(
       t,
       (await RawUpstream.start(t)).url,
@@ -256,11 +267,10 @@ describe('timeouts.total', () => {
       { clock },
     );
     const client = await RawClient.connect(t, gateway.address());
-    transform.cork();
     client.write(postChunks('hello'));
-    await client.until((received) => received.endsWith('\r\n\r\n'), 'the head');
+    await begun;
     clock.advance(5_100);
-    transform.uncork();
+    letGo();
     assert.equal((await client.response()).body, 'ok');
   });
 

@@ -272,6 +272,20 @@ describe('transformResponse', () => {
     );
   });
 
+  it('does not hold the head back, however long its first piece takes', async (t) => {
+    const upstream = await RawUpstream.start(t, {
+      onRequest: () => 'HTTP/1.1 200 OK\r\nx-a: b\r\ntransfer-encoding: chunked\r\n\r\n',
+    });
+    const gateway = await startWith(t, upstream.url, [{ transformResponse: () => createGzip() }]);
+    const client = await RawClient.connect(t, gateway.address());
+    client.write(get());
+    await client.until((received) => received.includes('x-a: b') && received.endsWith('\r\n\r\n'), 'the head');
+    upstream.connections[0].write('4\r\nbody\r\n');
+    upstream.connections[0].write('0\r\n\r\n');
+    const { body } = await client.response();
+    assert.equal(gunzipSync(Buffer.from(body, 'latin1')).toString(), 'body');
+  });
+
   it('makes an upstream wait whose body the client does not take', async (t) => {
     const total = 32 * 1024 * 1024;
     const block = Buffer.alloc(1024 * 1024, 'x');
