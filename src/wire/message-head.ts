@@ -158,6 +158,8 @@ export function parseResponseHead(text: string, limits: HeadLimits, head: Respon
 export function parseTrailers(text: string, limits: HeadLimits, head: MessageHead): number {
   const at = parseFields(text, 0, 0, limits, head);
   if (at === INCOMPLETE && text.length > limits.headBytes) return head.refuse('trailers too large', HEAD_TOO_LARGE);
+  // RFC 9110, section 6.5.1: never in trailers. Whoever merges them would see another message.
+  if (head.lengths + head.codings + head.hosts > 0) return head.refuse('a trailer that frames the message');
   return at;
 }
 

@@ -24,8 +24,6 @@ interface RequestCase {
 /** Where a strict gateway may refuse and this one serves, because it is harmless and some service lives on it. */
 const served: Readonly<Record<string, string>> = {
   'cl-underscore-name': 'a header with an underscore is dropped, so nobody can take it for Content-Length',
-  'chunk-trailer-cl': 'the field is dropped from the trailers (RFC 9110, section 6.5.1)',
-  'chunk-trailer-host': 'the field is dropped from the trailers (RFC 9110, section 6.5.1)',
   'chunk-trailer-xff': 'the field is dropped from the trailers (RFC 9110, section 6.5.1)',
   'line-method-unknown': 'methods are open-ended (RFC 9110, section 9.1); routes say which they accept',
   'llhttp-invalid-http-protocol-and-announce-method': 'likewise',
