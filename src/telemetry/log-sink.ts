@@ -47,6 +47,7 @@ export class LogSink {
   private isTroubled = false;
   private readonly stopFlushing: () => void;
   private stopRetrying: (() => void) | null = null;
+  private closing: Promise<void> | null = null;
   private isClosed = false;
   private whenIdle: (() => void) | null = null;
 
@@ -127,8 +128,14 @@ export class LogSink {
     this.checkIdle();
   }
 
-  /** Writes what is left, for a second at most, and closes the file. Nothing may be added any more. */
-  async close(): Promise<void> {
+  /** Writes what is left, for a second at most, and closes the file, once. Nothing may be added any more. */
+  close(): Promise<void> {
+    // A descriptor that is closed twice may be somebody else's the second time.
+    this.closing ??= this.finish();
+    return this.closing;
+  }
+
+  private async finish(): Promise<void> {
     this.stopFlushing();
     this.flush();
     if (this.isWriting || this.isReopening) await this.idleOrTimeout();
