@@ -1,5 +1,6 @@
 /** SECURITY.md, section B, at real sockets: nobody else can say who the client is. Each test names the row that it holds. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -128,6 +129,37 @@ describe('what a client says about itself', () => {
     assert.equal(fieldValue(fields, 'x-forwarded-proto'), 'https');
     assert.equal(fieldValue(fields, 'x-real-ip'), '192.0.2.9');
   });
+});
+
+interface SpoofedCase {
+  readonly name: string;
+  readonly must: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+describe("headers that were made to pass for the gateway's", () => {
+  const cases = readFileSync(new URL('../corpora/request-targets.jsonl', import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as SpoofedCase)
+    .filter(({ must }) => must === 'strip-or-literal');
+
+  for (const { name, headers = {} } of cases) {
+    it(`do not arrive: ${name}`, async (t) => {
+      const { forward } = await start(t);
+      const fields = await forward(
+        Object.entries(headers)
+          .map(([field, value]) => `${field}: ${value}\r\n`)
+          .join(''),
+      );
+      for (const [field, value] of Object.entries(headers)) {
+        const fold = (text: string): string => text.toLowerCase().replaceAll('_', '-');
+        const arrived = fields.filter(([found]) => fold(found) === fold(field)).map(([, found]) => found);
+        assert.ok(!arrived.includes(value), `${field}: ${arrived.join()}`);
+      }
+      for (const [field, value] of Object.entries(ownFields)) assert.equal(fieldValue(fields, field), value);
+    });
+  }
 });
 
 describe('a policy', () => {

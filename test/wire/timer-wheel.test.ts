@@ -8,6 +8,8 @@ const tickMs = 25;
 
 function setUp() {
   const clock = new FakeClock();
+  // A monotonic clock is never at 0, where a deadline would mean none.
+  clock.advance(1);
   const wheel = new TimerWheel(clock, tickMs);
   const fired: (readonly [name: string, atMs: number])[] = [];
   const timer = (name: string, then: () => void = () => {}): Timer =>
