@@ -1,7 +1,7 @@
 /** The limits of a listener, each with the status that tells of it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { eventually } from '../support/changes.ts';
+import { eventually, settle } from '../support/changes.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { TestGateway, proxyTo } from '../support/gateway.ts';
 import { RawClient, request } from '../support/raw-client.ts';
@@ -118,6 +118,32 @@ describe('a request', () => {
         `${found} µs for ${fields.slice(0, 40)}…, ${expected} µs for a plain head of that size`,
       );
     }
+  });
+});
+
+describe('requests that are sent ahead', () => {
+  it('wait while the client does not read what it is answered, and are served when it does', async (t) => {
+    const body = 'x'.repeat(2000);
+    const gateway = await TestGateway.start(t, {
+      ...proxyTo('http://127.0.0.1:1'),
+      routes: { all: { respond: { body } } },
+    });
+    const client = await RawClient.connect(t, gateway.address());
+    const count = 20_000;
+    client.socket.pause();
+    client.write(get().repeat(count));
+    let served = -1;
+    while (served !== gateway.observations.length) {
+      served = gateway.observations.length;
+      await settle();
+    }
+    // What the kernel takes on loopback, about 6 MiB, and 256 KiB that wait in the gateway.
+    assert.ok(served > 0 && served < count / 2, `${served} were served`);
+    let bytes = 0;
+    client.socket.on('data', (piece: Buffer) => (bytes += piece.length));
+    client.socket.resume();
+    await eventually(() => bytes >= count * body.length, 'all answers');
+    assert.equal(gateway.observations.length, count);
   });
 });
 

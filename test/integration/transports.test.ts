@@ -14,8 +14,10 @@ import { createServer as createSecureServer, request as requestHttps } from 'nod
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { type TestContext, describe, it } from 'node:test';
-import { TestGateway, proxyTo } from '../support/gateway.ts';
+import { type GatewayOptions, type ProxySettings, TestGateway, proxyTo } from '../support/gateway.ts';
+import { policyOf } from '../support/inline-policy.ts';
 import { fieldValue, fieldValues } from '../support/message-parser.ts';
 import { type Address, RawClient, request } from '../support/raw-client.ts';
 import { RawUpstream, ok } from '../support/raw-upstream.ts';
@@ -74,15 +76,21 @@ async function startUpstream(
 }
 
 /** A gateway that is called through one transport and calls through another. */
-async function start(t: TestContext, from: Transport, to: Transport, listener: RequestListener) {
+async function start(
+  t: TestContext,
+  from: Transport,
+  to: Transport,
+  listener: RequestListener,
+  route: ProxySettings['route'] = {},
+  modules: GatewayOptions['modules'] = {},
+) {
   const files = makeTlsFiles(t);
   const upstream = await startUpstream(t, to, files, listener);
   const { cert, key } = files;
   const listening = from === 'unix' ? { unix: await socketPath(t) } : { host: '127.0.0.1', port: 0 };
-  const gateway = await TestGateway.start(t, {
-    ...proxyTo(upstream, { upstream: { tls: { ca: cert } } }),
-    listeners: { web: { ...listening, ...(from === 'tls' ? { tls: { certificates: [{ cert, key }] } } : {}) } },
-  });
+  const tls = from === 'tls' ? { tls: { certificates: [{ cert, key }] } } : {};
+  const config = proxyTo(upstream, { upstream: { tls: { ca: cert } }, route });
+  const gateway = await TestGateway.start(t, { ...config, listeners: { web: { ...listening, ...tls } } }, { modules });
   const address = gateway.address();
   const target = 'path' in address ? { socketPath: address.path } : { host: address.host, port: address.port };
   const call = async (method: string, content?: Buffer): Promise<IncomingMessage> => {
@@ -113,6 +121,40 @@ describe('a large body', { concurrency: 2 }, () => {
         assert.equal((await takeSlowly(await call('PUT', body))).toString(), expected);
       });
     }
+  }
+
+  for (const to of transports) {
+    it(`arrives unharmed from an upstream over ${to} when policies take their time with it`, async (t) => {
+      const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+      const slowly = policyOf({ onRequest: pause, onUpstreamRequest: pause, onResponse: pause });
+      const echo: RequestListener = (received, response) => void received.pipe(response);
+      const { call } = await start(
+        t,
+        'tcp',
+        to,
+        echo,
+        { policies: [{ use: './slowly.ts' }] },
+        { './slowly.ts': slowly },
+      );
+      assert.equal(digest(await takeSlowly(await call('PUT', body))), expected);
+    });
+
+    it(`arrives unharmed from an upstream over ${to} through transforms`, async (t) => {
+      const through = policyOf({
+        transformRequest: () => new PassThrough(),
+        transformResponse: () => new PassThrough(),
+      });
+      const echo: RequestListener = (received, response) => void received.pipe(response);
+      const { call } = await start(
+        t,
+        'tcp',
+        to,
+        echo,
+        { policies: [{ use: './through.ts' }] },
+        { './through.ts': through },
+      );
+      assert.equal(digest(await takeSlowly(await call('PUT', body))), expected);
+    });
   }
 
   it('in chunks arrives unharmed both ways at once', async (t) => {
