@@ -1,16 +1,81 @@
 /** What a gateway is, without what it is made of: cheap to import. */
+import type { GatewayConfig } from '../config/schema.ts';
+
 /** A gateway, wherever its threads are. */
 export interface Gateway {
   /** Opens the listeners. Rejects with a `ListenError` if one of them cannot be opened; then none is. */
   start(): Promise<readonly ListenerAddress[]>;
+  /**
+   * Moves to another configuration, all of it or none: when this rejects, what served before serves on, unchanged. What
+   * was begun with the old configuration is finished with it.
+   */
+  apply(publication: Publication): Promise<readonly ListenerAddress[]>;
+  /** How it is at the moment. */
+  status(): Promise<GatewayStatus>;
   /** Stops accepting, finishes what was begun, and breaks off what is left after the grace. */
   stop(graceMs: number): Promise<void>;
+}
+
+/** A configuration on its way to what serves. */
+export interface Publication {
+  /** Counts up. */
+  readonly revision: number;
+  readonly config: GatewayConfig;
+  /** Values that no log may show. */
+  readonly secrets: readonly string[];
+  /** Differs when the code that the configuration brings along has changed, which only new threads can run. */
+  readonly codeDigest: string;
 }
 
 export interface ListenerAddress {
   readonly name: string;
   /** As in `http://127.0.0.1:8080` or `unix:/run/gw.sock`. */
   readonly url: string;
+}
+
+export interface GatewayStatus {
+  readonly threads: readonly ThreadStatus[];
+  readonly listeners: readonly ListenerStatus[];
+  readonly upstreams: readonly UpstreamStatus[];
+}
+
+export interface ThreadStatus {
+  /** From 0; a replacement gets the number of the thread that it replaces. */
+  readonly thread: number;
+  /** `silent`: it has not answered lately. */
+  readonly state: 'starting' | 'serving' | 'draining' | 'silent';
+  /** What it serves; 0 before it does. */
+  readonly revision: number;
+  /** Wall-clock milliseconds. */
+  readonly startedAt: number;
+  /** How often it was replaced after it had died or hung. */
+  readonly restarts: number;
+  /** Open connections of clients. */
+  readonly connections: number;
+  /** Exchanges that have begun and not ended. */
+  readonly inFlight: number;
+  /** Exchanges that have ended since it started. */
+  readonly served: number;
+}
+
+export interface ListenerStatus extends ListenerAddress {
+  /** Open connections of clients, of all threads. */
+  readonly connections: number;
+}
+
+export interface UpstreamStatus {
+  readonly name: string;
+  readonly targets: readonly TargetStatus[];
+}
+
+export interface TargetStatus {
+  /** As configured. */
+  readonly url: string;
+  readonly weight: number;
+  /** Attempts under way, of all threads. */
+  readonly inFlight: number;
+  /** Open connections to it, of all threads. */
+  readonly connections: number;
 }
 
 /** A listener that could not be opened. */
