@@ -3,80 +3,88 @@
  * what is alive is in front.
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply } from './contract.ts';
-import { balancers } from './balancers/index.ts';
+import { CompileError } from './compile/compile-error.ts';
 import { captureNames, toRule } from './compile/rule.ts';
+import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
 import type {
   GatewayConfig,
   PolicyUse,
   RespondConfig,
   RouteConfig,
   RouteTimeouts,
-  UpstreamConfig,
   WeightedUpstream,
 } from './config/schema.ts';
 import { errors } from './errors.ts';
-import { formatAuthority } from './http/host.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
 import { compileChain, type Route, type RouteAction, type RouteRewrite } from './proxy/route.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
-import { Target, type Upstream } from './proxy/upstream.ts';
-import type { Clock } from './util/clock.ts';
+import type { Upstream } from './proxy/upstream.ts';
 import { IpSet } from './util/ip-set.ts';
-import type { HeadLimits } from './wire/message-head.ts';
-import type { TimerWheel } from './wire/timer-wheel.ts';
-import { UpstreamTls } from './wire/tls/upstream-tls.ts';
-import { UpstreamPool } from './wire/upstream-pool.ts';
+import type { Lease } from './util/keep.ts';
+import { Pace } from './util/pace.ts';
 
 /** The live surroundings that a snapshot is compiled into. */
-export interface CompileEnv {
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
+export interface CompileEnv extends UpstreamEnv {
   /** The definition of a policy use: from the registry, or from the module that it names. */
   definitionOf(use: PolicyUse): PolicyDefinition;
-  /** A line in the application log. */
-  warn(message: string, about: Readonly<Record<string, string>>): void;
 }
 
 /** A snapshot, and what has to be let go when it is no longer used. */
 export interface Compiled {
   readonly snapshot: Snapshot;
-  /** Closes idle connections and watchers. Exchanges that are still under way go on. */
+  /** By name. */
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** Closes idle connections and watchers that no later snapshot uses. Exchanges that are still under way go on. */
   close(): void;
 }
 
-/** A configuration that cannot be served although it was checked; the message is for its author. */
-export class CompileError extends Error {
-  override readonly name = 'CompileError';
+/**
+ * Works in short steps, so that the thread goes on serving meanwhile.
+ * @throws {CompileError} for a configuration that cannot be served; then nothing is held on to.
+ */
+export async function compile(config: GatewayConfig, env: CompileEnv): Promise<Compiled> {
+  const leases: Lease<Upstream>[] = [];
+  const close = (): void => leases.forEach((lease) => lease.release());
+  try {
+    const upstreams = new Map<string, Upstream>();
+    for (const [name, upstream] of Object.entries(config.upstreams)) {
+      const lease = leaseUpstream(name, upstream, config.baseDir, env);
+      leases.push(lease);
+      upstreams.set(name, lease.value);
+    }
+    return { snapshot: await compileSnapshot(config, upstreams, env), upstreams, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
-/** Limits for what upstreams send: theirs is not the listener's to configure, and a head beyond this is a defect. */
-const upstreamLimits: HeadLimits = { headBytes: 65_536, targetBytes: 65_536, headers: 200, keepUnderscores: true };
-
-export function compile(config: GatewayConfig, env: CompileEnv): Compiled {
-  const closers: (() => void)[] = [];
-  const upstreams = new Map<string, Upstream>();
-  for (const [name, upstream] of Object.entries(config.upstreams)) {
-    upstreams.set(name, compileUpstream(name, upstream, config.baseDir, env, closers));
-  }
+async function compileSnapshot(
+  config: GatewayConfig,
+  upstreams: ReadonlyMap<string, Upstream>,
+  env: CompileEnv,
+): Promise<Snapshot> {
+  const pace = new Pace(() => env.clock.now());
   const shared = new SharedParts(upstreams);
-  const rules = Object.entries(config.routes).map(([name, route]) => compileRule(name, route, shared, config, env));
+  const rules: RouteRule<Route>[] = [];
+  for (const name in config.routes) {
+    if (pace.isDue) await pace.rest();
+    rules.push(compileRule(name, config.routes[name], shared, config, env));
+  }
   const { notFound } = config;
   return {
-    snapshot: {
-      router: Router.compile(rules),
-      notFound: {
-        info: { name: '', methods: null },
-        chain: compilePolicies('notFound', notFound.policies, config, env),
-        action: { kind: 'reply', reply: notFound.respond === null ? noRoute : compileReply(notFound.respond) },
-        timeouts: noTimeouts,
-      },
-      trustedProxies: new Map(
-        Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
-      ),
+    router: Router.compile(rules),
+    notFound: {
+      info: { name: '', methods: null },
+      chain: compilePolicies('notFound', notFound.policies, config, env),
+      action: { kind: 'reply', reply: notFound.respond === null ? noRoute : compileReply(notFound.respond) },
+      timeouts: noTimeouts,
     },
-    close: () => closers.forEach((close) => close()),
+    trustedProxies: new Map(
+      Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
+    ),
   };
 }
 
@@ -203,46 +211,4 @@ function createPolicy(route: string, use: PolicyUse, baseDir: string, env: Compi
       `route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-}
-
-// ---- upstreams -----------------------------------------------------------------------------------------------------
-
-function compileUpstream(
-  name: string,
-  config: UpstreamConfig,
-  baseDir: string,
-  env: CompileEnv,
-  closers: (() => void)[],
-): Upstream {
-  const { clock, wheel } = env;
-  const isSecure = config.targets.some((target) => target.tls);
-  const tls = isSecure
-    ? new UpstreamTls(config.tls, { baseDir, clock, report: ({ message }) => env.warn(message, { upstream: name }) })
-    : null;
-  if (tls !== null) closers.push(() => tls.close());
-  const targets = config.targets.map(({ url, weight, host, port, unix, tls: secure }) => {
-    const pool = new UpstreamPool(
-      {
-        address: unix === null ? { host, port } : { path: unix },
-        tls: secure && tls !== null ? tls.target(host) : null,
-        maxConnections: config.connections.max,
-        idleExpiryMs: config.connections.idle,
-        pipelining: config.connections.pipelining,
-        limits: upstreamLimits,
-      },
-      wheel,
-    );
-    closers.push(() => pool.close());
-    const isDefaultPort = port === (secure ? 443 : 80);
-    return new Target(url, weight, unix === null ? formatAuthority(host, isDefaultPort ? 0 : port) : 'localhost', pool);
-  });
-  const balancer = balancers.get(balanceOf(config));
-  if (balancer === undefined) throw new CompileError(`upstreams.${name}.balance: ${config.balance} is not available`);
-  return { name, targets, balancer: balancer.create(targets), hostHeader: config.hostHeader };
-}
-
-/** Weights that differ are meant to count, also where nobody has said `weighted-round-robin`. */
-function balanceOf({ balance, targets }: UpstreamConfig): string {
-  const isUneven = targets.some(({ weight }) => weight !== targets[0].weight);
-  return balance === 'round-robin' && isUneven ? 'weighted-round-robin' : balance;
 }

@@ -166,6 +166,13 @@ export const errors = {
     title: 'The gateway failed',
     help: 'A defect in the gateway. The log has the error; please report it.',
   },
+  ROUTE_GONE: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    title: 'The route is no longer served',
+    help: 'The configuration was changed while the exchange was under way, its route is no longer in it, and it did not end within the 30 seconds that were left to it. A WebSocket or a stream whose head had been sent is closed instead.',
+  },
   UPSTREAM_UNREACHABLE: {
     status: 502,
     source: 'upstream',

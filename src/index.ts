@@ -22,5 +22,5 @@ export type {
 export { errors, type ErrorCode, type ErrorEntry, type ErrorSource } from './errors.ts';
 export { z } from './util/schema.ts';
 export { defineGateway } from './config/define-gateway.ts';
-export { ConfigError, createGateway } from './gateway/create-gateway.ts';
-export { ListenError, type Gateway, type ListenerAddress } from './gateway/gateway.ts';
+export { ConfigError, createGateway, type EmbeddedGateway } from './gateway/create-gateway.ts';
+export { ListenError, type GatewayStatus, type ListenerAddress } from './gateway/gateway.ts';

@@ -1,23 +1,7 @@
 /** The command line. Commands are loaded when they are called for: `run` should not wait for what it does not use. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
-
-/** The package that this file belongs to is two folders up from its source, and one up from where it is published. */
-function version(): string {
-  for (const place of ['../package.json', '../../package.json']) {
-    try {
-      const { name, version: number } = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as {
-        name: string;
-        version: string;
-      };
-      if (name === 'gatewright') return number;
-    } catch {
-      // Not here.
-    }
-  }
-  return 'unknown';
-}
+import { version } from './version.ts';
 
 const format = new Option('--format <format>', 'how to print the result').choices(['text', 'json']).default('text');
 
@@ -41,10 +25,11 @@ const program = new Command('gatewright')
 program
   .command('run')
   .argument('[file]', 'the configuration; by default gateway.yaml')
-  .description('serve; SIGTERM and SIGINT finish what was begun, then exit')
-  .action(async (file: string | undefined) => {
+  .option('--last-good <path>', 'keep the last good configuration there, and start with it when the file is broken')
+  .description('serve; reload when the file changes or on SIGHUP; finish what was begun on SIGTERM or SIGINT, then exit')
+  .action(async (file: string | undefined, options: { lastGood?: string }) => {
     const { runGateway } = await import('./run.ts');
-    process.exitCode = await runGateway(file, processIo);
+    process.exitCode = await runGateway(file, options, processIo);
   });
 
 program

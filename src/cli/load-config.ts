@@ -1,21 +1,17 @@
 /** Finds the configuration that a command is about, and reads it with everything that this gateway knows to say of it. */
 import { resolve } from 'node:path';
 import { findConfigFile } from '../config/config-file.ts';
-import { type AnalyseRoutes, loadConfig, type LoadResult } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
-import { builtinPolicies } from '../policies/index.ts';
+import { type LoadRequest, type LoadedDocument, loadDocument } from '../workers/load-document.ts';
 import type { CommandIo } from './cli-io.ts';
 
-const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-
-export interface CommandConfig extends LoadResult {
+export interface CommandConfig extends LoadedDocument {
   /** As it was named, or as it is called in the working folder. */
   readonly file: string;
 }
 
 /**
- * The configuration that is named or, if none is, that of the working folder. Problems name it as it was named, so that a
- * terminal or an editor can open it.
+ * The configuration that is named or, if none is, that of the working folder.
  * @returns null when none is named and none is there, which has then been said.
  */
 export async function loadCommandConfig(named: string | undefined, io: CommandIo): Promise<CommandConfig | null> {
@@ -24,8 +20,21 @@ export async function loadCommandConfig(named: string | undefined, io: CommandIo
     io.stderr.write('There is no gateway.yaml here: name a file, or make one with `gatewright init`.\n');
     return null;
   }
+  return readCommandConfig(file, io);
+}
+
+/**
+ * Reads a configuration. Problems name the file as it was named, so that a terminal or an editor can open it.
+ * @param replacement what is read instead of what the file has in it.
+ */
+export async function readCommandConfig(
+  file: string,
+  io: CommandIo,
+  replacement?: LoadRequest['replacement'],
+): Promise<CommandConfig> {
   const path = resolve(io.cwd, file);
-  const loaded = await loadConfig(path, registry, { env: io.env, analyseRoutes });
+  const request = { file: path, env: io.env, ...(replacement === undefined ? {} : { replacement }) };
+  const loaded = await loadDocument(request);
   const asNamed = (problem: Problem): Problem => (problem.file === path ? { ...problem, file } : problem);
   return {
     ...loaded,
@@ -34,9 +43,3 @@ export async function loadCommandConfig(named: string | undefined, io: CommandIo
     analyse: async () => (await loaded.analyse()).map(asNamed),
   };
 }
-
-/** Loads what it needs when it is called: `run` should not wait for it before its thread can begin. */
-const analyseRoutes: AnalyseRoutes = async (routes) => {
-  const { findRouteProblems } = await import('../compile/route-findings.ts');
-  return findRouteProblems(routes);
-};

@@ -1,51 +1,80 @@
 /** `gatewright run`: serves until it is asked to stop. */
-import { AdminServer } from '../admin/admin-server.ts';
+import { MovableAdminPort } from '../admin/admin-port.ts';
+import { Control } from '../admin/control.ts';
+import type { ReloadCause } from '../admin/control-plane.ts';
 import { type Problem, formatProblem } from '../config/problem.ts';
-import { ListenError, type Gateway } from '../gateway/gateway.ts';
+import type { GatewayConfig } from '../config/schema.ts';
+import { drainGraceMs, ListenError } from '../gateway/gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
-import { packConfig } from '../workers/config-parcel.ts';
-import { ThreadedGateway, prepareThread } from '../workers/threaded-gateway.ts';
+import { pollFiles } from '../wire/file-watch.ts';
+import { spareThread } from '../workers/serving-thread.ts';
+import { ThreadedGateway } from '../workers/threaded-gateway.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
-import { type CommandConfig, loadCommandConfig } from './load-config.ts';
+import { claimSockets, type ClaimedSockets } from './claimed-sockets.ts';
+import { LastGood } from './last-good.ts';
+import { type CommandConfig, loadCommandConfig, readCommandConfig } from './load-config.ts';
 import { Signals } from './signals.ts';
+import { upgrade } from './upgrade.ts';
+import { version } from './version.ts';
 
-/** How long what was begun may take after the signal to stop. */
-const drainGraceMs = 30_000;
+export interface RunOptions {
+  /** Where the last configuration that served is kept, for a start with a file that is broken. */
+  readonly lastGood?: string;
+}
+
+type Loaded = CommandConfig & { readonly config: GatewayConfig };
+
+/** How long clients of a process that was replaced may ask once more: see `Listener.drain`. */
+const idleMs = 5_000;
+
+/** A change is followed within a second. */
+const watchPeriodMs = 400;
 
 /** @returns the exit code. */
-export async function runGateway(named: string | undefined, io: CommandIo): Promise<number> {
+export async function runGateway(named: string | undefined, options: RunOptions, io: CommandIo): Promise<number> {
   const signals = new Signals();
   // Nothing of what was loaded is held on to here, so that it need not be kept for as long as the gateway serves.
-  const running = await start(named, signals, io);
+  const running = await start(named, options, signals, io);
   return typeof running === 'number' ? running : running.untilStopped(signals);
 }
 
 /** @returns the exit code when it cannot be started, which has then been said. */
-async function start(named: string | undefined, signals: Signals, io: CommandIo): Promise<RunningGateway | number> {
-  const thread = prepareThread();
-  const loaded = await loadCommandConfig(named, io);
+async function start(
+  named: string | undefined,
+  options: RunOptions,
+  signals: Signals,
+  io: CommandIo,
+): Promise<RunningGateway | number> {
+  const spare = spareThread();
+  const lastGood = options.lastGood === undefined ? null : new LastGood(options.lastGood, io);
+  const found = await loadCommandConfig(named, io);
+  const loaded = found === null || found.config !== null ? found : ((await lastGood?.load(found)) ?? found);
   if (loaded?.config == null) {
-    await thread.terminate();
+    await spare.terminate();
     if (loaded === null) return exitCodes.usage;
     print([...loaded.problems, ...(await loaded.analyse())], io);
     io.stderr.write(cannotServe(loaded.file));
     return exitCodes.failed;
   }
+  const cause = loaded === found ? 'start' : 'last-good';
   print(loaded.problems, io);
-  const { config, secrets } = loaded;
-  const log = new AppLog({ level: 'info', clock: systemClock, secrets });
-  signals.log = log;
-  const assignment = { config: packConfig(config), secrets, thread: 0 };
-  const running = new RunningGateway(log, config.admin, (onDied) => new ThreadedGateway(thread, assignment, onDied));
+  const log = new AppLog({ level: 'info', clock: systemClock, secrets: loaded.secrets });
   try {
-    await running.start(loaded.file);
+    const sockets = await claimSockets(loaded.config.listeners, io.env);
+    const running = new RunningGateway(loaded as Loaded, cause, { log, io, spare, sockets, lastGood });
+    try {
+      await running.start();
+    } catch (error) {
+      await running.abandon();
+      throw error;
+    }
+    signals.handlers = { log, reload: () => void running.reload(), upgrade: () => void running.upgrade() };
+    await running.warn(loaded.analyse);
+    return running;
   } catch (error) {
-    await running.abandon();
     return explain(error, loaded, io);
   }
-  await running.warn(loaded.analyse);
-  return running;
 }
 
 /** Says why the gateway could not start. @returns the exit code. */
@@ -69,69 +98,119 @@ function print(problems: readonly Problem[], io: CommandIo): void {
   for (const problem of problems) io.stderr.write(`${formatProblem(problem)}\n`);
 }
 
-/** The gateway on its thread, and the admin port that tells about it. */
-class RunningGateway {
-  private readonly log: AppLog;
-  private readonly gateway: Gateway;
-  private readonly admin: AdminServer;
-  private readonly died: Promise<'died'>;
-  private isReady = false;
+interface RunEnv {
+  readonly log: AppLog;
+  readonly io: CommandIo;
+  readonly spare: ReturnType<typeof spareThread>;
+  readonly sockets: ClaimedSockets;
+  readonly lastGood: LastGood | null;
+}
 
-  constructor(
-    log: AppLog,
-    admin: { readonly host: string; readonly port: number },
-    makeGateway: (onDied: (error: Error) => void) => Gateway,
-  ) {
-    const { promise, resolve } = Promise.withResolvers<'died'>();
-    this.log = log;
-    this.died = promise;
-    this.gateway = makeGateway((error) => {
-      this.isReady = false;
-      log.error('the serving thread died', { error });
-      resolve('died');
+/** The gateway on its threads, its control plane, and the admin port that tells about it. */
+class RunningGateway {
+  private readonly env: RunEnv;
+  private readonly file: string;
+  private readonly gateway: ThreadedGateway;
+  private readonly control: Control;
+  private readonly admin: MovableAdminPort;
+  private readonly adminConfig: GatewayConfig['admin'];
+  private readonly replaced = Promise.withResolvers<'replaced'>();
+  private isUpgrading = false;
+
+  constructor(loaded: Loaded, cause: ReloadCause, env: RunEnv) {
+    const { log, spare, sockets, io, lastGood } = env;
+    const { config, secrets, codeDigest, file } = loaded;
+    this.env = env;
+    this.file = file;
+    this.adminConfig = config.admin;
+    this.gateway = new ThreadedGateway(
+      { revision: 1, config, secrets, codeDigest },
+      {
+        log,
+        spare,
+        inherited: sockets.listeners,
+        onEvent: (kind, about) => this.control.tell(kind, about),
+      },
+    );
+    this.admin = new MovableAdminPort({ isReady: () => this.control.isReady });
+    this.control = new Control(loaded, cause, this.gateway, this.admin, {
+      clock: systemClock,
+      log,
+      version: version(),
+      watch: pollFiles(systemClock, { periodMs: watchPeriodMs }),
+      load: (replacement) => readCommandConfig(file, io, replacement),
+      onApplied: (replacement) => lastGood?.keep(file, replacement),
     });
-    this.admin = new AdminServer({ ...admin, isReady: () => this.isReady });
   }
 
   /**
    * Begins to serve.
    * @throws {Error} whose message says to the operator why it cannot serve; a `ListenError` if it cannot listen.
    */
-  async start(file: string): Promise<void> {
-    const admin = await this.admin.listen();
+  async start(): Promise<void> {
+    const { log, sockets, lastGood } = this.env;
+    const admin = await this.admin.prepare(this.adminConfig);
+    admin.commit();
     const listeners = await this.gateway.start();
-    this.isReady = true;
-    for (const { name, url } of listeners) this.log.info('listening', { listener: name, url });
-    this.log.info('ready', { config: file, admin, pid: process.pid });
+    this.control.begin();
+    for (const { name, url } of listeners) log.info('listening', { listener: name, url });
+    log.info('ready', { config: this.file, admin: this.admin.url, pid: process.pid });
+    if (this.control.revision.cause === 'last-good') {
+      log.error('the configuration file is broken: the last good one is served', { config: this.file });
+    } else {
+      lastGood?.keep(this.file);
+    }
+    sockets.ready();
   }
 
   /** Says what is suspicious about the configuration, once it is served: with very many routes that takes a while. */
   async warn(analyse: CommandConfig['analyse']): Promise<void> {
+    const { log } = this.env;
     try {
-      for (const { code, file, line, column, message } of await analyse()) {
-        this.log.warn('the configuration has a problem', {
-          code,
-          place: `${file}:${line}:${column}`,
-          problem: message,
-        });
+      const problems = await analyse();
+      this.control.notice(problems);
+      for (const { code, file, line, column, message } of problems) {
+        log.warn('the configuration has a problem', { code, place: `${file}:${line}:${column}`, problem: message });
       }
     } catch (error) {
       // Nothing that only gives advice may end what serves.
-      this.log.error('the routes could not be looked at', { error });
+      log.error('the routes could not be looked at', { error });
+    }
+  }
+
+  async reload(): Promise<void> {
+    const { result, revision } = await this.control.reload('signal');
+    if (result !== 'unchanged') return;
+    this.env.log.info('the configuration is what is served already', { revision: revision.number });
+  }
+
+  /** Lets a new process take over; this one then only finishes what it has begun. */
+  async upgrade(): Promise<void> {
+    const { log } = this.env;
+    if (this.isUpgrading) return;
+    this.isUpgrading = true;
+    try {
+      const pid = await upgrade({ share: () => this.gateway.shareSockets(), makeRoom: () => this.admin.close() });
+      log.info('another process has taken over', { pid });
+      this.replaced.resolve('replaced');
+    } catch (error) {
+      log.error('no other process has taken over; this one serves on', { error });
+      await this.admin.reopen();
+      this.isUpgrading = false;
     }
   }
 
   /** Serves until a signal asks it to stop, then finishes what was begun. @returns the exit code. */
   async untilStopped(signals: Signals): Promise<number> {
-    const reason = await Promise.race([signals.stop, this.died]);
-    this.isReady = false;
-    if (reason !== 'died') {
-      this.log.info('draining', { signal: reason, graceMs: drainGraceMs });
-      await this.gateway.stop(drainGraceMs);
-      this.log.info('stopped', {});
-    }
+    const { log } = this.env;
+    const reason = await Promise.race([signals.stop, this.replaced.promise]);
+    this.control.end();
+    log.info('draining', { signal: reason, graceMs: drainGraceMs });
+    // Whoever has taken over serves new connections: there is no hurry to end those that are open.
+    await this.gateway.stop(drainGraceMs, reason === 'replaced' ? idleMs : 0);
+    log.info('stopped', {});
     await this.admin.close();
-    return reason === 'died' ? exitCodes.failed : exitCodes.fine;
+    return exitCodes.fine;
   }
 
   /** Lets go of what has been begun of the start. */

@@ -2,12 +2,18 @@
 import type { GatewayLog } from '../gateway/gateway.ts';
 import { exitCodes } from './cli-io.ts';
 
+/** What is done when it is asked for; before there is somebody to do it, it is only heard. */
+export interface SignalHandlers {
+  readonly log: GatewayLog;
+  reload(): void;
+  upgrade(): void;
+}
+
 /** From when it is made, no signal of these ends the process, but for the second that asks it to stop. */
 export class Signals {
   /** Resolves with the name of the first signal that asks to stop. */
   readonly stop: Promise<string>;
-  /** Where to say what a signal does. */
-  log: GatewayLog | null = null;
+  handlers: SignalHandlers | null = null;
   private isAskedToStop = false;
 
   constructor() {
@@ -20,13 +26,13 @@ export class Signals {
     };
     process.on('SIGTERM', onStop);
     process.on('SIGINT', onStop);
-    // Its default would end the process, and whoever sends it means to have the configuration read again.
-    process.on('SIGHUP', () => {
-      this.log?.warn('reloading is not available yet: restart to use another configuration', { signal: 'SIGHUP' });
-    });
+    process.on('SIGHUP', () => this.handlers?.reload());
+    process.on('SIGUSR2', () => this.handlers?.upgrade());
     // Node would open a debugger to everybody on this machine, and whoever sends it has renamed a log.
     process.on('SIGUSR1', () => {
-      this.log?.info('there is nothing to do: a log that was renamed is reopened by itself', { signal: 'SIGUSR1' });
+      this.handlers?.log.info('there is nothing to do: a log that was renamed is reopened by itself', {
+        signal: 'SIGUSR1',
+      });
     });
   }
 }

@@ -17,12 +17,9 @@ export type { FieldMatch } from './schema/route.ts';
 const name = z.string().refine(isName, { error: NAME_RULE });
 
 const THREADS_RULE = 'write auto or a whole number of at least 1';
-const threads = z.union(
-  [z.literal('auto'), z.literal(1), notAvailable(z.int().min(2, { error: THREADS_RULE }).max(1024))],
-  {
-    error: THREADS_RULE,
-  },
-);
+const threads = z.union([z.literal('auto'), z.int().min(1, { error: THREADS_RULE }).max(1024)], {
+  error: THREADS_RULE,
+});
 
 export const gatewaySchema = z.strictObject({
   $schema: z.string().optional().describe('Where editors find the schema of this file.'),

@@ -2,14 +2,14 @@
 import { findRouteProblems } from '../compile/route-findings.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
-import { parseConfig } from '../config/load.ts';
+import { type LoadResult, parseConfig } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
-import type { ConfigInput } from '../config/schema.ts';
+import type { ConfigInput, GatewayConfig } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
-import type { Gateway } from './gateway.ts';
-import { LocalGateway } from './local-gateway.ts';
+import type { Gateway, ListenerAddress, Publication } from './gateway.ts';
+import { LocalGateway, type PolicyModules } from './local-gateway.ts';
 
 const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
@@ -24,12 +24,40 @@ export class ConfigError extends Error {
   }
 }
 
+/** A gateway on the event loop of the program that has made it. */
+export interface EmbeddedGateway extends Pick<Gateway, 'start' | 'status' | 'stop'> {
+  /**
+   * Moves to another configuration, all of it or none: when this rejects, what served before serves on.
+   * @throws {ConfigError} with every problem at once, or a `ListenError`.
+   */
+  reload(config: ConfigInput): Promise<readonly ListenerAddress[]>;
+}
+
 /**
  * A gateway inside another program, on the event loop of the caller.
  * @param config what `defineGateway` takes; file names in it are relative to the working folder.
  * @throws {ConfigError} with every problem at once.
  */
-export async function createGateway(config: ConfigInput): Promise<Gateway> {
+export async function createGateway(config: ConfigInput): Promise<EmbeddedGateway> {
+  const log = new AppLog({ level: 'info', clock: systemClock });
+  let modules: PolicyModules = new Map();
+  let revision = 0;
+  const publish = async (input: ConfigInput): Promise<Publication> => {
+    const loaded = await load(input);
+    modules = loaded.modules;
+    log.hide(loaded.secrets);
+    return { revision: ++revision, config: loaded.config, secrets: loaded.secrets, codeDigest: '' };
+  };
+  const gateway = new LocalGateway(await publish(config), { log, modulesOf: () => modules });
+  return {
+    start: () => gateway.start(),
+    status: () => gateway.status(),
+    stop: (graceMs) => gateway.stop(graceMs),
+    reload: async (input) => gateway.apply(await publish(input)),
+  };
+}
+
+async function load(config: ConfigInput): Promise<LoadResult & { readonly config: GatewayConfig }> {
   const loaded = await parseConfig('', {
     registry,
     fileName: 'gateway.config.ts',
@@ -39,12 +67,7 @@ export async function createGateway(config: ConfigInput): Promise<Gateway> {
       path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
   });
   if (loaded.config === null) throw new ConfigError(loaded.problems);
-  const log = new AppLog({ level: 'info', clock: systemClock });
-  try {
-    return new LocalGateway(loaded.config, { log, modules: loaded.modules });
-  } catch (error) {
-    // What the router has refused is said of all routes at once, and where.
-    const problems = (await loaded.analyse()).filter(({ severity }) => severity === 'error');
-    throw problems.length === 0 ? error : new ConfigError(problems);
-  }
+  const refused = (await loaded.analyse()).filter(({ severity }) => severity === 'error');
+  if (refused.length > 0) throw new ConfigError(refused);
+  return { ...loaded, config: loaded.config };
 }

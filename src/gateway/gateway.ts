@@ -78,6 +78,9 @@ export interface TargetStatus {
   readonly connections: number;
 }
 
+/** What was begun for something that is no longer configured, or served, may take this long; WebSockets included. */
+export const drainGraceMs = 30_000;
+
 /** A listener that could not be opened. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';

@@ -1,156 +1,265 @@
 /** The composition root: one gateway on the event loop of this thread, from a configuration to open listeners. */
+import { randomBytes } from 'node:crypto';
+import type { Server, Socket } from 'node:net';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import type { GatewayConfig, ListenerConfig, PolicyUse } from '../config/schema.ts';
+import type { AccessLogConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
+import { ProxyExchange } from '../proxy/exchange.ts';
 import type { Observer } from '../proxy/finish.ts';
 import { Entrance } from '../proxy/listener.ts';
 import type { Surroundings } from '../proxy/snapshot.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { systemClock, type Clock } from '../util/clock.ts';
-import { Listener } from '../wire/listener.ts';
-import { TimerWheel } from '../wire/timer-wheel.ts';
-import { createListenerTls, type ListenerTls } from '../wire/tls/listener-tls.ts';
+import { Keep, type Lease, identityOf } from '../util/keep.ts';
+import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
 import { accessEntry } from './access-entry.ts';
-import { ListenError, type Gateway, type GatewayLog, type ListenerAddress } from './gateway.ts';
+import {
+  drainGraceMs,
+  type Gateway,
+  type GatewayLog,
+  type GatewayStatus,
+  type ListenerAddress,
+  type Publication,
+} from './gateway.ts';
+import { OpenListeners, type Opening } from './open-listeners.ts';
+
+export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
 
 export interface GatewayEnv {
   readonly log: GatewayLog;
-  /** Policies that the configuration brings along, by the absolute path of their module. */
-  readonly modules: ReadonlyMap<string, PolicyDefinition>;
+  /** The policies that a configuration brings along, by the absolute path of their module. */
+  modulesOf(config: GatewayConfig): PolicyModules | Promise<PolicyModules>;
   /** Which thread this is; in the access log. */
   readonly thread?: number;
   /** Told of every exchange that has ended, besides the access log. */
   readonly observe?: Observer;
   readonly clock?: Clock;
+  /** At least 32 random bytes that all threads share: see `ListenerTlsEnv`. */
+  readonly ticketSecret?: Uint8Array;
 }
 
-const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+/** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
+export interface Prepared {
+  readonly addresses: readonly ListenerAddress[];
+  commit(): void;
+  abort(): void;
+}
+
+/** What one configuration is served with. */
+interface Generation {
+  readonly publication: Publication;
+  readonly compiled: Compiled;
+  readonly accessLog: Lease<AccessLog> | null;
+}
+
+const registry: PolicyModules = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+
+const alone = ({ listeners }: GatewayConfig) => {
+  return (name: string): Opening => ({ kind: 'listen', shared: false, port: listeners[name].port });
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A gateway on the event loop that it is created on. */
 export class LocalGateway implements Gateway {
-  private readonly config: GatewayConfig;
+  private readonly first: Publication;
   private readonly env: GatewayEnv;
-  private readonly around: Surroundings;
-  private readonly compiled: Compiled;
-  private readonly listeners = new Map<string, Listener>();
-  private readonly listenerTls: ListenerTls[] = [];
-  private accessLog: AccessLog | null = null;
+  private readonly around: Mutable<Surroundings>;
+  private readonly keep = new Keep();
+  private readonly listeners: OpenListeners;
+  private readonly startedAt: number;
+  private serving: Generation | null = null;
+  private isDraining = false;
 
-  /** @throws {CompileError} for a configuration that cannot be served. */
-  constructor(config: GatewayConfig, env: GatewayEnv) {
+  constructor(first: Publication, env: GatewayEnv) {
     const clock = env.clock ?? systemClock;
     const { log } = env;
-    this.config = config;
+    this.first = first;
     this.env = env;
+    this.startedAt = clock.wallNow();
     this.around = {
       clock,
       wheel: new TimerWheel(clock),
       log: { defect: (message, about, error) => log.error(message, { ...about, error }) },
-      observe: this.createObserver(clock),
+      observe: null,
+      traffic: { begun: 0, ended: 0 },
     };
-    const compileEnv: CompileEnv = {
+    this.listeners = new OpenListeners({
       clock,
       wheel: this.around.wheel,
-      definitionOf: (use) => this.definitionOf(use),
-      warn: (message, about) => log.warn(message, about),
-    };
-    this.compiled = compile(config, compileEnv);
+      keep: this.keep,
+      log,
+      ticketSecret: env.ticketSecret ?? randomBytes(32),
+      handlerFor: (name) => new Entrance(name, this.around, () => this.serving!.compiled.snapshot),
+    });
   }
 
   async start(): Promise<readonly ListenerAddress[]> {
-    const addresses: ListenerAddress[] = [];
-    try {
-      for (const [name, config] of Object.entries(this.config.listeners)) {
-        const listener = this.createListener(name, config);
-        this.listeners.set(name, listener);
-        const port = await listener.listen();
-        addresses.push({ name, url: urlOf(config, port) });
-      }
-    } catch (error) {
-      await this.stop(0);
-      const [name, config] = Object.entries(this.config.listeners)[addresses.length];
-      throw new ListenError(`listener ${name} cannot listen on ${urlOf(config, config.port)}: ${reasonOf(error)}`);
-    }
-    return addresses;
+    return this.apply(this.first);
   }
 
-  async stop(graceMs: number): Promise<void> {
-    const drained = Promise.all(Array.from(this.listeners.values(), (listener) => listener.drain()));
-    const grace = setTimeout(() => this.listeners.forEach((listener) => listener.destroy()), graceMs);
+  async apply(publication: Publication): Promise<readonly ListenerAddress[]> {
+    const prepared = await this.prepare(publication, alone(publication.config));
+    prepared.commit();
+    return prepared.addresses;
+  }
+
+  /**
+   * Does everything for a configuration that can fail, in short steps, while the one before serves on.
+   * @throws {CompileError} for a configuration that cannot be served, or a `ListenError`; then nothing has changed.
+   */
+  async prepare(publication: Publication, openingOf: (name: string) => Opening): Promise<Prepared> {
+    const { config } = publication;
+    const modules = await this.env.modulesOf(config);
+    const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
+    let compiled: Compiled | null = null;
+    try {
+      compiled = await compile(config, this.compileEnv(modules));
+      const listeners = await this.listeners.prepare(config, openingOf);
+      const generation = { publication, compiled, accessLog };
+      return {
+        addresses: listeners.addresses,
+        commit: () => {
+          this.move(generation);
+          listeners.commit();
+        },
+        abort: () => {
+          listeners.abort();
+          letGo(generation);
+        },
+      };
+    } catch (error) {
+      compiled?.close();
+      accessLog?.release();
+      throw error;
+    }
+  }
+
+  private move(next: Generation): void {
+    const before = this.serving;
+    this.serving = next;
+    this.around.observe = this.observerOf(next);
+    if (before === null) return;
+    this.endRoutesThatAreGone(before.publication.config, next.publication.config);
+    letGo(before);
+  }
+
+  /** What their requests began, WebSockets included, gets a grace to end by itself. */
+  private endRoutesThatAreGone(before: GatewayConfig, after: GatewayConfig): void {
+    const gone = new Set(Object.keys(before.routes).filter((name) => !Object.hasOwn(after.routes, name)));
+    if (gone.size > 0) this.around.wheel.arm(new Timer(() => this.endExchangesOf(gone)), drainGraceMs);
+  }
+
+  private endExchangesOf(gone: ReadonlySet<string>): void {
+    // One that has come back meanwhile is served again.
+    const routes = this.serving?.publication.config.routes ?? {};
+    for (const listener of this.listeners.all) {
+      for (const { handler } of listener.served) {
+        if (!(handler instanceof ProxyExchange)) continue;
+        const { name } = handler.chosen.info;
+        if (gone.has(name) && !Object.hasOwn(routes, name)) handler.fail('ROUTE_GONE', 'the route is no longer configured');
+      }
+    }
+  }
+
+  /** Gives a listener that waits for it a server that listens already. */
+  adopt(listener: string, server: Server): void {
+    this.listeners.adopt(listener, server);
+  }
+
+  /** Takes a connection that somebody else has accepted. */
+  accept(listener: string, socket: Socket): void {
+    this.listeners.accept(listener, socket);
+  }
+
+  /** Stops accepting, but closes nothing: whoever gets the servers accepts on. */
+  release(): (readonly [name: string, servers: Server[]])[] {
+    return this.listeners.release();
+  }
+
+  status(): Promise<GatewayStatus> {
+    const { begun, ended } = this.around.traffic;
+    const listeners = this.listeners.addresses.map((address) => {
+      return { ...address, connections: this.listeners.connectionsOf(address.name) };
+    });
+    const upstreams = Array.from(this.serving?.compiled.upstreams ?? [], ([name, { targets }]) => ({
+      name,
+      targets: targets.map(({ url, weight, inFlight, pool }) => {
+        return { url, weight, inFlight, connections: pool.connections };
+      }),
+    }));
+    const thread = {
+      thread: this.env.thread ?? 0,
+      state: this.isDraining ? ('draining' as const) : ('serving' as const),
+      revision: this.serving?.publication.revision ?? 0,
+      startedAt: this.startedAt,
+      restarts: 0,
+      connections: this.listeners.all.reduce((sum, { openConnections }) => sum + openConnections, 0),
+      inFlight: begun - ended,
+      served: ended,
+    };
+    return Promise.resolve({ threads: [thread], listeners, upstreams });
+  }
+
+  /** @param idleMs see `Listener.drain`. */
+  async stop(graceMs: number, idleMs = 0): Promise<void> {
+    this.isDraining = true;
+    const drained = this.listeners.drain(idleMs);
+    // A timer cannot wait longer than this; nobody waits that long.
+    const grace = setTimeout(() => this.listeners.destroy(), Math.min(graceMs, 2 ** 31 - 1));
     await drained;
     clearTimeout(grace);
-    for (const tls of this.listenerTls) tls.close();
-    this.compiled.close();
-    await this.accessLog?.close();
+    const { serving } = this;
+    this.serving = null;
+    if (serving === null) return;
+    serving.compiled.close();
+    const accessLog = serving.accessLog?.value;
+    await accessLog?.close();
   }
 
-  private createObserver(clock: Clock): Observer | null {
-    const config = this.config.telemetry.accessLog;
-    const { observe = null, thread = 0, log } = this.env;
-    if (config === null) return observe;
-    const accessLog = new AccessLog(config, {
+  private compileEnv(modules: PolicyModules): CompileEnv {
+    const { clock, wheel } = this.around;
+    return {
       clock,
-      thread,
-      onProblem: (message, about) => log.error(message, { ...about, file: config.file }),
-    });
-    this.accessLog = accessLog;
+      wheel,
+      keep: this.keep,
+      definitionOf: (use) => definitionOf(use, modules),
+      warn: (message, about) => this.env.log.warn(message, about),
+    };
+  }
+
+  private leaseAccessLog(config: AccessLogConfig | null): Lease<AccessLog> | null {
+    if (config === null) return null;
+    const { thread = 0, log } = this.env;
+    const make = (): AccessLog =>
+      new AccessLog(config, {
+        clock: this.around.clock,
+        thread,
+        onProblem: (message, about) => log.error(message, { ...about, file: config.file }),
+      });
+    return this.keep.lease(identityOf('access log', config), make, (accessLog) => void accessLog.close());
+  }
+
+  private observerOf({ accessLog: lease }: Generation): Observer | null {
+    const { observe = null } = this.env;
+    if (lease === null) return observe;
+    const accessLog = lease.value;
+    const { clock } = this.around;
     return (exchange, outcome) => {
       if (accessLog.wants(outcome.status, outcome.code ?? '')) accessLog.write(accessEntry(exchange, outcome, clock));
       observe?.(exchange, outcome);
     };
   }
-
-  private definitionOf(use: PolicyUse): PolicyDefinition {
-    const definition = use.module === null ? registry.get(use.name) : this.env.modules.get(use.module);
-    if (definition === undefined) throw new Error('there is no such policy');
-    return definition;
-  }
-
-  private createListener(name: string, config: ListenerConfig): Listener {
-    const { limits, timeouts, unix, host, port } = config;
-    const tls = config.tls === undefined ? null : this.createTls(name, config);
-    return new Listener(
-      {
-        address: unix === null ? { host, port } : { path: unix },
-        tls,
-        proxyProtocol: config.proxyProtocol,
-        maxConnections: limits.connections,
-        handshakeMs: timeouts.handshake,
-        limits: { ...limits, keepUnderscores: limits.underscores === 'keep' },
-        timeouts: { headMs: timeouts.head, bodyIdleMs: timeouts.bodyIdle, keepAliveMs: timeouts.keepAlive },
-      },
-      new Entrance(name, this.around, () => this.compiled.snapshot),
-      this.around.wheel,
-    );
-  }
-
-  private createTls(name: string, config: ListenerConfig): ListenerTls {
-    const tls = createListenerTls(config.tls!, {
-      baseDir: this.config.baseDir,
-      clock: this.around.clock,
-      handshakeTimeoutMs: config.timeouts.handshake,
-      report: ({ severity, message, file }) =>
-        this.env.log[severity === 'error' ? 'error' : 'warn'](message, { listener: name, file }),
-    });
-    this.listenerTls.push(tls);
-    return tls;
-  }
 }
 
-function urlOf(config: ListenerConfig, port: number): string {
-  if (config.unix !== null) return `unix:${config.unix}`;
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
+function letGo({ compiled, accessLog }: Generation): void {
+  compiled.close();
+  accessLog?.release();
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use',
-  EACCES: 'permission denied',
-  EADDRNOTAVAIL: 'this machine does not have the address',
-};
-
-function reasonOf(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
+function definitionOf(use: PolicyUse, modules: PolicyModules): PolicyDefinition {
+  const definition = use.module === null ? registry.get(use.name) : modules.get(use.module);
+  if (definition === undefined) throw new Error('there is no such policy');
+  return definition;
 }

@@ -112,6 +112,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.listener = listener;
     this.trusted = trusted;
     this.startedAt = around.clock.now();
+    around.traffic.begun++;
     this.protocol = stream.protocol;
     this.method = stream.method;
     this.peer = stream.peer;

@@ -8,7 +8,8 @@ export type Observer = (exchange: ProxyExchange, outcome: Outcome) => void;
 export function finish(exchange: ProxyExchange): void {
   if (exchange.finished) return;
   exchange.release();
-  const { observe } = exchange.around;
+  const { observe, traffic } = exchange.around;
+  traffic.ended++;
   const steps = exchange.chosen.chain.onFinish;
   if (observe === null && steps.length === 0) return;
   const outcome = exchange.outcome();

@@ -21,6 +21,13 @@ export interface Surroundings {
   readonly log: ProxyLog;
   /** Told of every exchange that has ended; null when nobody listens. */
   readonly observe: Observer | null;
+  readonly traffic: Traffic;
+}
+
+/** How many exchanges have begun and ended on this thread. */
+export interface Traffic {
+  begun: number;
+  ended: number;
 }
 
 export interface ProxyLog {

@@ -1,33 +1,37 @@
-/** A socket that we accept on: plain or TLS, with or without the PROXY protocol in front. */
+/**
+ * Where connections of clients come in: plain or TLS, with or without the PROXY protocol in front.
+ *
+ * What accepts is always a plain `net.Server`; TLS and the PROXY protocol are done with what it has accepted. So a
+ * listener can change all of its settings without closing its socket, and the socket can move to another thread, with the
+ * connections that wait in its accept queue.
+ */
 import { Server, type Socket } from 'node:net';
 import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
 import { adoptSocket } from './accepted-socket.ts';
+import { openServer, type ListenAddress, type ListenOptions } from './listening-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
-import type { RequestHandler } from './server-stream.ts';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import { peerCertificate } from './tls/peer-certificate.ts';
 
-export interface ListenerOptions {
-  readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
+export interface ListenerSettings extends ServerConnectionOptions {
   readonly tls: ListenerTls | null;
   readonly proxyProtocol: boolean;
+  /** Beyond it, clients are turned away. */
   readonly maxConnections: number;
   readonly handshakeMs: number;
-  readonly limits: ServerConnectionOptions['limits'];
-  readonly timeouts: ServerConnectionOptions['timeouts'];
 }
-
-/** Connections that the kernel may hold for us; a burst of clients must not meet a full queue. */
-const backlog = 4096;
 
 /** Time for a client that is turned away to read why and to leave. */
 const turnAwayMs = 2_000;
+
+/** Enough turns of the event loop to accept what has been waiting. */
+const lastAcceptMs = 100;
 
 const overloadedBody = problemDetails('TOO_MANY_CONNECTIONS', '');
 const overloaded =
@@ -35,72 +39,102 @@ const overloaded =
   `connection: close\r\ncontent-length: ${overloadedBody.length}\r\n\r\n${overloadedBody}`;
 
 export class Listener {
-  private readonly options: ListenerOptions;
+  /** What holds for the next request, on connections that are open already as well. */
+  settings: ListenerSettings;
   private readonly wheel: TimerWheel;
-  private readonly server: Server;
-  /** Does the handshakes; the same as `server` unless a PROXY header comes before them. */
-  private readonly tlsServer: TlsServer | null;
+  /** What accepts: none before it listens and after it was closed, several when it took some over. */
+  private readonly servers = new Set<Server>();
+  /** Does the handshakes of those settings; null for plain connections. */
+  private tlsServer: TlsServer | null = null;
   private readonly connections = new Set<ServerConnection>();
-  private readonly connectionOptions: ServerConnectionOptions;
   /** Connections over TCP that are not served yet, because their PROXY header or TLS handshake is not complete. */
   private readonly handshaking = new Map<string, Socket>();
   /** What proxies said of connections that are still shaking hands, by their remote end. */
   private readonly greeted = new Map<string, ProxiedConnection>();
   /** Accepted and not closed: also those that are shaking hands, and those that are turned away. */
   private readonly sockets = new Set<Socket>();
+  /** What was accepted before `open`; null afterwards. */
+  private early: Socket[] | null = [];
   private draining = false;
+  private readonly drained = Promise.withResolvers<void>();
 
-  constructor(options: ListenerOptions, handler: RequestHandler, wheel: TimerWheel) {
-    this.options = options;
+  constructor(settings: ListenerSettings, wheel: TimerWheel) {
+    this.settings = settings;
     this.wheel = wheel;
-    this.connectionOptions = {
-      limits: options.limits,
-      timeouts: options.timeouts,
-      secure: options.tls !== null,
-      handler,
-      onConnectionClosed: (connection) => this.connections.delete(connection),
-    };
-    // Half-open, because a client may finish sending before it has been answered.
-    const socketOptions = { allowHalfOpen: true, noDelay: true };
-    this.tlsServer = options.tls === null ? null : new TlsServer({ ...options.tls.options, ...socketOptions });
-    if (this.tlsServer !== null) options.tls?.attach(this.tlsServer);
-    this.tlsServer?.on('secureConnection', (socket: TLSSocket) =>
-      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
-    );
-    if (this.tlsServer !== null && !options.proxyProtocol) this.server = this.tlsServer;
-    else this.server = new Server(socketOptions);
-    const isAdoptable = options.tls === null && !options.proxyProtocol;
-    // A connection that the kernel could not hand over (ENOBUFS, ENFILE) is the client's loss, and not the end of us.
-    this.server.on('error', ignoreError);
-    this.server.on('connection', (socket: Socket) => this.admit(isAdoptable ? adoptSocket(socket) : socket));
+    this.makeTlsServer();
   }
 
   /**
-   * Begins to accept.
+   * Begins to accept. Connections are not served before `open`.
    * @returns the port, which the kernel chose if the configured one is 0; 0 for a Unix socket.
    */
-  listen(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen({ ...this.options.address, backlog }, () => {
-        this.server.off('error', reject);
-        const address = this.server.address();
-        resolve(address === null || typeof address === 'string' ? 0 : address.port);
-      });
-    });
+  async listen(address: ListenAddress, options: ListenOptions = {}): Promise<number> {
+    const server = await openServer(address, options);
+    this.adopt(server);
+    const bound = server.address();
+    return bound === null || typeof bound === 'string' ? 0 : bound.port;
+  }
+
+  /** Accepts from a server that listens already, beside others that it may have. */
+  adopt(server: Server): void {
+    this.servers.add(server);
+    // Half-open, because a client may finish sending before it has been answered. What is read too early would be lost.
+    Object.assign(server, { allowHalfOpen: true, noDelay: true, pauseOnConnect: this.early !== null });
+    // A connection that the kernel could not hand over (ENOBUFS, ENFILE) is the client's loss, and not the end of us.
+    server.on('error', ignoreError);
+    server.on('connection', (socket: Socket) => this.accept(socket));
+  }
+
+  /** Serves from now on. */
+  open(): void {
+    const { early } = this;
+    this.early = null;
+    for (const server of this.servers) Object.assign(server, { pauseOnConnect: false });
+    for (const socket of early ?? []) this.accept(socket);
+  }
+
+  /**
+   * Stops accepting without closing what accepts: whoever gets the servers goes on. Connections stay, and so do Unix
+   * sockets, which cannot be handed to another thread.
+   */
+  release(): Server[] {
+    const released = [...this.servers].filter((server) => typeof server.address() !== 'string');
+    for (const server of released) {
+      this.servers.delete(server);
+      server.removeAllListeners();
+    }
+    return released;
+  }
+
+  /** What holds for new connections and, but for the protocols in front of HTTP, for the next requests on open ones. */
+  configure(settings: ListenerSettings): void {
+    const isSameTls = settings.tls === this.settings.tls;
+    this.settings = settings;
+    if (!isSameTls) this.makeTlsServer();
   }
 
   get openConnections(): number {
     return this.sockets.size;
   }
 
-  /** Stops accepting and lets every connection finish what it is doing. Resolves when the last one is closed. */
-  drain(): Promise<void> {
+  /** The connections that are being served. */
+  get served(): Iterable<ServerConnection> {
+    return this.connections;
+  }
+
+  /**
+   * Stops accepting and lets every connection finish what it is doing. Resolves when the last one is closed.
+   * @param idleMs how long connections on which nothing is asked for may stay open: another request on them, sent while
+   * they were being closed, would be lost. It is served, as the last one.
+   */
+  drain(idleMs = 0): Promise<void> {
     this.draining = true;
-    for (const connection of this.connections) connection.drain();
+    for (const connection of this.connections) connection.drain(idleMs);
     // They have not asked for anything yet.
-    for (const socket of this.handshaking.values()) socket.destroy();
-    return new Promise((resolve) => this.server.close(() => resolve()));
+    if (idleMs === 0) for (const socket of this.handshaking.values()) socket.destroy();
+    this.tlsServer?.close();
+    this.closeServers(idleMs);
+    return this.drained.promise;
   }
 
   /** Breaks off whatever is still open. */
@@ -109,22 +143,71 @@ export class Listener {
     for (const socket of this.sockets) socket.destroy();
   }
 
+  /** Takes a connection that was accepted here or elsewhere. */
+  accept(accepted: Socket): void {
+    if (this.early !== null) {
+      accepted.on('error', ignoreError);
+      this.early.push(accepted);
+      return;
+    }
+    const isPlain = this.tlsServer === null && !this.settings.proxyProtocol;
+    const socket = isPlain ? adoptSocket(accepted) : accepted;
+    this.admit(socket);
+    // One that was accepted elsewhere, or too early, has not begun to read.
+    if (socket.isPaused() && this.tlsServer === null) socket.resume();
+  }
+
+  /** Somebody else may have taken a Unix socket's place: what waits in the old one's queue is taken first. */
+  private closeServers(idleMs: number): void {
+    const close = (): void => {
+      for (const server of this.servers) server.close();
+      this.servers.clear();
+      this.noteClosed();
+    };
+    if (idleMs === 0 || this.servers.size === 0) close();
+    else this.wheel.arm(new Timer(close), lastAcceptMs);
+  }
+
+  private makeTlsServer(): void {
+    const { tls } = this.settings;
+    // It never listens itself; closed, it is no longer told of new certificates.
+    this.tlsServer?.close();
+    if (tls === null) {
+      this.tlsServer = null;
+      return;
+    }
+    const server = new TlsServer({ ...tls.options, allowHalfOpen: true });
+    tls.attach(server);
+    server.on('secureConnection', (socket: TLSSocket) =>
+      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
+    );
+    this.tlsServer = server;
+  }
+
   private admit(socket: Socket): void {
     this.sockets.add(socket);
-    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('close', () => {
+      this.sockets.delete(socket);
+      this.noteClosed();
+    });
     // Before any handshake: an error on a raw socket that nobody listens to ends the process (CVE-2025-59465).
     socket.on('error', ignoreError);
-    if (this.sockets.size > this.options.maxConnections) {
+    if (this.sockets.size > this.settings.maxConnections) {
       this.turnAway(socket);
       return;
     }
     this.noteHandshake(socket);
-    if (this.options.proxyProtocol) this.greet(socket);
+    if (this.settings.proxyProtocol) this.greet(socket);
     else if (this.tlsServer === null) this.serve(socket, null);
+    else this.tlsServer.emit('connection', socket);
+  }
+
+  private noteClosed(): void {
+    if (this.draining && this.servers.size === 0 && this.sockets.size === 0) this.drained.resolve();
   }
 
   private noteHandshake(socket: Socket): void {
-    if ((this.tlsServer === null && !this.options.proxyProtocol) || socket.remoteAddress === undefined) return;
+    if ((this.tlsServer === null && !this.settings.proxyProtocol) || socket.remoteAddress === undefined) return;
     const end = remoteEnd(socket);
     this.handshaking.set(end, socket);
     socket.on('close', () => this.handshaking.delete(end));
@@ -144,8 +227,9 @@ export class Listener {
   }
 
   private greet(socket: Socket): void {
-    awaitProxyHeader(socket, this.wheel, this.options.handshakeMs, (proxied) => {
-      if (this.tlsServer === null) {
+    const { tlsServer } = this;
+    awaitProxyHeader(socket, this.wheel, this.settings.handshakeMs, (proxied) => {
+      if (tlsServer === null) {
         this.serve(socket, proxied);
         socket.resume();
         return;
@@ -156,15 +240,20 @@ export class Listener {
         this.greeted.set(end, proxied);
         socket.on('close', () => this.greeted.delete(end));
       }
-      this.tlsServer.emit('connection', socket);
+      tlsServer.emit('connection', socket);
     });
   }
 
   private serve(socket: Socket, proxied: ProxiedConnection | null): void {
-    const connection = new ServerConnection(socket, describePeer(socket, proxied), this.wheel, this.connectionOptions);
+    const isSecure = socket instanceof TLSSocket;
+    const connection = new ServerConnection(socket, describePeer(socket, proxied), this.wheel, this, isSecure);
     this.connections.add(connection);
     if (this.handshaking.size > 0) this.handshaking.delete(remoteEnd(socket));
-    if (this.draining) connection.drain();
+    if (this.draining) connection.drain(0);
+  }
+
+  onConnectionClosed(connection: ServerConnection): void {
+    this.connections.delete(connection);
   }
 }
 

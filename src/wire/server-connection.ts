@@ -22,8 +22,12 @@ import type { ClientIntake, ClientTunnelEnd } from './tunnel.ts';
 export interface ServerConnectionOptions {
   readonly limits: HeadLimits & { readonly bodyBytes: number };
   readonly timeouts: { readonly headMs: number; readonly bodyIdleMs: number; readonly keepAliveMs: number };
-  readonly secure: boolean;
   readonly handler: RequestHandler;
+}
+
+/** Where the connection was accepted. Its settings may change between two requests. */
+export interface ConnectionHome {
+  readonly settings: ServerConnectionOptions;
   onConnectionClosed(connection: ServerConnection): void;
 }
 
@@ -64,7 +68,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   /** Where the socket reads into, if it can be told. */
   readonly memory = new ReadMemory();
 
-  private readonly options: ServerConnectionOptions;
+  private readonly home: ConnectionHome;
   private state = HEAD;
   private headText = '';
   private body: BodyReader | null = null;
@@ -82,20 +86,25 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private leaving = false;
   private tunnel: ClientIntake | null = null;
 
-  constructor(socket: Socket, peer: Peer, wheel: TimerWheel, options: ServerConnectionOptions) {
+  constructor(socket: Socket, peer: Peer, wheel: TimerWheel, home: ConnectionHome, secure: boolean) {
     super(socket, wheel);
-    this.options = options;
+    this.home = home;
     this.peer = peer;
     this.localPort = socket.localPort ?? 0;
-    this.secure = options.secure;
+    this.secure = secure;
     if (!readIntoBlocks(socket, this)) socket.on('data', onData);
-    wheel.arm(this.timer, options.timeouts.headMs);
+    wheel.arm(this.timer, home.settings.timeouts.headMs);
   }
 
-  /** Finishes the request that it is serving, then closes; an idle connection closes at once. */
-  drain(): void {
+  /**
+   * Finishes the request that it is serving, then closes.
+   * @param idleMs how long it waits for another request, its last, when it has none; 0 closes an idle connection at once.
+   */
+  drain(idleMs: number): void {
     this.draining = true;
-    if (this.state === HEAD && this.headText === '') this.finish();
+    if (this.state !== HEAD || this.headText !== '') return;
+    if (idleMs === 0) this.finish();
+    else this.wheel.arm(this.timer, Math.min(idleMs, this.home.settings.timeouts.keepAliveMs));
   }
 
   // ---- reading -----------------------------------------------------------------------------------------------------
@@ -130,7 +139,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   /** Goes on with what was put aside, then with the socket. Called when a body is wanted and when a request is done. */
   resume(): void {
-    if (this.state === BODY) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    if (this.state === BODY) this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
     this.blocked = false;
     const { stash } = this;
     this.stash = null;
@@ -161,7 +170,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   private takeHead(bytes: Buffer, from: number, limit: number): number {
     const known = this.headText.length;
-    const { limits } = this.options;
+    const { limits } = this.home.settings;
     let to = Math.min(limit, from + firstLook);
     let text = this.headText + latin1(bytes, from, to);
     // A head that arrives in drops is parsed again only when a line of it may have become complete.
@@ -178,7 +187,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       text = this.headText + latin1(bytes, from, to);
     }
     if (end === INCOMPLETE) {
-      if (known === 0) this.wheel.arm(this.timer, this.options.timeouts.headMs);
+      if (known === 0) this.wheel.arm(this.timer, this.home.settings.timeouts.headMs);
       this.headText = text;
       return to;
     }
@@ -197,7 +206,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.bytesIn = 0;
     this.bytesOut = 0;
     this.bodyText = '';
-    this.maxBodyBytes = this.options.limits.bodyBytes;
+    this.maxBodyBytes = this.home.settings.limits.bodyBytes;
     const length = head.contentLength;
     let rest = at;
     if (length > this.maxBodyBytes) {
@@ -205,7 +214,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       return limit;
     }
     if (head.chunked) {
-      this.expectBody(BodyReader.ofChunks(this.options.limits));
+      this.expectBody(BodyReader.ofChunks(this.home.settings.limits));
     } else if (length > 0 && length <= smallBody && text.length - end >= length) {
       this.bodyText = text.substring(end, end + length);
       this.bytesIn = length;
@@ -213,7 +222,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     } else if (length > 0) {
       this.expectBody(BodyReader.ofLength(length));
     }
-    this.options.handler.onRequest(this);
+    this.home.settings.handler.onRequest(this);
     return rest;
   }
 
@@ -226,7 +235,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   readBody(sink: BodySink): void {
     if (this.state !== BODY) return;
     this.sink = sink;
-    this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
     if (this.head.expectsContinue) {
       this.head.expectsContinue = false;
       this.writeWhole('HTTP/1.1 100 Continue\r\n\r\n');
@@ -245,7 +254,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       return to;
     }
     if (!body.done) {
-      this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+      this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
       return at;
     }
     this.body = null;
@@ -280,7 +289,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.bodyText = '';
     this.bytesIn = 0;
     this.bytesOut = 0;
-    this.options.handler.onMalformed(this, code, reason);
+    this.home.settings.handler.onMalformed(this, code, reason);
   }
 
   // ---- the end of a request, and of the connection -----------------------------------------------------------------
@@ -305,7 +314,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       this.finish();
       return;
     }
-    this.wheel.arm(this.timer, this.options.timeouts.keepAliveMs);
+    this.wheel.arm(this.timer, this.home.settings.timeouts.keepAliveMs);
     // Not at once: who has just responded still has this stream in hand.
     if (!this.looping && this.blocked) process.nextTick(resumeConnection, this);
   }
@@ -348,7 +357,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   protected onStalled(stalled: boolean): void {
-    if (stalled) this.wheel.arm(this.timer, this.options.timeouts.bodyIdleMs);
+    if (stalled) this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
     else if (this.leaving) this.wheel.arm(this.timer, halfCloseGraceMs);
     else if (this.state !== BODY) this.timer.disarm();
   }
@@ -383,7 +392,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.sink = null;
     this.stash = null;
     if (state < LINGERING && !this.responded) handler.onClientGone();
-    this.options.onConnectionClosed(this);
+    this.home.onConnectionClosed(this);
   }
 }
 

@@ -1,21 +1,52 @@
-/** What the main thread and a serving thread say to each other: plain data only. */
-import type { ListenerAddress } from '../gateway/gateway.ts';
+/** What the main thread and a serving thread say to each other: plain data, and sockets that change hands. */
+import type { Server, Socket } from 'node:net';
+import type { GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
+import type { Opening } from '../gateway/open-listeners.ts';
 import type { ConfigParcel } from './config-parcel.ts';
 
-/** What a thread is to serve. */
-export interface ThreadAssignment {
-  readonly config: ConfigParcel;
+/** What a serving thread is born with. */
+export interface ThreadBirth {
   /** Its number, from 0; in the access log. */
   readonly thread: number;
-  /** Values that no log may show. */
-  readonly secrets: readonly string[];
+  /** One counter that it moves on while its event loop turns (Int32). */
+  readonly heartbeat: SharedArrayBuffer;
+  /** The same for all threads: see `ListenerTlsEnv`. */
+  readonly ticketSecret: Uint8Array;
+}
+
+export interface PublicationParcel extends Omit<Publication, 'config'> {
+  readonly config: ConfigParcel;
+}
+
+/** By listener. Those that are open already need none. */
+export type Openings = Readonly<Record<string, Opening>>;
+
+/** What a thread is asked; each is answered. */
+export type Order =
+  | { readonly kind: 'prepare'; readonly publication: PublicationParcel; readonly openings: Openings }
+  | { readonly kind: 'commit' }
+  | { readonly kind: 'abort' }
+  /** Give away what accepts. */
+  | { readonly kind: 'release' }
+  | { readonly kind: 'status' };
+
+export interface OrderResults {
+  readonly prepare: readonly ListenerAddress[];
+  readonly commit: null;
+  readonly abort: null;
+  readonly release: readonly (readonly [listener: string, servers: readonly Server[]])[];
+  readonly status: GatewayStatus;
 }
 
 export type ToThread =
-  | { readonly kind: 'serve'; readonly assignment: ThreadAssignment }
-  | { readonly kind: 'stop'; readonly graceMs: number };
+  /** Comes first. */
+  | { readonly kind: 'birth'; readonly birth: ThreadBirth }
+  | { readonly kind: 'order'; readonly id: number; readonly order: Order }
+  | { readonly kind: 'adopt'; readonly listener: string; readonly server: Server }
+  | { readonly kind: 'accept'; readonly listener: string; readonly socket: Socket }
+  /** Ends the thread once it is done: see `LocalGateway.stop`. */
+  | { readonly kind: 'stop'; readonly graceMs: number; readonly idleMs: number };
 
 export type FromThread =
-  | { readonly kind: 'serving'; readonly addresses: readonly ListenerAddress[] }
-  /** It could not start: the configuration cannot be compiled, or a listener not opened. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly cannotListen: boolean };
+  | { readonly kind: 'done'; readonly id: number; readonly result: OrderResults[Order['kind']] }
+  | { readonly kind: 'refused'; readonly id: number; readonly reason: string; readonly cannotListen: boolean };

@@ -1,47 +1,125 @@
-/** What a serving thread does. */
-import { parentPort } from 'node:worker_threads';
+/** What a serving thread does: the other end of `ServingThread`. */
+import { parentPort, type Transferable } from 'node:worker_threads';
 import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { importPolicies } from '../config/policy-modules.ts';
 import type { GatewayConfig } from '../config/schema.ts';
-import { ListenError, type Gateway } from '../gateway/gateway.ts';
-import { LocalGateway } from '../gateway/local-gateway.ts';
+import { ListenError, type Publication } from '../gateway/gateway.ts';
+import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
+import { Pace } from '../util/pace.ts';
 import { unpackConfig } from './config-parcel.ts';
-import type { FromThread, ThreadAssignment, ToThread } from './messages.ts';
+import type { FromThread, Order, OrderResults, PublicationParcel, ThreadBirth, ToThread } from './messages.ts';
 
-let gateway: Gateway | null = null;
+/** Often enough for a thread that hangs to be noticed in time, seldom enough to cost nothing. */
+const beatPeriodMs = 100;
 
-function tell(message: FromThread): void {
-  parentPort?.postMessage(message);
+class Server {
+  private readonly birth: ThreadBirth;
+  private readonly log: AppLog;
+  private gateway: LocalGateway | null = null;
+  private prepared: Prepared | null = null;
+
+  constructor(birth: ThreadBirth) {
+    this.birth = birth;
+    this.log = new AppLog({ level: 'info', clock: systemClock, thread: birth.thread });
+    const heartbeat = new Int32Array(birth.heartbeat);
+    const beat = (): void => void Atomics.add(heartbeat, 0, 1);
+    beat();
+    setInterval(beat, beatPeriodMs).unref();
+  }
+
+  receive(message: Exclude<ToThread, { kind: 'birth' }>): void {
+    switch (message.kind) {
+      case 'order':
+        void this.answer(message.id, message.order);
+        return;
+      case 'adopt':
+        this.gateway?.adopt(message.listener, message.server);
+        return;
+      case 'accept':
+        if (this.gateway === null) message.socket.destroy();
+        else this.gateway.accept(message.listener, message.socket);
+        return;
+      case 'stop':
+        void this.stop(message.graceMs, message.idleMs);
+    }
+  }
+
+  private async answer(id: number, order: Order): Promise<void> {
+    try {
+      if (order.kind === 'release') this.release(id);
+      else tell({ kind: 'done', id, result: await this.obey(order) });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      tell({ kind: 'refused', id, reason, cannotListen: error instanceof ListenError });
+    }
+  }
+
+  private release(id: number): void {
+    const result = this.gateway?.release() ?? [];
+    const servers = result.flatMap(([, released]) => released);
+    tell({ kind: 'done', id, result }, servers as unknown as Transferable[]);
+  }
+
+  private async obey(order: Exclude<Order, { kind: 'release' }>): Promise<OrderResults[Order['kind']]> {
+    switch (order.kind) {
+      case 'prepare': {
+        const publication = await unpack(order.publication);
+        this.log.hide(publication.secrets);
+        this.gateway ??= this.createGateway(publication);
+        this.prepared = await this.gateway.prepare(publication, (name) => order.openings[name]!);
+        return this.prepared.addresses;
+      }
+      case 'commit':
+        this.prepared?.commit();
+        this.prepared = null;
+        return null;
+      case 'abort':
+        this.prepared?.abort();
+        this.prepared = null;
+        return null;
+      case 'status':
+        return this.gateway!.status();
+    }
+  }
+
+  private createGateway(first: Publication): LocalGateway {
+    const { thread, ticketSecret } = this.birth;
+    return new LocalGateway(first, { log: this.log, modulesOf: policyModules, thread, ticketSecret });
+  }
+
+  private async stop(graceMs: number, idleMs: number): Promise<void> {
+    await this.gateway?.stop(graceMs, idleMs);
+    parentPort?.close();
+    // What policies have begun and not ended (timers, sockets of their own) must not keep a thread that is done.
+    setImmediate(() => process.exit());
+  }
+}
+
+function tell(message: FromThread, transfer: Transferable[] = []): void {
+  parentPort?.postMessage(message, transfer);
+}
+
+async function unpack({ config, ...rest }: PublicationParcel): Promise<Publication> {
+  return { ...rest, config: await unpackConfig(config, new Pace(() => systemClock.now())) };
 }
 
 /** The modules are imported here again: what is alive cannot be handed from thread to thread. */
 async function policyModules({ routes, notFound }: GatewayConfig): Promise<ReadonlyMap<string, PolicyDefinition>> {
-  const uses = [...Object.values(routes).flatMap((route) => route.policies), ...notFound.policies];
-  const paths = new Set(uses.flatMap(({ module }) => (module === null ? [] : [module])));
+  const paths = new Set<string>();
+  const note = (uses: GatewayConfig['notFound']['policies']): void => {
+    for (const { module } of uses) if (module !== null) paths.add(module);
+  };
+  for (const name in routes) note(routes[name].policies);
+  note(notFound.policies);
   return importPolicies(paths, importModule);
 }
 
-async function serve({ config: parcel, thread, secrets }: ThreadAssignment): Promise<void> {
-  const log = new AppLog({ level: 'info', clock: systemClock, thread, secrets });
-  try {
-    const config = unpackConfig(parcel);
-    gateway = new LocalGateway(config, { log, modules: await policyModules(config), thread });
-    tell({ kind: 'serving', addresses: await gateway.start() });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    tell({ kind: 'failed', reason, cannotListen: error instanceof ListenError });
-    parentPort?.close();
-  }
-}
-
-async function stop(graceMs: number): Promise<void> {
-  await gateway?.stop(graceMs);
-  parentPort?.close();
-}
+let server: Server | null = null;
 
 parentPort?.on('message', (message: ToThread) => {
-  void (message.kind === 'serve' ? serve(message.assignment) : stop(message.graceMs));
+  if (message.kind === 'birth') server = new Server(message.birth);
+  else server?.receive(message);
 });

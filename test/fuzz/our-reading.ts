@@ -3,7 +3,7 @@ import { canonicalizeTarget, CanonicalTarget } from '../../src/http/path.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { parseAuthority } from '../../src/http/host.ts';
 import type { ResponseHead } from '../../src/wire/message-head.ts';
-import { ServerConnection, type ServerConnectionOptions } from '../../src/wire/server-connection.ts';
+import { ServerConnection, type ConnectionHome } from '../../src/wire/server-connection.ts';
 import type { RequestHandler, ServerStream } from '../../src/wire/server-stream.ts';
 import { TimerWheel } from '../../src/wire/timer-wheel.ts';
 import type { UpstreamCall } from '../../src/wire/upstream-call.ts';
@@ -81,15 +81,12 @@ function isRoutable(stream: ServerStream): boolean {
 export async function readAsServer(pieces: readonly string[]): Promise<RequestReading> {
   const handler = new Recorder();
   const socket = new MemorySocket();
-  const options: ServerConnectionOptions = {
-    limits,
-    timeouts: { headMs: Infinity, bodyIdleMs: Infinity, keepAliveMs: Infinity },
-    secure: false,
-    handler,
+  const home: ConnectionHome = {
+    settings: { limits, timeouts: { headMs: Infinity, bodyIdleMs: Infinity, keepAliveMs: Infinity }, handler },
     onConnectionClosed: () => {},
   };
   const peer = { address: '', port: 0, certificate: null };
-  const connection = new ServerConnection(socket.asSocket(), peer, wheel, options);
+  const connection = new ServerConnection(socket.asSocket(), peer, wheel, home, false);
   const gone = closed(socket);
   await socket.receive(pieces);
   if (!connection.destroyed) await gone;

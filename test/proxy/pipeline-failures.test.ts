@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Outcome, Policy, Reply } from '../../src/contract.ts';
-import { CompileError } from '../../src/compile.ts';
+import { CompileError } from '../../src/compile/compile-error.ts';
 import { proxyTo } from '../support/gateway.ts';
 import { fieldValue } from '../support/message-parser.ts';
 import { RawClient, request } from '../support/raw-client.ts';

@@ -3,8 +3,8 @@ import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import type { ConfigInput } from '../../src/config/schema.ts';
-import type { GatewayLog } from '../../src/gateway/gateway.ts';
+import type { ConfigInput, GatewayConfig } from '../../src/config/schema.ts';
+import type { GatewayLog, Publication } from '../../src/gateway/gateway.ts';
 import { LocalGateway } from '../../src/gateway/local-gateway.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import type { Observer } from '../../src/proxy/finish.ts';
@@ -57,6 +57,11 @@ export interface GatewayOptions {
   readonly modules?: Readonly<Record<string, PolicyDefinition>>;
 }
 
+/** What a configuration is published as in a test. */
+export function publicationOf(config: GatewayConfig, revision = 1): Publication {
+  return { revision, config, secrets: [], codeDigest: '' };
+}
+
 const builtin: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 export class TestGateway {
@@ -89,9 +94,9 @@ export class TestGateway {
     }
     const harness = new TestGateway(
       (self) =>
-        new LocalGateway(config, {
+        new LocalGateway(publicationOf(config), {
           log: self.logger(),
-          modules,
+          modulesOf: () => modules,
           observe: (...args) => self.observe(...args),
           clock: options.clock ?? systemClock,
         }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from '../../src/config/load.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
+import { Pace } from '../../src/util/pace.ts';
 import { packConfig, unpackConfig } from '../../src/workers/config-parcel.ts';
 
 const text = `
@@ -22,7 +23,7 @@ test('a configuration comes out of a message to a thread as it went in', async (
     [],
   );
   assert.ok(config !== null);
-  const received = unpackConfig(structuredClone(packConfig(config)));
+  const received = await unpackConfig(structuredClone(packConfig(config)), new Pace(() => 0));
   assert.deepEqual(JSON.parse(JSON.stringify(received)), JSON.parse(JSON.stringify(config)));
   assert.deepEqual(Object.keys(received.routes), Object.keys(config.routes));
   assert.equal(

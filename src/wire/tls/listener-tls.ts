@@ -5,7 +5,7 @@ import type { SecureContextOptions, Server, TLSSocket, TlsOptions } from 'node:t
 import type { Clock } from '../../util/clock.ts';
 import type { CertificateGroup } from './certificate-index.ts';
 import { type CertificateSources, CertificateStore, type TlsProblem } from './certificate-store.ts';
-import { type WatchFiles, pollFiles } from './file-watch.ts';
+import { type WatchFiles, pollFiles } from '../file-watch.ts';
 import { PemSource } from './pem-source.ts';
 import { SessionTickets } from './session-tickets.ts';
 

@@ -10,7 +10,7 @@ import {
 } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import type { TlsProblem } from './certificate-store.ts';
-import { type WatchFiles, pollFiles } from './file-watch.ts';
+import { type WatchFiles, pollFiles } from '../file-watch.ts';
 import { PemSource, TlsFileError, reasonOf } from './pem-source.ts';
 import { readIdentity } from './server-certificate.ts';
 

@@ -1,24 +1,30 @@
 /** Notices that files have changed, however they were replaced. */
 import { type Stats, stat, statSync } from 'node:fs';
-import type { Clock } from '../../util/clock.ts';
+import type { Clock } from '../util/clock.ts';
 
 /** Calls `onChange` after any of the files has changed, until the returned function is called. */
 export type WatchFiles = (files: readonly string[], onChange: () => void) => () => void;
 
 /** Long enough to cost nothing, short enough that a renewed certificate is served before anybody asks. */
-const pollPeriodMs = 2000;
+const usualPeriodMs = 2000;
+
+export interface PollOptions {
+  /** How long between two looks. Default 2 s. */
+  readonly periodMs?: number;
+  /** Called after each look at all files; for tests. */
+  readonly onLooked?: () => void;
+}
 
 /**
- * Watches by looking at the files every two seconds. Events of the file system would be faster, but they get lost: an
+ * Watches by looking at the files again and again. Events of the file system would be faster, but they get lost: an
  * editor's rename replaces the inode that is watched, and Kubernetes swaps a symbolic link two folders up. A look follows
  * links and sees whatever is there.
  *
  * A change counts once it has lasted for two looks, so that a certificate and its key, or a file that is just being
  * written, are read together and whole.
- *
- * @param onLooked called after each look at all files; for tests.
  */
-export function pollFiles(clock: Clock, onLooked: () => void = () => {}): WatchFiles {
+export function pollFiles(clock: Clock, options: PollOptions = {}): WatchFiles {
+  const { periodMs = usualPeriodMs, onLooked } = options;
   return (files, onChange) => {
     const watched = [...new Set(files)].map((file) => new WatchedFile(file));
     let isLooking = false;
@@ -34,10 +40,10 @@ export function pollFiles(clock: Clock, onLooked: () => void = () => {}): WatchF
         for (const file of watched) file.acknowledge();
         onChange();
       }
-      onLooked();
+      onLooked?.();
     }
 
-    const stop = clock.every(pollPeriodMs, () => void look());
+    const stop = clock.every(periodMs, () => void look());
     return () => {
       isStopped = true;
       stop();

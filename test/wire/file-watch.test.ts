@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
-import { pollFiles } from '../../src/wire/tls/file-watch.ts';
+import { pollFiles } from '../../src/wire/file-watch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const periodMs = 2000;
@@ -22,7 +22,7 @@ function watch(t: TestContext, prepare: (folder: string) => string[]): Watch {
   const clock = new FakeClock();
   let looked = (): void => {};
   let calls = 0;
-  const stop = pollFiles(clock, () => looked())(prepare(folder), () => calls++);
+  const stop = pollFiles(clock, { onLooked: () => looked() })(prepare(folder), () => calls++);
   return {
     folder,
     clock,

@@ -1,0 +1,55 @@
+/** The socket of the admin API, which moves when the configuration says so. */
+import type { AdminConfig } from '../config/schema.ts';
+import { AdminServer, type AdminServerOptions } from './admin-server.ts';
+import type { AdminPort } from './control.ts';
+
+type Surroundings = Omit<AdminServerOptions, 'host' | 'port'>;
+
+interface OpenPort {
+  readonly config: AdminConfig;
+  readonly server: AdminServer;
+  readonly url: string;
+}
+
+export class MovableAdminPort implements AdminPort {
+  private readonly around: Surroundings;
+  private open: OpenPort | null = null;
+
+  constructor(around: Surroundings) {
+    this.around = around;
+  }
+
+  /** The URL that it answers at. */
+  get url(): string {
+    return this.open?.url ?? '';
+  }
+
+  async prepare(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
+    const { open } = this;
+    // Everything but the address is looked up in the configuration that serves.
+    if (open !== null && open.config.host === config.host && open.config.port === config.port) {
+      return { commit: () => {}, abort: () => {} };
+    }
+    const server = new AdminServer({ ...this.around, host: config.host, port: config.port });
+    const url = await server.listen();
+    return {
+      commit: () => {
+        this.open = { config, server, url };
+        void open?.server.close();
+      },
+      abort: () => void server.close(),
+    };
+  }
+
+  /** Nobody is answered until it is reopened. */
+  async close(): Promise<void> {
+    await this.open?.server.close();
+  }
+
+  async reopen(): Promise<void> {
+    const { open } = this;
+    if (open === null) return;
+    this.open = null;
+    (await this.prepare(open.config)).commit();
+  }
+}

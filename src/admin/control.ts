@@ -1,0 +1,241 @@
+/** The control plane of a running gateway: which configuration serves, and how another comes to. */
+import type { Problem } from '../config/problem.ts';
+import { formatProblem } from '../config/problem.ts';
+import type { AdminConfig, GatewayConfig } from '../config/schema.ts';
+import { type Gateway, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
+import type { AppLog } from '../telemetry/app-log.ts';
+import type { Clock } from '../util/clock.ts';
+import type { WatchFiles } from '../wire/file-watch.ts';
+import { digestOf, type LoadedDocument } from '../workers/load-document.ts';
+import type {
+  ControlEvent,
+  ControlPlane,
+  ReloadCause,
+  ReloadOutcome,
+  ReplaceOptions,
+  Revision,
+} from './control-plane.ts';
+
+export interface Replacement {
+  readonly text: string;
+  readonly format: 'yaml' | 'json';
+}
+
+/** The admin port, which may have to move when the configuration changes. */
+export interface AdminPort {
+  /** @throws {ListenError} when it cannot listen there. @returns what makes the change, or takes it back. */
+  prepare(config: AdminConfig): Promise<{ commit(): void; abort(): void }>;
+}
+
+export interface ControlEnv {
+  readonly clock: Clock;
+  readonly log: AppLog;
+  readonly version: string;
+  readonly watch: WatchFiles;
+  /** Reads the configuration file, or checks what is to be served instead of it. */
+  load(replacement?: Replacement): Promise<LoadedDocument>;
+  /** Told of what serves from now on; keeps it for a start with a file that is broken. */
+  onApplied?(replacement: Replacement | undefined): void;
+}
+
+/** A gateway that can tell whether all of it serves. */
+export interface CompleteGateway extends Gateway {
+  readonly isComplete: boolean;
+}
+
+type Served = LoadedDocument & { readonly config: GatewayConfig };
+
+export class Control implements ControlPlane {
+  readonly version: string;
+  readonly startedAt: number;
+  private readonly env: ControlEnv;
+  private readonly gateway: CompleteGateway;
+  private readonly admin: AdminPort;
+  private served: Served;
+  private now: Revision;
+  private lastFindings: ControlPlane['findings'];
+  private readonly secrets = new Set<string>();
+  private readonly listeners = new Set<(event: ControlEvent) => void>();
+  private stopWatching: () => void = () => {};
+  private isServing = false;
+  private lastChange: Promise<unknown> = Promise.resolve();
+
+  constructor(first: Served, cause: ReloadCause, gateway: CompleteGateway, admin: AdminPort, env: ControlEnv) {
+    this.env = env;
+    this.gateway = gateway;
+    this.admin = admin;
+    this.version = env.version;
+    this.startedAt = env.clock.wallNow();
+    this.served = first;
+    this.now = { number: 1, digest: first.digest, appliedAt: this.startedAt, cause };
+    this.lastFindings = { refused: false, problems: first.problems };
+    this.hide(first.secrets);
+  }
+
+  get isReady(): boolean {
+    return this.isServing && this.gateway.isComplete;
+  }
+
+  get revision(): Revision {
+    return this.now;
+  }
+
+  get config(): GatewayConfig {
+    return this.served.config;
+  }
+
+  get findings(): ControlPlane['findings'] {
+    return this.lastFindings;
+  }
+
+  /** The gateway serves: from now on, changes of files are followed. */
+  begin(): void {
+    this.isServing = true;
+    this.follow(this.served.files);
+  }
+
+  /** What a closer look at what serves has found. */
+  notice(problems: readonly Problem[]): void {
+    this.lastFindings = { ...this.lastFindings, problems: [...this.lastFindings.problems, ...problems] };
+  }
+
+  /** The process is going to end: nothing changes any longer. */
+  end(): void {
+    this.isServing = false;
+    this.stopWatching();
+    this.tell('draining', {});
+  }
+
+  redact(text: string): string {
+    let plain = text;
+    for (const secret of this.secrets) plain = plain.replaceAll(secret, '[secret]');
+    return plain;
+  }
+
+  status(): Promise<GatewayStatus> {
+    return this.gateway.status();
+  }
+
+  reload(cause: ReloadCause): Promise<ReloadOutcome> {
+    return this.inTurn(async () => this.move(await this.env.load(), cause, undefined));
+  }
+
+  replace(text: string, { format, ifMatch, dryRun }: ReplaceOptions): Promise<ReloadOutcome> {
+    return this.inTurn(async () => {
+      if (ifMatch !== null && ifMatch !== this.now.digest) return this.outcome('conflict', []);
+      const replacement = { text, format };
+      const loaded = await this.env.load(replacement);
+      if (!dryRun) return this.move(loaded, 'api', replacement);
+      const problems = [...loaded.problems, ...(await loaded.analyse())];
+      return this.outcome(isServable(loaded, problems) ? 'valid' : 'refused', problems);
+    });
+  }
+
+  subscribe(listener: (event: ControlEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Tells of something that has happened elsewhere, to threads for instance. */
+  tell(kind: string, about: Readonly<Record<string, unknown>>): void {
+    const event = { kind, at: this.env.clock.wallNow(), about };
+    for (const listener of this.listeners) listener(event);
+  }
+
+  private inTurn(change: () => Promise<ReloadOutcome>): Promise<ReloadOutcome> {
+    const done = this.lastChange.then(change);
+    this.lastChange = done.catch(() => {});
+    return done;
+  }
+
+  private async move(
+    loaded: LoadedDocument,
+    cause: ReloadCause,
+    replacement: Replacement | undefined,
+  ): Promise<ReloadOutcome> {
+    this.hide(loaded.secrets);
+    const problems = [...loaded.problems, ...(await loaded.analyse())];
+    if (!isServable(loaded, problems)) return this.refuse(cause, problems, loaded.files);
+    if (loaded.digest === this.served.digest) {
+      this.lastFindings = { refused: false, problems };
+      return this.outcome('unchanged', problems);
+    }
+    try {
+      await this.apply(loaded, this.now.number + 1);
+    } catch (error) {
+      return this.refuse(cause, [...problems, cannotServe(loaded, error)], loaded.files);
+    }
+    this.served = loaded;
+    this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
+    this.lastFindings = { refused: false, problems };
+    this.follow(loaded.files);
+    // What changed between reading and watching is not noticed otherwise.
+    if (replacement === undefined && digestOf(loaded.files) !== loaded.digest) void this.reload('file');
+    this.env.onApplied?.(replacement);
+    const about = { revision: this.now.number, digest: this.now.digest, cause };
+    this.env.log.info('the configuration was changed', { ...about, warnings: problems.length });
+    this.say(problems);
+    this.tell('reload', about);
+    return this.outcome('applied', problems);
+  }
+
+  private async apply({ config, secrets, codeDigest }: Served, revision: number): Promise<void> {
+    const admin = await this.admin.prepare(config.admin);
+    try {
+      await this.gateway.apply({ revision, config, secrets, codeDigest });
+      admin.commit();
+    } catch (error) {
+      admin.abort();
+      throw error;
+    }
+  }
+
+  /** Loudly: nobody else will notice that what was meant to serve does not. */
+  private refuse(cause: ReloadCause, problems: readonly Problem[], files: readonly string[]): ReloadOutcome {
+    this.lastFindings = { refused: true, problems };
+    const about = { revision: this.now.number, cause, errors: countErrors(problems) };
+    this.env.log.error('the configuration was refused; what served before serves on', about);
+    this.say(problems);
+    this.tell('refused', { ...about, problems: problems.map((problem) => this.redact(formatProblem(problem))) });
+    // Whoever corrects it may correct a file that only the refused one names.
+    this.follow([...new Set([...this.served.files, ...files])]);
+    return this.outcome('refused', problems);
+  }
+
+  private say(problems: readonly Problem[]): void {
+    for (const { severity, code, file, line, column, message } of problems) {
+      const about = { code, place: `${file}:${line}:${column}`, problem: message };
+      this.env.log[severity === 'error' ? 'error' : 'warn']('the configuration has a problem', about);
+    }
+  }
+
+  private outcome(result: ReloadOutcome['result'], problems: readonly Problem[]): ReloadOutcome {
+    return { result, revision: this.now, problems };
+  }
+
+  private follow(files: readonly string[]): void {
+    this.stopWatching();
+    if (this.isServing) this.stopWatching = this.env.watch(files, () => void this.reload('file'));
+  }
+
+  private hide(secrets: readonly string[]): void {
+    for (const secret of secrets) this.secrets.add(secret);
+    this.env.log.hide(secrets);
+  }
+}
+
+function isServable(loaded: LoadedDocument, problems: readonly Problem[]): loaded is Served {
+  // A certificate that cannot be used leaves the others serving, but a change to it is a mistake to be told of.
+  return loaded.config !== null && countErrors(problems) === 0;
+}
+
+function countErrors(problems: readonly Problem[]): number {
+  return problems.filter(({ severity }) => severity === 'error').length;
+}
+
+/** What only showed when it was about to serve. */
+function cannotServe({ files }: LoadedDocument, error: unknown): Problem {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof ListenError ? 'CANNOT_LISTEN' : 'CANNOT_SERVE';
+  return { file: files[0] ?? '', line: 1, column: 1, severity: 'error', code, message, path: [] };
+}

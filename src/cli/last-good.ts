@@ -1,0 +1,58 @@
+/** The last configuration that served, kept on disk for a start with a file that is broken (`--last-good`). */
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
+import type { CommandIo } from './cli-io.ts';
+import { type CommandConfig, readCommandConfig } from './load-config.ts';
+
+interface Replacement {
+  readonly text: string;
+  readonly format: 'yaml' | 'json';
+}
+
+export class LastGood {
+  private readonly path: string;
+  private readonly io: CommandIo;
+
+  constructor(path: string, io: CommandIo) {
+    this.path = resolve(io.cwd, path);
+    this.io = io;
+  }
+
+  /**
+   * Keeps the text that serves, as it was written: what it takes from the environment and from other files is not in it.
+   * @param file the configuration file, for its text unless something else serves.
+   */
+  keep(file: string, replacement?: Replacement): void {
+    try {
+      const document = replacement ?? { text: readFileSync(resolve(this.io.cwd, file), 'utf8'), format: formatOf(file) };
+      if (document.format === null) return;
+      const draft = `${this.path}.${process.pid}`;
+      rmSync(draft, { force: true });
+      writeFileSync(draft, JSON.stringify(document), { mode: 0o600, flag: 'wx' });
+      chmodSync(draft, 0o600);
+      renameSync(draft, this.path);
+    } catch (error) {
+      this.io.stderr.write(`the last good configuration cannot be kept in ${this.path}: ${String(error)}\n`);
+    }
+  }
+
+  /** @returns what was kept, if it can be served in place of the file that is broken, which is then said; else null. */
+  async load(broken: CommandConfig): Promise<CommandConfig | null> {
+    let kept: Replacement;
+    try {
+      kept = JSON.parse(readFileSync(this.path, 'utf8')) as Replacement;
+    } catch {
+      return null;
+    }
+    const loaded = await readCommandConfig(broken.file, this.io, kept);
+    if (loaded.config === null) return null;
+    return { ...loaded, problems: broken.problems };
+  }
+}
+
+/** Null for code, which cannot be run from another place. */
+function formatOf(file: string): 'yaml' | 'json' | null {
+  const extension = extname(file).toLowerCase();
+  if (/^\.[cm]?[jt]s$/.test(extension)) return null;
+  return extension === '.json' ? 'json' : 'yaml';
+}

@@ -1,0 +1,80 @@
+/**
+ * Replaces the process by a new one without losing a connection, not even one that waits to be accepted: the new process
+ * gets the listening sockets themselves, and both accept from them until the new one serves. If it does not come to that,
+ * the old one goes on.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Server } from 'node:net';
+import type { InheritedSockets } from '../workers/threaded-gateway.ts';
+import { takeOverVariable } from './take-over.ts';
+
+export type FromPredecessor =
+  | { readonly kind: 'socket'; readonly place: string; readonly port: number; readonly mayShare: boolean }
+  /** There are no more. */
+  | { readonly kind: 'all' };
+
+export type ToPredecessor =
+  /** The configuration is in order: give the sockets. */
+  { readonly kind: 'give' } | { readonly kind: 'serving' };
+
+export interface Predecessor {
+  /** What it listens on, by place; it goes on accepting. */
+  share(): Promise<ReadonlyMap<string, InheritedSockets>>;
+  /** Makes room for what only one process can have. */
+  makeRoom(): Promise<void>;
+}
+
+/** By when a new process must serve. */
+const limitMs = 60_000;
+
+/**
+ * Starts this program once more, as it was started, to take over.
+ * @returns its process id, once it serves.
+ * @throws when it has ended, or did not serve in time.
+ */
+export async function upgrade(predecessor: Predecessor): Promise<number> {
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    // It outlives this process, and a terminal's Ctrl-C is meant for whoever serves.
+    detached: true,
+    env: { ...process.env, [takeOverVariable]: '1' },
+  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`it did not serve within ${limitMs / 1000} s`)), limitMs);
+      child.on('error', reject);
+      child.on('exit', (code, signal) => reject(new Error(`it ended with ${signal ?? `code ${code}`}`)));
+      child.on('message', (message: ToPredecessor) => {
+        if (message.kind === 'serving') resolve();
+        else give(child, predecessor).catch(reject);
+      });
+    });
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    child.removeAllListeners();
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+  return child.pid!;
+}
+
+async function give(child: ChildProcess, predecessor: Predecessor): Promise<void> {
+  const shared = await predecessor.share();
+  await predecessor.makeRoom();
+  for (const [place, { port, mayShare, servers }] of shared) {
+    // A Unix socket is opened anew by whoever takes over; it only has to know that it may.
+    const each: (Server | undefined)[] = servers.length === 0 ? [undefined] : [...servers];
+    for (const server of each) await send(child, { kind: 'socket', place, port, mayShare }, server);
+  }
+  await send(child, { kind: 'all' });
+}
+
+function send(child: ChildProcess, message: FromPredecessor, server?: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.send(message, server, (error) => (error === null ? resolve() : reject(error)));
+  });
+}

@@ -1,0 +1,229 @@
+/** The listeners of a gateway that are open, and how they change with its configuration: by difference, not anew. */
+import type { Server, Socket } from 'node:net';
+import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
+import type { Clock } from '../util/clock.ts';
+import { type Keep, type Lease, identityOf } from '../util/keep.ts';
+import { Listener, type ListenerSettings } from '../wire/listener.ts';
+import { assertUnixFree } from '../wire/listening-socket.ts';
+import type { RequestHandler } from '../wire/server-stream.ts';
+import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
+import { createListenerTls, type ListenerTls } from '../wire/tls/listener-tls.ts';
+import { drainGraceMs, ListenError, type GatewayLog, type ListenerAddress } from './gateway.ts';
+
+/** How a listener that is not open yet gets what accepts its connections. */
+export type Opening =
+  /** It opens its address. `shared`: other threads do so as well, and somebody has made sure that it is free. */
+  | { readonly kind: 'listen'; readonly shared: boolean; readonly port: number }
+  /** It is given a server that listens already, or single connections. */
+  | { readonly kind: 'wait'; readonly port: number };
+
+export interface ListenersEnv {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly keep: Keep;
+  readonly log: GatewayLog;
+  /** See `ListenerTlsEnv`. */
+  readonly ticketSecret: Uint8Array;
+  handlerFor(listener: string): RequestHandler;
+}
+
+/** A change that was made ready: everything is open that has to be, and nothing has changed for those who are served. */
+export interface ListenersChange {
+  readonly addresses: readonly ListenerAddress[];
+  commit(): void;
+  abort(): void;
+}
+
+interface OpenListener {
+  readonly address: ListenerAddress;
+  readonly listener: Listener;
+  readonly tls: Lease<ListenerTls> | null;
+}
+
+/** While it is removed, clients may still ask once more on connections that are open: see `Listener.drain`. */
+const idleMs = 5_000;
+
+export class OpenListeners {
+  private readonly env: ListenersEnv;
+  /** By where they listen, so that one that is only called differently stays open. */
+  private open = new Map<string, OpenListener>();
+  /** Removed from the configuration, with connections left. */
+  private readonly leaving = new Set<Listener>();
+
+  constructor(env: ListenersEnv) {
+    this.env = env;
+  }
+
+  /** @throws {ListenError} when one of those that are new cannot be opened; then none is. */
+  async prepare(config: GatewayConfig, openingOf: (name: string) => Opening): Promise<ListenersChange> {
+    const next = new Map<string, OpenListener & { readonly settings: ListenerSettings }>();
+    const opened: OpenListener[] = [];
+    const undo = (): void => {
+      for (const { listener } of opened) {
+        void listener.drain();
+        listener.destroy();
+      }
+      for (const { tls } of next.values()) tls?.release();
+    };
+    for (const [name, listenerConfig] of Object.entries(config.listeners)) {
+      const tls = this.leaseTls(name, listenerConfig, config.baseDir);
+      const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name));
+      const place = placeOf(name, listenerConfig);
+      const known = this.open.get(place);
+      const listener = known?.listener ?? new Listener(settings, this.env.wheel);
+      const entry = { listener, tls, settings };
+      const opening: Opening =
+        known === undefined ? openingOf(name) : { kind: 'wait', port: portOf(known.address.url) };
+      if (known === undefined) opened.push({ ...entry, address: { name, url: '' } });
+      try {
+        const port = await bind(listener, listenerConfig, opening);
+        next.set(place, { ...entry, address: { name, url: urlOf(listenerConfig, port) } });
+      } catch (error) {
+        tls?.release();
+        undo();
+        throw listenError(name, listenerConfig, opening.port, error);
+      }
+    }
+    return {
+      addresses: Array.from(next.values(), ({ address }) => address),
+      commit: () => this.move(next),
+      abort: undo,
+    };
+  }
+
+  private move(next: ReadonlyMap<string, OpenListener & { readonly settings: ListenerSettings }>): void {
+    const before = this.open;
+    this.open = new Map(next);
+    for (const { listener, settings } of next.values()) {
+      listener.configure(settings);
+      listener.open();
+    }
+    for (const [place, { listener, tls }] of before) {
+      if (!next.has(place)) this.remove(listener);
+      tls?.release();
+    }
+  }
+
+  private remove(listener: Listener): void {
+    this.leaving.add(listener);
+    const grace = new Timer(() => listener.destroy());
+    this.env.wheel.arm(grace, drainGraceMs);
+    void listener.drain(idleMs).then(() => {
+      grace.disarm();
+      this.leaving.delete(listener);
+    });
+  }
+
+  get addresses(): ListenerAddress[] {
+    return Array.from(this.open.values(), ({ address }) => address);
+  }
+
+  /** Those that are open, and those that were removed and still have connections. */
+  get all(): Listener[] {
+    return [...Array.from(this.open.values(), ({ listener }) => listener), ...this.leaving];
+  }
+
+  connectionsOf(name: string): number {
+    return this.find(name)?.openConnections ?? 0;
+  }
+
+  /** Gives a listener that is open, or made ready to be, a server that listens already. */
+  adopt(name: string, server: Server): void {
+    this.find(name)?.adopt(server);
+  }
+
+  accept(name: string, socket: Socket): void {
+    const listener = this.find(name);
+    if (listener === undefined) socket.destroy();
+    else listener.accept(socket);
+  }
+
+  /** Gives away what accepts, by listener. */
+  release(): (readonly [name: string, servers: Server[]])[] {
+    return Array.from(this.open.values(), ({ address, listener }) => [address.name, listener.release()] as const);
+  }
+
+  /** Stops accepting. Resolves when the last connection is closed. */
+  async drain(idle: number): Promise<void> {
+    const all = Array.from(this.open.values());
+    const leaving = Array.from(this.leaving, (listener) => listener.drain(idle));
+    await Promise.all([...all.map(({ listener }) => listener.drain(idle)), ...leaving]);
+    for (const { tls } of all) tls?.release();
+    this.open.clear();
+  }
+
+  destroy(): void {
+    for (const listener of this.all) listener.destroy();
+  }
+
+  private find(name: string): Listener | undefined {
+    for (const { address, listener } of this.open.values()) if (address.name === name) return listener;
+    return undefined;
+  }
+
+  private leaseTls(name: string, { tls, timeouts }: ListenerConfig, baseDir: string): Lease<ListenerTls> | null {
+    if (tls === undefined) return null;
+    const { clock, keep, log, ticketSecret } = this.env;
+    const make = (): ListenerTls =>
+      createListenerTls(tls, {
+        baseDir,
+        clock,
+        ticketSecret,
+        handshakeTimeoutMs: timeouts.handshake,
+        report: ({ severity, message, file }) =>
+          log[severity === 'error' ? 'error' : 'warn'](message, { listener: name, file }),
+      });
+    return keep.lease(identityOf('listener tls', name, baseDir, tls, timeouts.handshake), make, (made) => made.close());
+  }
+}
+
+/** Where a listener listens, as text to compare. Of two with port 0, each has a port of its own. */
+export function placeOf(name: string, { unix, host, port }: ListenerConfig): string {
+  if (unix !== null) return identityOf('unix', unix);
+  return port === 0 ? identityOf(host, 0, name) : identityOf(host, port);
+}
+
+function settingsOf(config: ListenerConfig, tls: ListenerTls | null, handler: RequestHandler): ListenerSettings {
+  const { limits, timeouts } = config;
+  return {
+    tls,
+    proxyProtocol: config.proxyProtocol,
+    maxConnections: limits.connections,
+    handshakeMs: timeouts.handshake,
+    limits: { ...limits, keepUnderscores: limits.underscores === 'keep' },
+    timeouts: { headMs: timeouts.head, bodyIdleMs: timeouts.bodyIdle, keepAliveMs: timeouts.keepAlive },
+    handler,
+  };
+}
+
+/** @returns the port. */
+async function bind(listener: Listener, { unix, host }: ListenerConfig, opening: Opening): Promise<number> {
+  if (opening.kind === 'wait') return opening.port;
+  const { shared, port } = opening;
+  if (unix !== null && !shared) await assertUnixFree(unix);
+  return listener.listen(unix === null ? { host, port } : { path: unix }, { shared });
+}
+
+/** As in `http://127.0.0.1:8080`. */
+export function urlOf(config: ListenerConfig, port: number): string {
+  if (config.unix !== null) return `unix:${config.unix}`;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
+}
+
+function portOf(url: string): number {
+  return url.startsWith('unix:') ? 0 : Number(/:(\d+)$/.exec(url)?.[1] ?? 0);
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use',
+  EACCES: 'permission denied',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+};
+
+/** What an operator is told when an address cannot be opened. */
+export function listenError(name: string, config: ListenerConfig, port: number, error: unknown): ListenError {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const reason = reasons[code] ?? (error instanceof Error ? error.message : String(error));
+  return new ListenError(`listener ${name} cannot listen on ${urlOf(config, port)}: ${reason}`);
+}

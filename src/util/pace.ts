@@ -1,0 +1,26 @@
+/** Long work in short steps, so that an event loop that serves is never held up for long. */
+
+/** Well below what a request would notice; long enough that the pauses cost little. */
+const stepMs = 8;
+
+export class Pace {
+  private readonly now: () => number;
+  private begunAt: number;
+
+  /** @param now monotonic milliseconds. */
+  constructor(now: () => number) {
+    this.now = now;
+    this.begunAt = now();
+  }
+
+  /** Whether it is time for others: await `rest` then. */
+  get isDue(): boolean {
+    return this.now() - this.begunAt >= stepMs;
+  }
+
+  /** Lets everything else that waits on this event loop go first. */
+  async rest(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.begunAt = this.now();
+  }
+}
