@@ -26,7 +26,9 @@ program
   .command('run')
   .argument('[file]', 'the configuration; by default gateway.yaml')
   .option('--last-good <path>', 'keep the last good configuration there, and start with it when the file is broken')
-  .description('serve; reload when the file changes or on SIGHUP; finish what was begun on SIGTERM or SIGINT, then exit')
+  .description(
+    'serve; reload when the file changes or on SIGHUP; finish what was begun on SIGTERM or SIGINT, then exit',
+  )
   .action(async (file: string | undefined, options: { lastGood?: string }) => {
     const { runGateway } = await import('./run.ts');
     process.exitCode = await runGateway(file, options, processIo);

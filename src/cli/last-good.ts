@@ -24,7 +24,10 @@ export class LastGood {
    */
   keep(file: string, replacement?: Replacement): void {
     try {
-      const document = replacement ?? { text: readFileSync(resolve(this.io.cwd, file), 'utf8'), format: formatOf(file) };
+      const document = replacement ?? {
+        text: readFileSync(resolve(this.io.cwd, file), 'utf8'),
+        format: formatOf(file),
+      };
       if (document.format === null) return;
       const draft = `${this.path}.${process.pid}`;
       rmSync(draft, { force: true });

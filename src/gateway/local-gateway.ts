@@ -158,7 +158,8 @@ export class LocalGateway implements Gateway {
       for (const { handler } of listener.served) {
         if (!(handler instanceof ProxyExchange)) continue;
         const { name } = handler.chosen.info;
-        if (gone.has(name) && !Object.hasOwn(routes, name)) handler.fail('ROUTE_GONE', 'the route is no longer configured');
+        if (!gone.has(name) || Object.hasOwn(routes, name)) continue;
+        handler.fail('ROUTE_GONE', 'the route is no longer configured');
       }
     }
   }

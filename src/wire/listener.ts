@@ -5,16 +5,17 @@
  * listener can change all of its settings without closing its socket, and the socket can move to another thread, with the
  * connections that wait in its accept queue.
  */
-import { Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
 import { adoptSocket } from './accepted-socket.ts';
+import type { ServerConnectionOptions } from './connection-home.ts';
 import { openServer, type ListenAddress, type ListenOptions } from './listening-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
-import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
+import { ServerConnection } from './server-connection.ts';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import { peerCertificate } from './tls/peer-certificate.ts';

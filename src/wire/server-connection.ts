@@ -10,26 +10,15 @@ import type { HeaderFields } from '../http/header-fields.ts';
 import { readIntoBlocks } from './accepted-socket.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink, OwnedSocket } from './connection.ts';
+import type { ConnectionHome } from './connection-home.ts';
 import { latin1 } from './latin1.ts';
-import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf, type HeadLimits } from './message-head.ts';
+import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf } from './message-head.ts';
 import { responseFields, statusLine } from './message-writer.ts';
 import { ReadMemory, sharedBlock } from './read-memory.ts';
 import { ResponseWriter, noRequest } from './response-writer.ts';
-import type { RequestHandler, ServerStream, StreamHandler, StreamMemo } from './server-stream.ts';
+import type { ServerStream, StreamHandler, StreamMemo } from './server-stream.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { ClientIntake, ClientTunnelEnd } from './tunnel.ts';
-
-export interface ServerConnectionOptions {
-  readonly limits: HeadLimits & { readonly bodyBytes: number };
-  readonly timeouts: { readonly headMs: number; readonly bodyIdleMs: number; readonly keepAliveMs: number };
-  readonly handler: RequestHandler;
-}
-
-/** Where the connection was accepted. Its settings may change between two requests. */
-export interface ConnectionHome {
-  readonly settings: ServerConnectionOptions;
-  onConnectionClosed(connection: ServerConnection): void;
-}
 
 /** Waiting for a request, or for the rest of its head. */
 const HEAD = 0;

@@ -1,5 +1,5 @@
 /** Accepts on the main thread and hands each connection to a thread, where threads cannot accept for themselves. */
-import { Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { openServer } from '../wire/listening-socket.ts';
 
 /** Takes a connection that was accepted at a place (`placeOf`) and has not been read from. */

@@ -56,10 +56,10 @@ export type FromLoadThread =
   | { readonly kind: 'loaded'; readonly result: ThreadResult };
 
 const defaultImportLimitMs = 10_000;
-export const policyRegistry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+const policyRegistry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** Loads what it needs when it is called: serving should not wait for it. */
-export const analyseRoutes: AnalyseRoutes = async (routes) => {
+const analyseRoutes: AnalyseRoutes = async (routes) => {
   const { findRouteProblems } = await import('../compile/route-findings.ts');
   return findRouteProblems(routes);
 };

@@ -24,7 +24,9 @@ function mergeUpstreams(own: readonly GatewayStatus[]): UpstreamStatus[] {
     const all = own.flatMap((status) => status.upstreams.filter((upstream) => upstream.name === name));
     // While a change is under way, threads may have different ones.
     const merge = (target: TargetStatus, index: number): TargetStatus => {
-      const same = all.flatMap((upstream) => (upstream.targets[index]?.url === target.url ? [upstream.targets[index]] : []));
+      const same = all.flatMap((upstream) =>
+        upstream.targets[index]?.url === target.url ? [upstream.targets[index]] : [],
+      );
       return {
         ...target,
         inFlight: sum(same, ({ inFlight }) => inFlight),

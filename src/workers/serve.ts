@@ -60,7 +60,7 @@ class Server {
   private release(id: number): void {
     const result = this.gateway?.release() ?? [];
     const servers = result.flatMap(([, released]) => released);
-    tell({ kind: 'done', id, result }, servers as unknown as Transferable[]);
+    tell({ kind: 'done', id, result }, servers);
   }
 
   private async obey(order: Exclude<Order, { kind: 'release' }>): Promise<OrderResults[Order['kind']]> {
@@ -69,7 +69,7 @@ class Server {
         const publication = await unpack(order.publication);
         this.log.hide(publication.secrets);
         this.gateway ??= this.createGateway(publication);
-        this.prepared = await this.gateway.prepare(publication, (name) => order.openings[name]!);
+        this.prepared = await this.gateway.prepare(publication, (name) => order.openings[name]);
         return this.prepared.addresses;
       }
       case 'commit':

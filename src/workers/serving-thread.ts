@@ -50,7 +50,7 @@ export class ServingThread {
     });
     worker.on('exit', (code) => {
       const error = this.lastError ?? new Error(`the thread ended with code ${code}`);
-      for (const { reject } of this.pending.values()) reject(new ThreadLost(error.message));
+      for (const pending of this.pending.values()) pending.reject(new ThreadLost(error.message));
       this.pending.clear();
       resolve(this.isEnding ? null : error);
     });
@@ -78,11 +78,11 @@ export class ServingThread {
 
   /** Gives a listener of the thread a server; it is no longer this thread's. */
   adopt(listener: string, server: Server): void {
-    this.tell({ kind: 'adopt', listener, server }, [server as unknown as Transferable]);
+    this.tell({ kind: 'adopt', listener, server }, [server]);
   }
 
   accept(listener: string, socket: Socket): void {
-    this.tell({ kind: 'accept', listener, socket }, [socket as unknown as Transferable]);
+    this.tell({ kind: 'accept', listener, socket }, [socket]);
   }
 
   /** Lets it finish what it has begun. Resolves when it has ended. */

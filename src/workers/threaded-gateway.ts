@@ -240,7 +240,11 @@ export class ThreadedGateway implements Gateway {
   }
 
   /** Opens what the main thread accepts for others. @returns the places that were not open before. */
-  private async openAcceptor(listeners: GatewayConfig['listeners'], open: Addresses, given: Homeless): Promise<string[]> {
+  private async openAcceptor(
+    listeners: GatewayConfig['listeners'],
+    open: Addresses,
+    given: Homeless,
+  ): Promise<string[]> {
     const opened: string[] = [];
     for (const [name, listener] of Object.entries(listeners)) {
       const place = placeOf(name, listener);
@@ -288,13 +292,14 @@ export class ThreadedGateway implements Gateway {
   // ---- threads -----------------------------------------------------------------------------------------------------
 
   async status(): Promise<GatewayStatus> {
-    const answers = await Promise.all(this.slots.map(({ live }) => (live === null ? null : this.statusOf(live))));
+    const answers = await Promise.all(this.slots.map(({ live }) => this.statusOf(live)));
     const threads = this.slots.map((slot, index) => slot.status(answers[index]?.threads[0] ?? null));
     const own = answers.filter((answer) => answer !== null);
     return mergeStatus(threads, own, this.addresses);
   }
 
-  private async statusOf(thread: ServingThread): Promise<GatewayStatus | null> {
+  private async statusOf(thread: ServingThread | null): Promise<GatewayStatus | null> {
+    if (thread === null) return null;
     let timer: NodeJS.Timeout | undefined;
     const silence = new Promise<null>((resolve) => {
       timer = setTimeout(() => resolve(null), statusTimeoutMs);
@@ -317,7 +322,7 @@ export class ThreadedGateway implements Gateway {
   }
 
   private createSlot(number: number): ThreadSlot {
-    const { log, onEvent } = this.env;
+    const { log } = this.env;
     return new ThreadSlot(number, {
       clock: this.clock,
       log,
@@ -328,7 +333,7 @@ export class ThreadedGateway implements Gateway {
         return { publication: parcel, openings: openingsFor(thread, listeners, open) };
       },
       onServing: () => this.acceptor.resume(),
-      onEvent: (kind, about) => onEvent?.(kind, about),
+      onEvent: (kind, about) => this.env.onEvent?.(kind, about),
     });
   }
 
