@@ -56,6 +56,8 @@ export interface ThreadStatus {
   readonly inFlight: number;
   /** Exchanges that have ended since it started. */
   readonly served: number;
+  /** The longest time that its event loop stood still, of the last half minute or more; 0 if it is not measured. */
+  readonly stallMs: number;
 }
 
 export interface ListenerStatus extends ListenerAddress {

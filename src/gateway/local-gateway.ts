@@ -199,6 +199,7 @@ export class LocalGateway implements Gateway {
       connections: this.listeners.all.reduce((sum, { openConnections }) => sum + openConnections, 0),
       inFlight: begun - ended,
       served: ended,
+      stallMs: 0,
     };
     return Promise.resolve({ threads: [thread], listeners, upstreams });
   }

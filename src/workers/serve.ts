@@ -4,30 +4,33 @@ import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { importPolicies } from '../config/policy-modules.ts';
 import type { GatewayConfig } from '../config/schema.ts';
-import { ListenError, type Publication } from '../gateway/gateway.ts';
+import { type GatewayStatus, ListenError, type Publication } from '../gateway/gateway.ts';
 import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { Pace } from '../util/pace.ts';
+import { lookEveryMs, StallWatch } from '../util/stall-watch.ts';
 import { unpackConfig } from './config-parcel.ts';
 import type { FromThread, Order, OrderResults, PublicationParcel, ThreadBirth, ToThread } from './messages.ts';
-
-/** Often enough for a thread that hangs to be noticed in time, seldom enough to cost nothing. */
-const beatPeriodMs = 100;
 
 class Server {
   private readonly birth: ThreadBirth;
   private readonly log: AppLog;
   private gateway: LocalGateway | null = null;
   private prepared: Prepared | null = null;
+  /** From when it serves: before, it holds nobody up. */
+  private stalls: StallWatch | null = null;
 
   constructor(birth: ThreadBirth) {
     this.birth = birth;
     this.log = new AppLog({ level: 'info', clock: systemClock, thread: birth.thread });
     const heartbeat = new Int32Array(birth.heartbeat);
-    const beat = (): void => void Atomics.add(heartbeat, 0, 1);
-    beat();
-    setInterval(beat, beatPeriodMs).unref();
+    Atomics.add(heartbeat, 0, 1);
+    const beat = (): void => {
+      Atomics.add(heartbeat, 0, 1);
+      this.stalls?.look(systemClock.now());
+    };
+    setInterval(beat, lookEveryMs).unref();
   }
 
   receive(message: Exclude<ToThread, { kind: 'birth' }>): void {
@@ -73,6 +76,7 @@ class Server {
         return this.prepared.addresses;
       }
       case 'commit':
+        this.stalls ??= new StallWatch(systemClock.now());
         this.prepared?.commit();
         this.prepared = null;
         return null;
@@ -81,8 +85,14 @@ class Server {
         this.prepared = null;
         return null;
       case 'status':
-        return this.gateway!.status();
+        return this.status(this.gateway!);
     }
+  }
+
+  private async status(gateway: LocalGateway): Promise<GatewayStatus> {
+    const status = await gateway.status();
+    const stallMs = Math.round(this.stalls?.longestMs ?? 0);
+    return { ...status, threads: status.threads.map((thread) => ({ ...thread, stallMs })) };
   }
 
   private createGateway(first: Publication): LocalGateway {

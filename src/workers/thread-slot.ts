@@ -93,7 +93,16 @@ export class ThreadSlot {
   status(own: ThreadStatus | null): ThreadStatus {
     const { serving, restarts, number: thread } = this;
     const state = serving === null ? 'starting' : 'silent';
-    const unknown = { thread, state, revision: 0, startedAt: 0, connections: 0, inFlight: 0, served: 0 } as const;
+    const unknown = {
+      thread,
+      state,
+      revision: 0,
+      startedAt: 0,
+      connections: 0,
+      inFlight: 0,
+      served: 0,
+      stallMs: 0,
+    } as const;
     return { ...(own ?? unknown), restarts };
   }
 
