@@ -1,6 +1,8 @@
 /** What Gatewright is to reach, as ratios within one run. The one absolute time is the start. */
 import { pairedRatios, summarise, type Summary } from './measure.ts';
 import { FEW_ROUTES_ARM, MANY_ROUTES_ARM } from './scenarios/routing.ts';
+import { RELOAD_10K_ARM, RELOAD_ARM } from './scenarios/reload.ts';
+import { ONE_THREAD_ARM, TWO_THREADS_ARM } from './scenarios/threads.ts';
 import type { ScenarioResult } from './scenarios/scenario.ts';
 
 interface Bar {
@@ -52,6 +54,17 @@ const BARS: readonly Bar[] = [
   single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
   single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),
   single('start to first served request', 'start', 'startMs', 500, 'ms'),
+  {
+    what: 'two threads: CPU against one',
+    scenario: 'threads',
+    against: ONE_THREAD_ARM,
+    limit: 1.05,
+    ...CPU,
+    arm: TWO_THREADS_ARM,
+  },
+  { ...single('reloads under load: p99 against none', 'reload', 'p99Ratio', 1.5, '×'), arm: RELOAD_ARM },
+  { ...single('reload of 10,000 routes', 'reload-10k', 'reloadMs', 500, 'ms'), arm: RELOAD_10K_ARM },
+  { ...single('reload of 10,000 routes: longest stall', 'reload-10k', 'stallMs', 50, 'ms'), arm: RELOAD_10K_ARM },
 ];
 
 function single(what: string, scenario: string, metric: string, limit: number, unit: string): Bar {
@@ -84,6 +97,6 @@ function measured(bar: Bar, result: ScenarioResult | undefined): Summary | undef
 }
 
 function inWords({ median, min, max }: Summary, { unit }: Bar): string {
-  const show = (value: number): string => value.toFixed(unit === undefined ? 2 : unit === 'ms' ? 0 : 1);
+  const show = (value: number): string => value.toFixed(unit === undefined || unit === '×' ? 2 : unit === 'ms' ? 0 : 1);
   return `${show(median)} ${unit ?? '×'} [${show(min)}–${show(max)}]`;
 }

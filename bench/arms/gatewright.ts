@@ -9,10 +9,17 @@ import { NODE, versionOfNode } from './node-servers.ts';
 const REPOSITORY = join(import.meta.dirname, '..', '..');
 const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.ts');
 
-export const gatewright: Arm = gatewrightArm('gatewright', 'Gatewright', 1);
-export const gatewrightPipelined: Arm = gatewrightArm('gatewright-pipelining', 'Gatewright, `pipelining: 8`', 8);
+export interface Settings {
+  readonly pipelining?: number;
+  readonly threads?: number;
+}
 
-function gatewrightArm(name: string, title: string, pipelining: number): Arm {
+export const gatewright: Arm = gatewrightArm('gatewright', 'Gatewright', {});
+export const gatewrightPipelined: Arm = gatewrightArm('gatewright-pipelining', 'Gatewright, `pipelining: 8`', {
+  pipelining: 8,
+});
+
+export function gatewrightArm(name: string, title: string, settings: Settings): Arm {
   return {
     name,
     title,
@@ -20,15 +27,19 @@ function gatewrightArm(name: string, title: string, pipelining: number): Arm {
     installHint: 'src/cli/main.ts is missing',
     version,
     prepare(assignment): Launch {
-      const file = join(assignment.directory, 'gateway.yaml');
-      writeFileSync(file, configuration(assignment, pipelining));
+      const file = configurationFile(assignment);
+      writeFileSync(file, configuration(assignment, settings));
       return { command: NODE, args: [ENTRY, 'run', file], env: { NODE_ENV: 'production' } };
     },
   };
 }
 
+export function configurationFile({ directory }: Assignment): string {
+  return join(directory, 'gateway.yaml');
+}
+
 /** Every feature at its default, except what the scenarios need: no log, large bodies, many connections. */
-function configuration(assignment: Assignment, pipelining: number): string {
+export function configuration(assignment: Assignment, { pipelining = 1, threads = 1 }: Settings): string {
   const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
   return `
 listeners:
@@ -38,7 +49,7 @@ listeners:
     limits: {bodyBytes: 2GiB, connections: ${clients + 1024}}
 ${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]}` : ''}
 admin: {host: 127.0.0.1, port: ${adminPort}}
-threads: 1
+threads: ${threads}
 telemetry: {accessLog: false}
 upstreams:
   origin:

@@ -1,9 +1,11 @@
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
+import { reload, reload10k } from './reload.ts';
 import { routes1000, routes100000 } from './routing.ts';
 import type { Scenario } from './scenario.ts';
 import { start } from './start.ts';
 import { streamDown, streamUp } from './stream.ts';
+import { threads } from './threads.ts';
 
 /** In the order in which they run. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -17,4 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   streamDown,
   streamUp,
   start,
+  threads,
+  reload,
+  reload10k,
 ];

@@ -134,7 +134,7 @@ async function measureOnce(bench: Bench, { gateway, load, answerBytes }: Contest
 }
 
 /** A wrong status, a lost connection or an answer of the wrong length makes the measurement worthless. */
-function refuseBadAnswers(result: WrkResult, connections: number, answerBytes: number): void {
+export function refuseBadAnswers(result: WrkResult, connections: number, answerBytes: number): void {
   const { requests, bytes, badStatuses, connectErrors, readErrors, writeErrors, timeouts } = result;
   if (requests === 0) throw new Error('no request was answered');
   if (badStatuses > 0) throw new Error(`${badStatuses} of ${requests} answers had a status other than 2xx or 3xx`);

@@ -10,7 +10,7 @@ const LARGE_CONNECTIONS = 16;
 
 const EVERYBODY = ['gatewright', 'nginx', 'haproxy', 'caddy', 'undici', 'fastify', 'node-http'];
 
-const smallGet: LoadPlan = {
+export const smallGet: LoadPlan = {
   connections: SMALL_CONNECTIONS,
   request: { path: '/products/7' },
   dueBody: SMALL_JSON,
