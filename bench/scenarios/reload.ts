@@ -138,7 +138,7 @@ async function reloadAgainAndAgain(
   ending: AbortSignal,
 ): Promise<void> {
   const changed =
-    `${text.replace('listeners:', `listeners:\n  extra: {host: 127.0.0.1, port: ${extraPort}}`)}` +
+    text.replace('listeners:', `listeners:\n  extra: {host: 127.0.0.1, port: ${extraPort}}`) +
     '  changing: {match: {path: /changing/*}, respond: {status: 204}}\n';
   for (let turn = 0; !ending.aborted; turn++) {
     writeFileSync(

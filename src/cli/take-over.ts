@@ -1,7 +1,7 @@
 /** The process that takes over from another one: the other end of upgrade.ts. */
 import type { Server } from 'node:net';
 import type { GatewayConfig } from '../config/schema.ts';
-import { placeOf } from '../gateway/open-listeners.ts';
+import { placeOf } from '../gateway/places.ts';
 import type { InheritedSockets } from '../workers/threaded-gateway.ts';
 import type { ClaimedSockets } from './claimed-sockets.ts';
 import type { FromPredecessor, ToPredecessor } from './upgrade.ts';

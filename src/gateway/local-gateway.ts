@@ -22,7 +22,8 @@ import {
   type ListenerAddress,
   type Publication,
 } from './gateway.ts';
-import { OpenListeners, type Opening } from './open-listeners.ts';
+import { OpenListeners } from './open-listeners.ts';
+import type { Opening } from './places.ts';
 
 export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
 

@@ -8,14 +8,8 @@ import { assertUnixFree } from '../wire/listening-socket.ts';
 import type { RequestHandler } from '../wire/server-stream.ts';
 import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
 import { createListenerTls, type ListenerTls } from '../wire/tls/listener-tls.ts';
-import { drainGraceMs, ListenError, type GatewayLog, type ListenerAddress } from './gateway.ts';
-
-/** How a listener that is not open yet gets what accepts its connections. */
-export type Opening =
-  /** It opens its address. `shared`: other threads do so as well, and somebody has made sure that it is free. */
-  | { readonly kind: 'listen'; readonly shared: boolean; readonly port: number }
-  /** It is given a server that listens already, or single connections. */
-  | { readonly kind: 'wait'; readonly port: number };
+import { drainGraceMs, type GatewayLog, type ListenerAddress } from './gateway.ts';
+import { listenError, type Opening, placeOf, urlOf } from './places.ts';
 
 export interface ListenersEnv {
   readonly clock: Clock;
@@ -177,12 +171,6 @@ export class OpenListeners {
   }
 }
 
-/** Where a listener listens, as text to compare. Of two with port 0, each has a port of its own. */
-export function placeOf(name: string, { unix, host, port }: ListenerConfig): string {
-  if (unix !== null) return identityOf('unix', unix);
-  return port === 0 ? identityOf(host, 0, name) : identityOf(host, port);
-}
-
 function settingsOf(config: ListenerConfig, tls: ListenerTls | null, handler: RequestHandler): ListenerSettings {
   const { limits, timeouts } = config;
   return {
@@ -204,26 +192,6 @@ async function bind(listener: Listener, { unix, host }: ListenerConfig, opening:
   return listener.listen(unix === null ? { host, port } : { path: unix }, { shared });
 }
 
-/** As in `http://127.0.0.1:8080`. */
-export function urlOf(config: ListenerConfig, port: number): string {
-  if (config.unix !== null) return `unix:${config.unix}`;
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
-}
-
 function portOf(url: string): number {
   return url.startsWith('unix:') ? 0 : Number(/:(\d+)$/.exec(url)?.[1] ?? 0);
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use',
-  EACCES: 'permission denied',
-  EADDRNOTAVAIL: 'this machine does not have the address',
-};
-
-/** What an operator is told when an address cannot be opened. */
-export function listenError(name: string, config: ListenerConfig, port: number, error: unknown): ListenError {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const reason = reasons[code] ?? (error instanceof Error ? error.message : String(error));
-  return new ListenError(`listener ${name} cannot listen on ${urlOf(config, port)}: ${reason}`);
 }

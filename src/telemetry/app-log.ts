@@ -1,6 +1,7 @@
 /** The application log: what the gateway has to say about itself, one JSON object a line. The only importer of pino. */
 import { writeSync } from 'node:fs';
-import { type Logger, pino } from 'pino';
+import { createRequire } from 'node:module';
+import type { Logger, pino as makeLogger } from 'pino';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { SecretFilter } from './secret-filter.ts';
 
@@ -27,26 +28,23 @@ const repetitionPeriodMs = 10_000;
 
 /** A message is constant text, so that lines can be counted and searched for by it; what varies goes into the fields. */
 export class AppLog {
-  private readonly logger: Logger;
+  private readonly options: AppLogOptions;
+  /** Made for the first line: a thread that serves has nothing to say, and should not read a library to say it. */
+  private made: Logger | null = null;
   private readonly clock: Clock;
   private readonly filter: SecretFilter;
   private readonly repetitions = new Map<string, { sinceMs: number; lines: number }>();
 
   constructor(options: AppLogOptions = {}) {
-    const { level = 'info', clock = systemClock, thread, secrets = [], write = writeToStandardError } = options;
+    const { clock = systemClock, secrets = [] } = options;
+    this.options = options;
     this.clock = clock;
     this.filter = new SecretFilter(secrets);
-    this.logger = pino(
-      {
-        level,
-        base: thread === undefined ? null : { thread },
-        timestamp: () => `,"time":"${new Date(clock.wallNow()).toISOString()}"`,
-        formatters: { level: (label) => ({ level: label }) },
-        // Errors have been made fit for the log already.
-        serializers: { err: (error: unknown) => error },
-      },
-      { write },
-    );
+  }
+
+  private get logger(): Logger {
+    this.made ??= createLogger(this.options, this.clock);
+    return this.made;
   }
 
   debug(message: string, about: AppLogFields = {}): void {
@@ -88,6 +86,23 @@ export class AppLog {
     this.repetitions.set(message, { sinceMs: nowMs, lines: 1 });
     return known === undefined ? 0 : Math.max(0, known.lines - repetitionLimit);
   }
+}
+
+const require = createRequire(import.meta.url);
+
+function createLogger({ level = 'info', thread, write = writeToStandardError }: AppLogOptions, clock: Clock): Logger {
+  const { pino } = require('pino') as { readonly pino: typeof makeLogger };
+  return pino(
+    {
+      level,
+      base: thread === undefined ? null : { thread },
+      timestamp: () => `,"time":"${new Date(clock.wallNow()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      // Errors have been made fit for the log already.
+      serializers: { err: (error: unknown) => error },
+    },
+    { write },
+  );
 }
 
 /** An application log on standard error, unless the options say otherwise. */

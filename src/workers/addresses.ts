@@ -4,7 +4,7 @@
  * open, so one thread serves it. What neither holds for is accepted by the main thread, which hands the connections on.
  */
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
-import { listenError, type Opening, placeOf } from '../gateway/open-listeners.ts';
+import { listenError, type Opening, placeOf } from '../gateway/places.ts';
 import { assertFree, assertUnixFree } from '../wire/listening-socket.ts';
 import type { Openings } from './messages.ts';
 

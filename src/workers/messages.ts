@@ -1,7 +1,7 @@
 /** What the main thread and a serving thread say to each other: plain data, and sockets that change hands. */
 import type { Server, Socket } from 'node:net';
 import type { GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
-import type { Opening } from '../gateway/open-listeners.ts';
+import type { Opening } from '../gateway/places.ts';
 import type { ConfigParcel } from './config-parcel.ts';
 
 /** What a serving thread is born with. */

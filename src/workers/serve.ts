@@ -92,7 +92,8 @@ class Server {
   private async status(gateway: LocalGateway): Promise<GatewayStatus> {
     const status = await gateway.status();
     const stallMs = Math.round(this.stalls?.longestMs ?? 0);
-    return { ...status, threads: status.threads.map((thread) => ({ ...thread, stallMs })) };
+    const [own] = status.threads;
+    return { ...status, threads: [{ ...own, stallMs }] };
   }
 
   private createGateway(first: Publication): LocalGateway {

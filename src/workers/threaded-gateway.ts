@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
 import type { Gateway, GatewayLog, GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
-import { placeOf, urlOf } from '../gateway/open-listeners.ts';
+import { placeOf, urlOf } from '../gateway/places.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { canShareAddresses } from '../wire/listening-socket.ts';
 import { Acceptor } from './acceptor.ts';
