@@ -105,8 +105,11 @@ const families: readonly (readonly [prefix: string, kind: number])[] = [
 ];
 
 const longestName = Math.max(...kinds.map(([name]) => name.length));
+/** Most names are told apart by their length and their first letter. */
 const byLength = Array.from({ length: longestName + 1 }, (_, length) =>
-  kinds.filter(([name]) => name.length === length),
+  kinds
+    .filter(([name]) => name.length === length)
+    .map(([name, kind]) => ({ name, initial: name.charCodeAt(0), kind })),
 );
 const X = 0x78;
 const DASH = 0x2d;
@@ -114,12 +117,13 @@ const DASH = 0x2d;
 /** The kind of the field whose name is `text[start, end)`. The name must be a valid token. */
 export function fieldKind(text: string, start: number, end: number): number {
   const length = end - start;
+  const first = text.charCodeAt(start) | 0x20;
   if (length <= longestName) {
-    for (const [name, kind] of byLength[length]) {
-      if (spells(text, start, name)) return kind;
+    for (const { name, initial, kind } of byLength[length]) {
+      if (initial === first && spells(text, start, name)) return kind;
     }
   }
-  if (length > 11 && (text.charCodeAt(start) | 0x20) === X && text.charCodeAt(start + 1) === DASH) {
+  if (length > 11 && first === X && text.charCodeAt(start + 1) === DASH) {
     for (const [prefix, kind] of families) {
       if (spells(text, start, prefix)) return kind;
     }
