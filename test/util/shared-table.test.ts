@@ -174,9 +174,9 @@ describe('SharedTable', () => {
   });
 
   it('does what a Map would do, as long as nothing is evicted', () => {
-    const key = fc.integer({ min: 0, max: 30 }).map((i) => 'k'.repeat(i));
+    const keys = fc.integer({ min: 0, max: 30 }).map((i) => 'k'.repeat(i));
     const step = fc.record({
-      key,
+      key: keys,
       afterMs: fc.integer({ min: 0, max: 5 }),
       keepMs: fc.integer({ min: -1, max: 20 }),
       amount: fc.integer({ min: -5, max: 5 }),
