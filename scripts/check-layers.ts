@@ -22,7 +22,7 @@ const ranks: readonly (readonly string[])[] = [
   ['proxy', 'policies', 'balancers', 'stores', 'health', 'discovery', 'telemetry', 'config'],
   ['compile'],
   ['gateway'],
-  ['workers'],
+  ['workers', 'testing'],
   ['admin'],
   ['index', 'cli'],
 ];

@@ -45,6 +45,16 @@ program
   });
 
 program
+  .command('test')
+  .argument('[files...]', 'tests, or folders with tests; by default the working folder and all below')
+  .addOption(format)
+  .description('try requests on a configuration, with fake upstreams and a fake clock')
+  .action(async (files: readonly string[], options: { format: 'text' | 'json' }) => {
+    const { runTests } = await import('./test.ts');
+    process.exitCode = await runTests(files, options, processIo);
+  });
+
+program
   .command('schema')
   .description('print the JSON Schema of the configuration, for editors')
   .action(async () => {

@@ -8,8 +8,14 @@ import { type Keep, type Lease, identityOf } from '../util/keep.ts';
 import type { HeadLimits } from '../wire/message-head.ts';
 import type { TimerWheel } from '../wire/timer-wheel.ts';
 import { UpstreamTls } from '../wire/tls/upstream-tls.ts';
-import { UpstreamPool } from '../wire/upstream-pool.ts';
+import { UpstreamPool, type Connect } from '../wire/upstream-pool.ts';
 import { CompileError } from './compile-error.ts';
+
+/**
+ * Opens connections to targets by other means than the network.
+ * @param target its URL as configured.
+ */
+export type ConnectTarget = (upstream: string, target: string) => Connect;
 
 export interface UpstreamEnv {
   readonly clock: Clock;
@@ -18,6 +24,8 @@ export interface UpstreamEnv {
   readonly keep: Keep;
   /** A line in the application log. */
   warn(message: string, about: Readonly<Record<string, string>>): void;
+  /** Instead of the network, and of TLS on it. */
+  readonly connect?: ConnectTarget | undefined;
 }
 
 /** Limits for what upstreams send: theirs is not the listener's to configure, and a head beyond this is a defect. */
@@ -37,7 +45,8 @@ export function leaseUpstream(
       return made.value;
     };
     try {
-      const tls = config.targets.some((target) => target.tls) ? lease(leaseTls(name, config, baseDir, env)) : null;
+      const isSecure = env.connect === undefined && config.targets.some((target) => target.tls);
+      const tls = isSecure ? lease(leaseTls(name, config, baseDir, env)) : null;
       const targets = config.targets.map((target) => lease(leaseTarget(name, config, target, tls, env)));
       return { name, targets, balancer: createBalancer(name, config, targets), hostHeader: config.hostHeader };
     } catch (error) {
@@ -67,7 +76,7 @@ function leaseTarget(
   { connections, tls: tlsConfig }: UpstreamConfig,
   target: UpstreamConfig['targets'][number],
   tls: UpstreamTls | null,
-  { keep, wheel }: UpstreamEnv,
+  { keep, wheel, connect }: UpstreamEnv,
 ): Lease<Target> {
   const { url, weight, host, port, unix, tls: secure } = target;
   const make = (): Target => {
@@ -79,6 +88,7 @@ function leaseTarget(
         idleExpiryMs: connections.idle,
         pipelining: connections.pipelining,
         limits: upstreamLimits,
+        connect: connect?.(upstream, url) ?? null,
       },
       wheel,
     );

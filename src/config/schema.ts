@@ -43,8 +43,15 @@ export const gatewaySchema = z.strictObject({
 /** The configuration as the schema parses it: nothing merged or resolved yet. */
 export type GatewayDeclaration = z.output<typeof gatewaySchema>;
 
-/** What a user writes. */
-export type ConfigInput = z.input<typeof gatewaySchema>;
+/** Nobody changes the lists that a user wrote, so they may be constant. */
+type WithConstantLists<T> = T extends readonly (infer Item)[]
+  ? readonly WithConstantLists<Item>[]
+  : T extends object
+    ? { [Key in keyof T]: WithConstantLists<T[Key]> }
+    : T;
+
+/** What a user writes, and what `defineGateway` returns. */
+export type ConfigInput = WithConstantLists<z.input<typeof gatewaySchema>>;
 
 /** One use of a policy: what to create it from, and what it is given. */
 export interface PolicyUse {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Server, Socket } from 'node:net';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
+import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import type { AccessLogConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
@@ -38,6 +39,11 @@ export interface GatewayEnv {
   readonly clock?: Clock;
   /** At least 32 random bytes that all threads share: see `ListenerTlsEnv`. */
   readonly ticketSecret?: Uint8Array;
+  /**
+   * For a gateway without a network: connections to targets are opened by this, and clients come by `accept`. On either
+   * side TLS counts as terminated.
+   */
+  readonly connect?: ConnectTarget;
 }
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
@@ -92,6 +98,7 @@ export class LocalGateway implements Gateway {
       keep: this.keep,
       log,
       ticketSecret: env.ticketSecret ?? randomBytes(32),
+      tlsTerminated: env.connect !== undefined,
       handlerFor: (name) => new Entrance(name, this.around, () => this.serving!.compiled.snapshot),
     });
   }
@@ -229,6 +236,7 @@ export class LocalGateway implements Gateway {
       keep: this.keep,
       definitionOf: (use) => definitionOf(use, modules),
       warn: (message, about) => this.env.log.warn(message, about),
+      connect: this.env.connect,
     };
   }
 

@@ -18,6 +18,8 @@ export interface ListenersEnv {
   readonly log: GatewayLog;
   /** See `ListenerTlsEnv`. */
   readonly ticketSecret: Uint8Array;
+  /** No certificate is read: where TLS is configured, it is terminated before connections come here. */
+  readonly tlsTerminated: boolean;
   handlerFor(listener: string): RequestHandler;
 }
 
@@ -156,7 +158,7 @@ export class OpenListeners {
   }
 
   private leaseTls(name: string, { tls, timeouts }: ListenerConfig, baseDir: string): Lease<ListenerTls> | null {
-    if (tls === undefined) return null;
+    if (tls === undefined || this.env.tlsTerminated) return null;
     const { clock, keep, log, ticketSecret } = this.env;
     const make = (): ListenerTls =>
       createListenerTls(tls, {
@@ -175,6 +177,7 @@ function settingsOf(config: ListenerConfig, tls: ListenerTls | null, handler: Re
   const { limits, timeouts } = config;
   return {
     tls,
+    tlsTerminated: tls === null && config.tls !== undefined,
     proxyProtocol: config.proxyProtocol,
     maxConnections: limits.connections,
     handshakeMs: timeouts.handshake,

@@ -22,6 +22,8 @@ import { peerCertificate } from './tls/peer-certificate.ts';
 
 export interface ListenerSettings extends ServerConnectionOptions {
   readonly tls: ListenerTls | null;
+  /** Clients speak TLS, but not to this process: it is terminated before connections come here. */
+  readonly tlsTerminated?: boolean;
   readonly proxyProtocol: boolean;
   /** Beyond it, clients are turned away. */
   readonly maxConnections: number;
@@ -246,7 +248,7 @@ export class Listener {
   }
 
   private serve(socket: Socket, proxied: ProxiedConnection | null): void {
-    const isSecure = socket instanceof TLSSocket;
+    const isSecure = socket instanceof TLSSocket || this.settings.tlsTerminated === true;
     const connection = new ServerConnection(socket, describePeer(socket, proxied), this.wheel, this, isSecure);
     this.connections.add(connection);
     if (this.handshaking.size > 0) this.handshaking.delete(remoteEnd(socket));

@@ -2,7 +2,7 @@
  * The connections of one thread to one target. The most recently used idle connection is taken first, so that a small
  * load leaves the others to expire.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { HeadLimits } from './message-head.ts';
 import type { TimerWheel } from './timer-wheel.ts';
@@ -10,6 +10,9 @@ import type { UpstreamCall } from './upstream-call.ts';
 import { sharedBlock } from './read-memory.ts';
 import type { TargetTls } from './tls/upstream-tls.ts';
 import { UpstreamConnection, type ConnectionOwner } from './upstream-connection.ts';
+
+/** Opens a connection by other means than the network. The socket reads as `onread` says, and emits `connect`. */
+export type Connect = (onread: OnReadOpts) => Socket;
 
 export interface UpstreamPoolOptions {
   readonly address: { readonly host: string; readonly port: number } | { readonly path: string };
@@ -21,6 +24,8 @@ export interface UpstreamPoolOptions {
   readonly pipelining: number;
   /** Limits for what the target sends. */
   readonly limits: HeadLimits;
+  /** Used instead of `address` and `tls`. */
+  readonly connect?: Connect | null;
 }
 
 export class UpstreamPool implements ConnectionOwner {
@@ -109,7 +114,7 @@ export class UpstreamPool implements ConnectionOwner {
   }
 
   private open(call: UpstreamCall): void {
-    const { address, tls, limits, idleExpiryMs } = this.options;
+    const { address, tls, limits, idleExpiryMs, connect = null } = this.options;
     // The socket asks for its memory before the connection object exists.
     let connection: UpstreamConnection | null = null;
     const onread = {
@@ -118,7 +123,7 @@ export class UpstreamPool implements ConnectionOwner {
     };
     // `tls.connect` hands these on to the socket.
     const options = { ...address, onread, noDelay: true };
-    const socket = tls === null ? connectTcp(options) : connectSecurely(tls, options);
+    const socket = connect?.(onread) ?? (tls === null ? connectTcp(options) : connectSecurely(tls, options));
     connection = new UpstreamConnection(
       socket,
       this.wheel,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,6 +11,12 @@ import { root } from './running-example.ts';
 function configurationsIn(markdown: string): string[] {
   const blocks = Array.from(markdown.matchAll(/^```yaml\n(.*?)^```$/gms), ([, yaml]) => yaml);
   return blocks.filter((yaml) => /^upstreams:/m.test(yaml) && /^routes:/m.test(yaml));
+}
+
+/** The blocks of a language in a document that have this in them. */
+function blocksOf(language: string, mark: RegExp, markdown: string): string[] {
+  const blocks = Array.from(markdown.matchAll(/^```(\w+)\n(.*?)^```$/gms), ([, name, text]) => ({ name, text }));
+  return blocks.filter(({ name, text }) => name === language && mark.test(text)).map(({ text }) => text);
 }
 
 describe('the configurations in the documents', () => {
@@ -37,5 +43,26 @@ describe('the configurations in the documents', () => {
       }
     }
     assert.ok(checked >= 2);
+  });
+
+  it('pass the tests that the guide has for them', async () => {
+    const markdown = await readFile(join(root, 'docs/guide/testing.md'), 'utf8');
+    const [config = ''] = configurationsIn(markdown);
+    const [data = ''] = blocksOf('yaml', /^tests:/m, markdown);
+    const [code = ''] = blocksOf('ts', /'gatewright\/testing'/, markdown);
+    const project = join(folder, 'project');
+    await mkdir(join(project, 'node_modules'), { recursive: true });
+    await symlink(root, join(project, 'node_modules/gatewright'));
+    for (const [name, text] of [
+      ['gateway.yaml', config],
+      ['gateway.test.yaml', data],
+      ['gateway.test.ts', code],
+    ] as const) {
+      await writeFile(join(project, name), text);
+    }
+    const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/cli/main.ts'), 'test'], {
+      cwd: project,
+    });
+    assert.match(stdout, /^6 passed, 0 failed$/m);
   });
 });

@@ -22,14 +22,32 @@ export default definePolicy({
 
 const consumer = `
 import { createGateway, defineGateway, type Exchange } from 'gatewright';
+import { testGateway, type TestResponse } from 'gatewright/testing';
 import stamp from './stamp.ts';
 export const name: string = stamp.name;
 export const path = (exchange: Exchange): string => exchange.path;
 export const start: typeof createGateway = createGateway;
+export const tested = async (): Promise<TestResponse> => {
+  const gateway = await testGateway({}, { upstreams: { app: ({ path }) => ({ body: path }) } });
+  // @ts-expect-error: an upstream cannot fail like this
+  gateway.answerWith('app', 'explode');
+  return gateway.request('GET', 'http://x/');
+};
 export default defineGateway({
   upstreams: { app: { targets: ['http://127.0.0.1:3000'] } },
   // @ts-expect-error: there is no such upstream
   routes: { app: { match: { path: '/*' }, upstream: 'ap' } },
+});
+`;
+
+const configurationTest = `
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { testGateway } from 'gatewright/testing';
+it('stamps', async () => {
+  const gateway = await testGateway('stamped.json');
+  const { headers, body } = await gateway.request('GET', 'http://x/');
+  assert.deepEqual([headers['x-stamp'], body], ['tested', 'hello']);
 });
 `;
 
@@ -94,6 +112,20 @@ describe('the built package', () => {
     } finally {
       gateway.kill('SIGKILL');
     }
+  });
+
+  it('tries a configuration, in YAML and in TypeScript', async () => {
+    const policies = [{ use: './stamp.ts', options: { text: 'tested' } }];
+    await writeFile(
+      join(folder, 'stamped.json'),
+      JSON.stringify({ routes: { a: { policies, respond: { body: 'hello' } } } }),
+    );
+    await writeFile(join(folder, 'stamped.test.ts'), configurationTest);
+    const test = { name: 'stamps', request: 'GET http://x/', expect: { headers: { 'x-stamp': 'tested' } } };
+    await writeFile(join(folder, 'stamped.test.json'), JSON.stringify({ config: 'stamped.json', tests: [test] }));
+    const command = [join(built, 'cli/main.js'), 'test', 'stamped.test.json', 'stamped.test.ts'];
+    const { stdout } = await run(process.execPath, command, { cwd: folder });
+    assert.match(stdout, /^2 passed, 0 failed$/m);
   });
 
   it('has types that a project can compile against, and that know the names of a configuration', async () => {

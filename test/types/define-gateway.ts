@@ -3,6 +3,7 @@
  * expected to be wrong is not, or one that is right is.
  */
 import { defineGateway } from '../../src/config/define-gateway.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
 
 /** Names of every kind, all used where they may be. */
 export const right = defineGateway({
@@ -25,6 +26,9 @@ export const right = defineGateway({
   },
   notFound: { policies: ['small'] },
 });
+
+/** What it returns is what `createGateway` and `testGateway` take. */
+export const accepted: ConfigInput = right;
 
 /** The default listener is called `web`. */
 export const standardListener = defineGateway({ routes: { a: { match: { listener: 'web' }, respond: {} } } });

@@ -24,11 +24,11 @@ const FRAMING: ReadonlySet<number> = new Set([
   kind.TRAILER,
 ]);
 
-const responseHeaderName = headerName.refine((name) => !FRAMING.has(kind.fieldKind(name, 0, name.length)), {
+export const responseHeaderName = headerName.refine((name) => !FRAMING.has(kind.fieldKind(name, 0, name.length)), {
   error: 'says how a message travels: the gateway alone decides on it',
 });
 
-const headerValue = z
+export const headerValue = z
   .string()
   .refine(isFieldValue, { error: 'a header value holds no line break or other control character' })
   .refine((value) => value.trim() === value, { error: 'a header value neither begins nor ends with a blank' });
