@@ -1,7 +1,7 @@
 /** Makes values fit for the application log: nothing secret, nothing endless, nothing that cannot be written as JSON. */
 
 /** What stands where a secret was. */
-const secret = '[secret]';
+export const secret = '[secret]';
 
 /** A shorter text is found everywhere by chance. */
 const minSecretLength = 4;
@@ -15,6 +15,11 @@ const secretName =
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
 /** User and password in a URL. */
 const userInfo = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@]+@/gi;
+
+/** The text without what is secret by its form, whatever it is called: private keys, and passwords in URLs. */
+export function hideByForm(text: string): string {
+  return text.replaceAll(privateKey, secret).replaceAll(userInfo, `$1${secret}@`);
+}
 
 /**
  * Secrets are recognised three ways (CVE-2025-62232): by the name of their field, by their form (private keys, passwords
@@ -39,7 +44,7 @@ export class SecretFilter {
   text(text: string): string {
     let clean = text;
     for (const value of this.values) clean = clean.replaceAll(value, secret);
-    clean = clean.replaceAll(privateKey, secret).replaceAll(userInfo, `$1${secret}@`);
+    clean = hideByForm(clean);
     return clean.length > maxTextLength ? `${clean.slice(0, maxTextLength)}…` : clean;
   }
 
