@@ -2,8 +2,12 @@
 import type { AdminConfig } from '../config/schema.ts';
 import { AdminServer, type AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
+import type { ControlPlane } from './control-plane.ts';
 
-type Surroundings = Omit<AdminServerOptions, 'host' | 'port'>;
+interface Surroundings extends Pick<AdminServerOptions, 'log' | 'explain'> {
+  /** The control plane, which needs this port to be made. */
+  readonly control: () => ControlPlane;
+}
 
 interface OpenPort {
   readonly config: AdminConfig;
@@ -30,7 +34,8 @@ export class MovableAdminPort implements AdminPort {
     if (open !== null && open.config.host === config.host && open.config.port === config.port) {
       return { commit: () => {}, abort: () => {} };
     }
-    const server = new AdminServer({ ...this.around, host: config.host, port: config.port });
+    const { host, port, token = null } = config;
+    const server = new AdminServer({ ...this.around, host, port, token, control: this.around.control() });
     const url = await server.listen();
     return {
       commit: () => {

@@ -132,7 +132,7 @@ class RunningGateway {
         onEvent: (kind, about) => this.control.tell(kind, about),
       },
     );
-    this.admin = new MovableAdminPort({ isReady: () => this.control.isReady });
+    this.admin = new MovableAdminPort({ log, control: () => this.control });
     this.control = new Control(loaded, cause, this.gateway, this.admin, {
       clock: systemClock,
       log,
