@@ -20,13 +20,13 @@ function wholeNumber(min: number, max: number, standard: number) {
     .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
       error: `write a whole number from ${min} to ${max}`,
     })
-    .default(String(standard))
-    .transform(Number)
-    .meta({ type: 'integer', minimum: min, maximum: max, default: standard });
+    .optional()
+    .transform((text) => (text === undefined ? standard : Number(text)))
+    .meta({ type: 'integer', minimum: min, maximum: max });
 }
 
 const pageQuery = z.strictObject({
-  limit: wholeNumber(1, maxLimit, 100).describe('How many to tell of.'),
+  limit: wholeNumber(1, maxLimit, 100).describe('How many to tell of; by default 100.'),
   offset: wholeNumber(0, 999_999_999, 0).describe('How many to leave out before them.'),
 });
 
