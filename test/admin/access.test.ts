@@ -10,6 +10,8 @@ import { AdminApi, type Answer, token, withToken } from './admin-api.ts';
 const open = 'routes: {all: {respond: {}}}\n';
 const status = '/api/v1/status';
 
+const wrong = { headers: { authorization: 'Bearer x' } };
+
 const bearer = (value: string): { authorization: string } => ({ authorization: `Bearer ${value}` });
 
 describe('with a token, the admin API', () => {
@@ -65,8 +67,7 @@ describe('with a token, the admin API', () => {
 
   it('refuses an address for a while after ten wrong tokens, even the right one, and then slowly', async (t) => {
     const api = await AdminApi.start(t);
-    for (let i = 0; i < 10; i++)
-      assert.equal(await api.outcome(status, { headers: bearer('x') }), '401 ADMIN_UNAUTHORIZED');
+    for (let i = 0; i < 10; i++) assert.equal(await api.outcome(status, wrong), '401 ADMIN_UNAUTHORIZED');
     const blocked = await api.ask(status);
     assert.deepEqual([blocked.status, blocked.json['code']], [429, 'ADMIN_TOO_MANY_ATTEMPTS']);
     assert.equal(blocked.headers['retry-after'], '6');
@@ -78,8 +79,7 @@ describe('with a token, the admin API', () => {
     assert.equal(await api.outcome(status, { headers: bearer('x') }), '401 ADMIN_UNAUTHORIZED');
     assert.equal(await api.outcome(status), '429 ADMIN_TOO_MANY_ATTEMPTS');
     api.clock.advance(60_000);
-    for (let i = 0; i < 10; i++)
-      assert.equal(await api.outcome(status, { headers: bearer('x') }), '401 ADMIN_UNAUTHORIZED');
+    for (let i = 0; i < 10; i++) assert.equal(await api.outcome(status, wrong), '401 ADMIN_UNAUTHORIZED');
     assert.equal(await api.outcome(status), '429 ADMIN_TOO_MANY_ATTEMPTS');
   });
 

@@ -4,6 +4,7 @@ import { AdminServer, type AdminServerOptions } from '../../src/admin/admin-serv
 import { AppLog } from '../../src/telemetry/app-log.ts';
 import type { TestOptions } from '../config/load-text.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import type { Schema } from '../../src/util/schema.ts';
 import type { Scope } from '../support/scope.ts';
 import { FakeControlPlane } from './fake-control-plane.ts';
 
@@ -26,6 +27,14 @@ routes:
   old: {match: {path: /old/*}, redirect: {to: "https://new.example.com/{*}"}}
   all: {respond: {status: 418}}
 `;
+
+export const json = { ...withToken, 'content-type': 'application/json' };
+export const yaml = { ...withToken, 'content-type': 'application/yaml' };
+
+/** Parses strictly: what a schema does not declare is an error. */
+export function holds<T>(schema: Schema<T>, value: unknown): T {
+  return schema.parse(value);
+}
 
 export interface Answer {
   readonly status: number;
@@ -109,6 +118,6 @@ export class AdminApi {
   async outcome(path: string, question?: Question): Promise<string> {
     const { status, headers, text } = await this.ask(path, question);
     const isProblem = headers['content-type'] === 'application/problem+json';
-    return isProblem ? `${status} ${String((JSON.parse(text) as { code: string }).code)}` : String(status);
+    return isProblem ? `${status} ${(JSON.parse(text) as { code: string }).code}` : String(status);
   }
 }
