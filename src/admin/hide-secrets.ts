@@ -28,12 +28,24 @@ export function hiderOf(control: ControlPlane | null, token: string | null): (te
 export function hideIn(value: unknown, hide: (text: string) => string): unknown {
   if (typeof value === 'string') return hide(value);
   if (typeof value !== 'object' || value === null) return value;
-  const text = JSON.stringify(value);
-  // Most parts have no secret, and one look at all of a part is far cheaper than one at each of its texts. It is not
-  // enough where JSON writes a text otherwise than it is.
-  if (!text.includes('\\') && hide(text) === text) return value;
-  if (Array.isArray(value)) return value.map((item) => hideIn(item, hide));
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, hideIn(item, hide)]));
+  if (Array.isArray(value)) return hideEach(value, hide);
+  const shown = hideEach(Object.values(value), hide);
+  return Object.fromEntries(Object.keys(value).map((key, index) => [key, shown[index]]));
+}
+
+/** Of very many values most have nothing to hide, so one look is taken at many of them before each is looked at. */
+function hideEach(values: readonly unknown[], hide: (text: string) => string): unknown[] {
+  const size = Math.ceil(values.length / 32);
+  if (size <= 1) return values.map((value) => hideIn(value, hide));
+  const shown: unknown[] = [];
+  for (let start = 0; start < values.length; start += size) {
+    const part = values.slice(start, start + size);
+    const text = JSON.stringify(part);
+    // Where JSON writes a text otherwise than it is, a secret in it may not be seen.
+    const isClean = !text.includes('\\') && hide(text) === text;
+    for (const value of isClean ? part : hideEach(part, hide)) shown.push(value);
+  }
+  return shown;
 }
 
 /** The configuration with what is secret by its meaning replaced; secrets inside of other texts are still in it. */

@@ -1,5 +1,6 @@
 /** What the admin API tells of routes, put together once for each configuration: there may be very many. */
 import type { FieldMatch, GatewayConfig, RouteConfig } from '../config/schema.ts';
+import { hideIn } from './hide-secrets.ts';
 
 export interface RouteRow {
   readonly name: string;
@@ -29,7 +30,11 @@ export function routeIndexOf(config: GatewayConfig, hide: (text: string) => stri
 function makeIndex({ routes }: GatewayConfig, hide: (text: string) => string): RouteIndex {
   const usersOf = new Map<string, string[]>();
   const names = Object.keys(routes).toSorted();
-  const rows = names.map((name) => {
+  const matches = hideIn(
+    names.map((name) => inWords(routes[name].match)),
+    hide,
+  ) as readonly string[];
+  const rows = names.map((name, index) => {
     const route = routes[name];
     for (const { upstream } of route.upstream ?? []) {
       const users = usersOf.get(upstream);
@@ -38,8 +43,13 @@ function makeIndex({ routes }: GatewayConfig, hide: (text: string) => string): R
       else if (users.at(-1) !== name) users.push(name);
     }
     const { priority, policies } = route;
-    const match = hide(inWords(route.match));
-    return { name, match, priority, policies: policies.map(({ label }) => label), action: actionOf(route) };
+    return {
+      name,
+      match: matches[index],
+      priority,
+      policies: policies.map(({ label }) => label),
+      action: actionOf(route),
+    };
   });
   return { rows, usersOf };
 }

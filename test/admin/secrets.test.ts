@@ -223,6 +223,18 @@ describe('hiding', () => {
     );
   });
 
+  it('finds the one text among very many', () => {
+    for (const secret of ['geheim', 'sec"ret']) {
+      const rows = Array.from({ length: 5_000 }, (_, n) => ({
+        n,
+        deep: [{ text: n === 4_321 ? `x ${secret}` : 'x' }],
+      }));
+      const shown = hideIn({ rows: Object.fromEntries(rows.entries()) }, hide) as { rows: typeof rows };
+      assert.deepEqual(shown.rows[4_321], { n: 4_321, deep: [{ text: 'x [x]' }] });
+      assert.deepEqual(Object.values(shown.rows).toSpliced(4_321, 1), rows.toSpliced(4_321, 1));
+    }
+  });
+
   it('replaces what a schema marks, and what has not the form that it was marked in', () => {
     const marked = secretText();
     for (const [schema, value, expected] of [
