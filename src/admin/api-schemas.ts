@@ -48,6 +48,7 @@ export const statusSchema = z.strictObject({
       connections: count,
       inFlight: count,
       served: count,
+      stallMs: z.number().min(0).describe('The longest that its event loop stood still lately, in milliseconds.'),
     }),
   ),
   listeners: z.array(z.strictObject({ name: z.string(), url: z.string(), connections: count })),

@@ -23,7 +23,7 @@ interface Status {
     readonly cause: string;
   };
   readonly threads: readonly Readonly<
-    Record<'thread' | 'state' | 'revision' | 'restarts' | 'connections' | 'inFlight' | 'served', unknown>
+    Record<'thread' | 'state' | 'revision' | 'restarts' | 'connections' | 'inFlight' | 'served' | 'stallMs', unknown>
   >[];
   readonly listeners: readonly Readonly<Record<'name' | 'url' | 'connections', unknown>>[];
 }
@@ -110,7 +110,7 @@ function toText({ status, upstreams, problems }: Report): string {
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
     `revision ${revision.number}  ${revision.digest}  since ${appliedAt}  by ${revision.cause}`,
     ...section('threads', threads.length, [
-      ['thread', 'state', 'revision', 'restarts', 'connections', 'in flight', 'served'],
+      ['thread', 'state', 'revision', 'restarts', 'connections', 'in flight', 'served', 'stall ms'],
       ...threads.map((thread) => [
         thread.thread,
         thread.state,
@@ -119,6 +119,7 @@ function toText({ status, upstreams, problems }: Report): string {
         thread.connections,
         thread.inFlight,
         thread.served,
+        thread.stallMs,
       ]),
     ]),
     ...section('listeners', listeners.length, [

@@ -64,7 +64,16 @@ export class FakeControlPlane implements ControlPlane {
     const numbers = { connections: 3, inFlight: 2 };
     return {
       threads: [
-        { thread: 0, state: 'serving', revision: 1, startedAt: this.startedAt, restarts: 0, served: 9, ...numbers },
+        {
+          thread: 0,
+          state: 'serving',
+          revision: 1,
+          startedAt: this.startedAt,
+          restarts: 0,
+          served: 9,
+          stallMs: 1.5,
+          ...numbers,
+        },
       ],
       listeners: Object.keys(listeners).map((name) => ({ name, url: 'http://127.0.0.1:8080', connections: 3 })),
       upstreams: Object.entries(upstreams).map(([name, { targets }]) => ({

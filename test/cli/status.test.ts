@@ -52,8 +52,8 @@ describe('gatewright status', () => {
 revision 1  d-1  since 2026-01-01T00:00:00.000Z  by start
 
 threads (1)
-  thread  state    revision  restarts  connections  in flight  served
-  0       serving  1         0         3            2          9
+  thread  state    revision  restarts  connections  in flight  served  stall ms
+  0       serving  1         0         3            2          9       1.5
 
 listeners (1)
   name  url                    connections
