@@ -4,16 +4,19 @@
  * wherever it turns up.
  */
 import { replaceSecrets } from '../config/schema-walk.ts';
-import { type PolicyUse, gatewaySchema } from '../config/schema.ts';
+import { type FieldMatch, type PolicyUse, type RouteConfig, gatewaySchema } from '../config/schema.ts';
 import { hideByForm, secret } from '../telemetry/secret-filter.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /** A shorter token would be found everywhere by chance. */
 const minTokenLength = 4;
 
-/** Options of policies with such names are hidden even if the author of the policy has not marked them. */
-const secretOption =
-  /^(?:token|key)$|pass(?:word|phrase|wd)|secret|credential|api[-_]?key|private[-_]?key|(?:access|auth|bearer)[-_]?token/i;
+/**
+ * Options of policies with such names are hidden even if the author of the policy has not marked them, and so are the
+ * values of headers and parameters with such names, which may be set or matched as they stand in the configuration.
+ */
+const secretName =
+  /^(?:token|key|cookie|set-cookie|(?:proxy-)?authorization)$|pass(?:word|phrase|wd)|secret|credential|api[-_]?key|private[-_]?key|(?:access|auth|bearer)[-_]?token/i;
 
 /** @param token that of the admin API, or null. */
 export function hiderOf(control: ControlPlane | null, token: string | null): (text: string) => string {
@@ -61,11 +64,19 @@ export function shownConfig(control: ControlPlane): unknown {
   }
   const showUses = usesWith((use) => control.definitionOf(use));
   const routes = Object.entries(config.routes).map(([name, route]) => {
-    return [name, { ...route, policies: showUses(route.policies) }] as const;
+    return [name, { ...route, match: shownMatch(route.match), policies: showUses(route.policies) }] as const;
   });
   shown['routes'] = Object.fromEntries(routes);
   shown['notFound'] = { ...config.notFound, policies: showUses(config.notFound.policies) };
   return shown;
+}
+
+/** A match without the values of headers and query parameters that are secret by their names. */
+export function shownMatch(match: RouteConfig['match']): RouteConfig['match'] {
+  const isSecret = (field: FieldMatch): boolean => !('present' in field) && secretName.test(field.name);
+  if (!match.headers.some(isSecret) && !match.query.some(isSecret)) return match;
+  const show = (field: FieldMatch): FieldMatch => (isSecret(field) ? { name: field.name, equals: secret } : field);
+  return { ...match, headers: match.headers.map(show), query: match.query.map(show) };
 }
 
 /** Many routes share their policies; each use is looked at once. */
@@ -78,20 +89,27 @@ function usesWith(definitionOf: ControlPlane['definitionOf']): (uses: readonly P
         const definition = definitionOf(use);
         // Of options whose schema is not known everything may be secret.
         const options =
-          definition === null ? secret : hideByName(replaceSecrets(definition.options, use.options, secret));
+          definition === null
+            ? hideAll(use.options)
+            : hideByName(replaceSecrets(definition.options, use.options, secret));
         known.set(use, (shown = { ...use, options }));
       }
       return shown;
     });
 }
 
+/** Keeps the structure. */
+function hideAll(options: unknown): unknown {
+  if (typeof options === 'string' || typeof options === 'number' || typeof options === 'bigint') return secret;
+  if (typeof options !== 'object' || options === null) return options;
+  if (Array.isArray(options)) return options.map(hideAll);
+  return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, hideAll(value)]));
+}
+
 function hideByName(options: unknown): unknown {
   if (typeof options !== 'object' || options === null) return options;
   if (Array.isArray(options)) return options.map(hideByName);
   return Object.fromEntries(
-    Object.entries(options).map(([name, value]) => [
-      name,
-      typeof value === 'string' && secretOption.test(name) ? secret : hideByName(value),
-    ]),
+    Object.entries(options).map(([name, value]) => [name, secretName.test(name) ? hideAll(value) : hideByName(value)]),
   );
 }

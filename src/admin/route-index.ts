@@ -1,6 +1,6 @@
 /** What the admin API tells of routes, put together once for each configuration: there may be very many. */
 import type { FieldMatch, GatewayConfig, RouteConfig } from '../config/schema.ts';
-import { hideIn } from './hide-secrets.ts';
+import { hideIn, shownMatch } from './hide-secrets.ts';
 
 export interface RouteRow {
   readonly name: string;
@@ -31,7 +31,7 @@ function makeIndex({ routes }: GatewayConfig, hide: (text: string) => string): R
   const usersOf = new Map<string, string[]>();
   const names = Object.keys(routes).toSorted();
   const matches = hideIn(
-    names.map((name) => inWords(routes[name].match)),
+    names.map((name) => inWords(shownMatch(routes[name].match))),
     hide,
   ) as readonly string[];
   const rows = names.map((name, index) => {

@@ -57,18 +57,26 @@ routes:
           password: ${canary}-not-marked
           note: "see \${env:NOTE}"
       - use: ./custom.ts
-        options: {anything: ${canary}-of-a-module}
+        options: {anything: [{deep: ${canary}-of-a-module, pin: 1234, on: true}]}
     upstream: u
   b: {match: {path: /b}, respond: {headers: {x-key: "\${env:HEADER_KEY}"}, body: "\${env:BODY_SECRET}"}}
   c: {match: {path: /c}, redirect: {to: "https://x/\${env:REDIRECT_TOKEN}"}}
   d: {match: {path: /d}, redirect: {to: "https://user:${canary}@x/"}}
   e: {match: {path: /e}, respond: {body: "-----BEGIN PRIVATE KEY-----\\n${canary}\\n-----END PRIVATE KEY-----\\n"}}
+  f:
+    match: {path: /f, headers: {authorization: "Bearer ${canary}"}, query: {token: ${canary}, plain: shown}}
+    policies: [{headers: {request: {set: {Authorization: "Bearer ${canary}", x-api-key: ${canary}, x-plain: shown}, add: {proxy-authorization: [${canary}, ${canary}]}}}}]
+    respond: {}
 notFound:
   policies: [{signed: {key: "\${env:REDIRECT_TOKEN}"}}]
 `;
 
 async function start(t: Parameters<typeof AdminApi.start>[0]): Promise<AdminApi> {
-  const custom: PolicyDefinition = { ...signed, name: 'custom', options: z.strictObject({ anything: z.string() }) };
+  const custom: PolicyDefinition = {
+    ...signed,
+    name: 'custom',
+    options: z.strictObject({ anything: z.array(z.unknown()) }),
+  };
   const explain = (): unknown => ({ found: env.BODY_SECRET, token, headers: [`x-key: ${env.HEADER_KEY}`] });
   return AdminApi.start(
     t,
@@ -151,12 +159,18 @@ describe('the admin API shows no secret', () => {
       password: '[secret]',
       note: 'see ${env:NOTE}',
     });
-    assert.equal(second.options, '[secret]');
+    assert.deepEqual(second.options, { anything: [{ deep: '[secret]', pin: '[secret]', on: true }] });
     assert.deepEqual(config.routes['b'].respond, {
       status: 200,
       headers: { 'x-key': '${env:HEADER_KEY}' },
       body: '${env:BODY_SECRET}',
     });
+    assert.deepEqual(config.routes['f'].match.query, [
+      { name: 'token', equals: '[secret]' },
+      { name: 'plain', equals: 'shown' },
+    ]);
+    const headers = config.routes['f'].policies[0].options as { request: { set: object } };
+    assert.match(JSON.stringify(headers.request.set), /shown/);
     assert.equal(config.routes['d'].redirect?.to, 'https://[secret]@x/');
     assert.equal(config.admin.token, '[secret]');
     assert.equal((config.notFound.policies[0].options as { key: string }).key, '[secret]');
