@@ -4,10 +4,7 @@ import { AdminServer, type AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
 import type { ControlPlane } from './control-plane.ts';
 
-interface Surroundings extends Pick<AdminServerOptions, 'log' | 'explain'> {
-  /** The control plane, which needs this port to be made. */
-  readonly control: () => ControlPlane;
-}
+type Surroundings = Pick<AdminServerOptions, 'log' | 'explain'>;
 
 interface OpenPort {
   readonly config: AdminConfig;
@@ -18,6 +15,7 @@ interface OpenPort {
 export class MovableAdminPort implements AdminPort {
   private readonly around: Surroundings;
   private open: OpenPort | null = null;
+  private control: ControlPlane | null = null;
 
   constructor(around: Surroundings) {
     this.around = around;
@@ -28,6 +26,12 @@ export class MovableAdminPort implements AdminPort {
     return this.open?.url ?? '';
   }
 
+  /** The gateway serves: from now on the API tells about it and changes it. */
+  attach(control: ControlPlane): void {
+    this.control = control;
+    this.open?.server.attach(control);
+  }
+
   async prepare(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
     const { open } = this;
     // Everything but the address is looked up in the configuration that serves.
@@ -35,7 +39,7 @@ export class MovableAdminPort implements AdminPort {
       return { commit: () => {}, abort: () => {} };
     }
     const { host, port, token = null } = config;
-    const server = new AdminServer({ ...this.around, host, port, token, control: this.around.control() });
+    const server = new AdminServer({ ...this.around, host, port, token, control: this.control });
     const url = await server.listen();
     return {
       commit: () => {

@@ -35,8 +35,6 @@ export interface AdminServerOptions {
   /** null while there is none: see `attach`. */
   readonly control: ControlPlane | null;
   readonly log: GatewayLog;
-  /** Whether every thread serves, asked while there is no control plane. By default it is not ready before. */
-  readonly isReady?: () => boolean;
   readonly explain?: Explain;
   readonly clock?: Clock;
 }
@@ -65,7 +63,7 @@ export class AdminServer {
       clock,
       events: this.events,
       explain: options.explain,
-      isReady: () => this.control?.isReady ?? options.isReady?.() ?? false,
+      isReady: () => this.control?.isReady ?? false,
       hide: (text) => this.hide(text),
     });
     for (const endpoint of table) {

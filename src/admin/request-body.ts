@@ -22,7 +22,7 @@ export function mediaTypeOf(request: IncomingMessage): string | null {
 }
 
 /** Whether there is a body, as the head says. */
-export function hasBody(request: IncomingMessage): boolean {
+function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || declaredLength(request) > 0;
 }
 
@@ -68,7 +68,7 @@ function tooLarge({ maxBytes }: BodyRule): Refusal {
 }
 
 /** What an input is once its schema has read it, or why it is none. */
-export function readInput(schema: z.ZodType, input: unknown, what: string): { readonly value: unknown } | Refusal {
+function readInput(schema: z.ZodType, input: unknown, what: string): { readonly value: unknown } | Refusal {
   const result = schema.safeParse(input);
   if (result.success) return { value: result.data };
   const errors = result.error.issues.slice(0, maxErrors).map(({ path, message }) => ({
