@@ -1,6 +1,6 @@
 /**
- * The one table of everything that can go wrong with an exchange: a stable code, the status it is answered with, whose
- * fault it is and whether the same request may be sent again. The access log, the metrics, the problem details
+ * The one table of everything that can go wrong with an exchange, or with a request to the admin port: a stable code, the
+ * status it is answered with, whose fault it is and whether the same request may be sent again. The access log, the metrics, the problem details
  * (RFC 9457) and the generated reference all read this table; nothing else assigns a status to a failure.
  */
 
@@ -44,7 +44,7 @@ export const errors = {
     retry: false,
     proxyStatus: 'http_request_error',
     title: 'The request body is too large',
-    help: "The body is larger than the listener's `limits.bodyBytes`, a `bodyLimit` policy, or what a policy that needs the whole body may buffer. Send less, or raise the limit.",
+    help: "The body is larger than the listener's `limits.bodyBytes`, a `bodyLimit` policy, or what a policy that needs the whole body may buffer. Send less, or raise the limit. On the admin port the limit is fixed: 64 MiB for a configuration, 64 KiB otherwise.",
   },
   TARGET_TOO_LONG: {
     status: 414,
@@ -108,7 +108,7 @@ export const errors = {
     retry: false,
     proxyStatus: 'http_request_denied',
     title: 'The method is not allowed here',
-    help: 'Routes match the request but for its method. The `Allow` header lists the methods that they accept.',
+    help: 'Routes match the request but for its method. The `Allow` header lists the methods that they accept. The admin port says so of its own paths as well.',
   },
   IP_DENIED: {
     status: 403,
@@ -243,6 +243,83 @@ export const errors = {
     retry: false,
     title: 'The client went away',
     help: 'The client closed its connection before the response was complete. The upstream request was cancelled. Nobody receives this status; it appears in the log and the metrics only.',
+  },
+  ADMIN_BAD_INPUT: {
+    status: 400,
+    source: 'client',
+    retry: false,
+    title: 'The admin API does not understand what it was sent',
+    help: 'A query parameter, a header or the body of a request to the admin port is not what the endpoint takes; `detail` and `errors` say which part. `GET /api/v1/openapi.json` describes every endpoint.',
+  },
+  ADMIN_UNAUTHORIZED: {
+    status: 401,
+    source: 'client',
+    retry: false,
+    title: 'The admin API wants a token',
+    help: 'The request had no `Authorization: Bearer …` with the `admin.token` of the configuration. A missing and a wrong token are answered alike.',
+  },
+  ADMIN_FORBIDDEN: {
+    status: 403,
+    source: 'client',
+    retry: false,
+    title: 'The admin API does not answer callers like this one',
+    help: 'Without an `admin.token` only callers on the same machine are served, under a loopback address or `localhost` and not through a proxy; and requests that a web page of another origin makes are refused, as that page may belong to anybody. `detail` says which rule it was. Call `http://127.0.0.1:9901`, or set a token.',
+  },
+  ADMIN_NOT_FOUND: {
+    status: 404,
+    source: 'client',
+    retry: false,
+    title: 'The admin port has nothing of this name',
+    help: 'There is no such path on the admin port. `GET /api/v1/openapi.json` lists all that there are.',
+  },
+  ADMIN_MEDIA_TYPE: {
+    status: 415,
+    source: 'client',
+    retry: false,
+    title: 'The admin API does not take bodies of this type',
+    help: 'The `Content-Type` is not one that the endpoint takes, or the body is compressed. JSON is `application/json`; a configuration may also be `application/yaml`.',
+  },
+  ADMIN_TOO_MANY_ATTEMPTS: {
+    status: 429,
+    source: 'client',
+    retry: true,
+    title: 'Too many wrong tokens came from this address',
+    help: 'After ten wrong tokens an address is refused, whatever it presents, until the time in `Retry-After` has passed. The log names the address.',
+  },
+  ADMIN_NOT_AVAILABLE: {
+    status: 501,
+    source: 'gateway',
+    retry: false,
+    title: 'This gateway cannot do that',
+    help: 'The endpoint exists, but what it needs is not part of the program that runs.',
+  },
+  ADMIN_NOT_READY: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    title: 'The gateway is still starting',
+    help: 'The admin port answers before there is a configuration that serves. Ask again in a moment, or watch `/readyz`.',
+  },
+  ADMIN_BUSY: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    title: 'The admin API is busy',
+    help: 'As many callers as it allows listen to events already, or another configuration is being received. Ask again in a moment.',
+  },
+  CONFIG_CONFLICT: {
+    status: 412,
+    source: 'client',
+    retry: false,
+    title: 'Another configuration serves than the request expects',
+    help: 'The `If-Match` of the request names a revision that does not serve any more: somebody else has changed the configuration. Nothing was changed. Read `/api/v1/snapshot` again and decide anew.',
+  },
+  CONFIG_REFUSED: {
+    status: 422,
+    source: 'client',
+    retry: false,
+    title: 'The configuration has errors',
+    help: 'What was sent, or the file that was read again, cannot be served; `problems` lists all that was found, with line and column. Nothing was changed: what served before serves on.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -2,8 +2,9 @@
 import type { AdminConfig } from '../config/schema.ts';
 import { AdminServer, type AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
+import type { ControlPlane } from './control-plane.ts';
 
-type Surroundings = Omit<AdminServerOptions, 'host' | 'port'>;
+type Surroundings = Pick<AdminServerOptions, 'log' | 'explain'>;
 
 interface OpenPort {
   readonly config: AdminConfig;
@@ -14,6 +15,7 @@ interface OpenPort {
 export class MovableAdminPort implements AdminPort {
   private readonly around: Surroundings;
   private open: OpenPort | null = null;
+  private control: ControlPlane | null = null;
 
   constructor(around: Surroundings) {
     this.around = around;
@@ -24,13 +26,20 @@ export class MovableAdminPort implements AdminPort {
     return this.open?.url ?? '';
   }
 
+  /** The gateway serves: from now on the API tells about it and changes it. */
+  attach(control: ControlPlane): void {
+    this.control = control;
+    this.open?.server.attach(control);
+  }
+
   async prepare(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
     const { open } = this;
     // Everything but the address is looked up in the configuration that serves.
     if (open !== null && open.config.host === config.host && open.config.port === config.port) {
       return { commit: () => {}, abort: () => {} };
     }
-    const server = new AdminServer({ ...this.around, host: config.host, port: config.port });
+    const { host, port, token = null } = config;
+    const server = new AdminServer({ ...this.around, host, port, token, control: this.control });
     const url = await server.listen();
     return {
       commit: () => {

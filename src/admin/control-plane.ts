@@ -1,6 +1,7 @@
 /** What the admin API is told by, and what it tells: the configuration that serves and how it may be changed. */
 import type { Problem } from '../config/problem.ts';
-import type { GatewayConfig } from '../config/schema.ts';
+import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import type { PolicyDefinition } from '../contract.ts';
 import type { GatewayStatus } from '../gateway/gateway.ts';
 
 /** One configuration that serves, or served. */
@@ -57,6 +58,8 @@ export interface ControlPlane {
   readonly config: GatewayConfig;
   /** The text with every secret value in it replaced. */
   redact(text: string): string;
+  /** What a use of a policy was made from; its schema says which options are secret. null when that is not known. */
+  definitionOf(use: PolicyUse): PolicyDefinition | null;
   /** What was found in the configuration that was looked at last, and whether it was refused. */
   readonly findings: { readonly refused: boolean; readonly problems: readonly Problem[] };
   status(): Promise<GatewayStatus>;

@@ -1,8 +1,10 @@
 /** The control plane of a running gateway: which configuration serves, and how another comes to. */
 import type { Problem } from '../config/problem.ts';
 import { formatProblem } from '../config/problem.ts';
-import type { AdminConfig, GatewayConfig } from '../config/schema.ts';
+import type { AdminConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
+import type { PolicyDefinition } from '../contract.ts';
 import { type Gateway, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
+import { builtinPolicies } from '../policies/index.ts';
 import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
@@ -15,6 +17,8 @@ import type {
   ReplaceOptions,
   Revision,
 } from './control-plane.ts';
+
+const builtin = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 export interface Replacement {
   readonly text: string;
@@ -110,6 +114,11 @@ export class Control implements ControlPlane {
     let plain = text;
     for (const secret of this.secrets) plain = plain.replaceAll(secret, '[secret]');
     return plain;
+  }
+
+  /** Policies that a module brings are known only where they are loaded, which is in another thread. */
+  definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
+    return module === null ? (builtin.get(name) ?? null) : null;
   }
 
   status(): Promise<GatewayStatus> {

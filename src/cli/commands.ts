@@ -70,6 +70,16 @@ program
     process.exitCode = runInit(processIo);
   });
 
+program
+  .command('status')
+  .option('--admin <url>', 'where the admin API is (default: http://127.0.0.1:9901)')
+  .addOption(format)
+  .description('show how a running gateway is; its token is taken from GATEWRIGHT_ADMIN_TOKEN')
+  .action(async (options: { admin?: string; format: 'text' | 'json' }) => {
+    const { runStatus } = await import('./status.ts');
+    process.exitCode = await runStatus(options, processIo);
+  });
+
 /** Runs the command that the arguments name; the exit code of the process says how it went. */
 export async function runCommand(): Promise<void> {
   try {

@@ -132,7 +132,7 @@ class RunningGateway {
         onEvent: (kind, about) => this.control.tell(kind, about),
       },
     );
-    this.admin = new MovableAdminPort({ isReady: () => this.control.isReady });
+    this.admin = new MovableAdminPort({ log });
     this.control = new Control(loaded, cause, this.gateway, this.admin, {
       clock: systemClock,
       log,
@@ -153,6 +153,7 @@ class RunningGateway {
     admin.commit();
     const listeners = await this.gateway.start();
     this.control.begin();
+    this.admin.attach(this.control);
     for (const { name, url } of listeners) log.info('listening', { listener: name, url });
     log.info('ready', { config: this.file, admin: this.admin.url, pid: process.pid });
     if (this.control.revision.cause === 'last-good') {

@@ -99,6 +99,39 @@ export function visitMarks(
   }
 }
 
+/**
+ * A parsed value with everything that its schema marks as secret replaced, for showing it. A transform may have changed
+ * the form that the schema was written for: whatever cannot be told to be no secret is replaced as well.
+ */
+export function replaceSecrets(schema: z.core.$ZodType, value: unknown, replacement: string): unknown {
+  if (value === undefined || value === null || !marksWithin(schema).has('secret')) return value;
+  if (marksOf(schema).includes('secret')) return replacement;
+  const core = coreOf(schema);
+  if (!hasFormOf(core, value)) return replacement;
+  if (core instanceof z.ZodUnion) {
+    const options: readonly z.core.$ZodType[] = core.def.options;
+    return options
+      .filter((option) => hasFormOf(coreOf(option), value))
+      .reduce<unknown>((shown, option) => replaceSecrets(option, shown, replacement), value);
+  }
+  const replaceIn = (key: string | number, item: unknown): unknown => {
+    const child = childOf(core, key).at(0);
+    return child === undefined ? replacement : replaceSecrets(child, item, replacement);
+  };
+  if (Array.isArray(value)) return value.map((item, index) => replaceIn(index, item));
+  return isMapping(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaceIn(key, item)]))
+    : value;
+}
+
+/** Whether a value may be one of a schema's, as far as its outermost form goes. */
+function hasFormOf(core: z.core.$ZodType, value: unknown): boolean {
+  if (core instanceof z.ZodUnion) return core.def.options.some((option) => hasFormOf(coreOf(option), value));
+  if (core instanceof z.ZodArray) return Array.isArray(value);
+  if (core instanceof z.ZodObject || core instanceof z.ZodRecord) return isMapping(value);
+  return typeof value !== 'object';
+}
+
 /** The marks of a schema itself, not of what is inside of it. */
 export function marksOf(schema: z.core.$ZodType): Mark[] {
   const metas = [...layersOf(schema)].map((layer) => z.globalRegistry.get(layer));
@@ -106,19 +139,23 @@ export function marksOf(schema: z.core.$ZodType): Mark[] {
 }
 
 /** What has been found out about a schema; a configuration has many values and few schemas. */
-const marked = new WeakMap<z.core.$ZodType, boolean>();
+const within = new WeakMap<z.core.$ZodType, ReadonlySet<Mark>>();
 const fields = new WeakMap<z.ZodObject, [string, z.core.$ZodType][]>();
+
+/** The marks of a schema and of those inside of it. */
+function marksWithin(schema: z.core.$ZodType): ReadonlySet<Mark> {
+  const known = within.get(schema);
+  if (known !== undefined) return known;
+  const found = new Set<Mark>(marksOf(schema));
+  // A schema that contains itself is looked at once.
+  within.set(schema, found);
+  for (const part of partsOf(coreOf(schema))) for (const mark of marksWithin(part)) found.add(mark);
+  return found;
+}
 
 /** Whether a schema, or one inside of it, has a mark. */
 function hasMarks(schema: z.core.$ZodType): boolean {
-  const known = marked.get(schema);
-  if (known !== undefined) return known;
-  // A schema that contains itself is looked at once.
-  marked.set(schema, false);
-  const core = coreOf(schema);
-  const found = marksOf(schema).length > 0 || partsOf(core).some((part) => hasMarks(part));
-  marked.set(schema, found);
-  return found;
+  return marksWithin(schema).size > 0;
 }
 
 function partsOf(core: z.core.$ZodType): readonly z.core.$ZodType[] {

@@ -1,7 +1,7 @@
 /** Makes values fit for the application log: nothing secret, nothing endless, nothing that cannot be written as JSON. */
 
 /** What stands where a secret was. */
-const secret = '[secret]';
+export const secret = '[secret]';
 
 /** A shorter text is found everywhere by chance. */
 const minSecretLength = 4;
@@ -13,8 +13,15 @@ const maxTextLength = 4096;
 const secretName =
   /password|passwd|passphrase|secret|token|credential|api[-_]?key|private[-_]?key|^(?:proxy-)?authorization$|cookie/i;
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
-/** User and password in a URL. */
+/** User and password in a URL; the first is far cheaper to look for. */
+const mayHaveUserInfo = /:\/\/[^\s/?#@]+@/;
 const userInfo = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/?#@]+@/gi;
+
+/** The text without what is secret by its form, whatever it is called: private keys, and passwords in URLs. */
+export function hideByForm(text: string): string {
+  const clean = text.replaceAll(privateKey, secret);
+  return mayHaveUserInfo.test(clean) ? clean.replaceAll(userInfo, `$1${secret}@`) : clean;
+}
 
 /**
  * Secrets are recognised three ways (CVE-2025-62232): by the name of their field, by their form (private keys, passwords
@@ -39,7 +46,7 @@ export class SecretFilter {
   text(text: string): string {
     let clean = text;
     for (const value of this.values) clean = clean.replaceAll(value, secret);
-    clean = clean.replaceAll(privateKey, secret).replaceAll(userInfo, `$1${secret}@`);
+    clean = hideByForm(clean);
     return clean.length > maxTextLength ? `${clean.slice(0, maxTextLength)}…` : clean;
   }
 

@@ -16,7 +16,7 @@ describe('gatewright', () => {
     const asked = await Command.run(t, ['--help']);
     assert.equal(asked.exitCode, 0);
     assert.equal(asked.stderr, '');
-    for (const command of ['run', 'check', 'schema', 'init']) {
+    for (const command of ['run', 'check', 'schema', 'init', 'status']) {
       assert.match(asked.stdout, new RegExp(`^  ${command} `, 'm'));
     }
 
@@ -32,6 +32,7 @@ describe('gatewright', () => {
       ['check', /--format <format>[\s\S]*"text", "json"/],
       ['schema', /JSON Schema/],
       ['init', /gateway\.yaml/],
+      ['status', /--admin <url>[\s\S]*127\.0\.0\.1:9901[\s\S]*--format <format>/],
     ] as const) {
       const { exitCode, stdout, stderr } = await Command.run(t, [command, '--help']);
       assert.deepEqual([exitCode, stderr], [0, '']);

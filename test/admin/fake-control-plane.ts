@@ -1,0 +1,117 @@
+/** A control plane without threads: it reads real configurations, and tests say what becomes of them. */
+import type {
+  ControlEvent,
+  ControlPlane,
+  ReloadCause,
+  ReloadOutcome,
+  ReplaceOptions,
+  Revision,
+} from '../../src/admin/control-plane.ts';
+import type { LoadResult } from '../../src/config/load.ts';
+import type { GatewayConfig, PolicyUse } from '../../src/config/schema.ts';
+import type { PolicyDefinition } from '../../src/contract.ts';
+import type { GatewayStatus } from '../../src/gateway/gateway.ts';
+import { type TestOptions, loadText, registry } from '../config/load-text.ts';
+
+export class FakeControlPlane implements ControlPlane {
+  isReady = true;
+  readonly version = '1.2.3';
+  readonly startedAt = Date.UTC(2026, 0, 1);
+  revision: Revision = { number: 1, digest: 'd-1', appliedAt: this.startedAt, cause: 'start' };
+  findings: ControlPlane['findings'];
+  /** What was asked of it. */
+  readonly asked: unknown[] = [];
+  /** What `reload` answers with, or throws. */
+  onReload: (() => ReloadOutcome) | null = null;
+  private loaded: LoadResult;
+  private readonly options: TestOptions;
+  private readonly listeners = new Set<(event: ControlEvent) => void>();
+
+  private constructor(loaded: LoadResult, options: TestOptions) {
+    this.loaded = loaded;
+    this.options = options;
+    this.findings = { refused: false, problems: loaded.problems };
+  }
+
+  static async load(text: string, options: TestOptions = {}): Promise<FakeControlPlane> {
+    const loaded = await loadText(text, options);
+    if (loaded.config === null) throw new Error(JSON.stringify(loaded.problems));
+    return new FakeControlPlane(loaded, options);
+  }
+
+  get config(): GatewayConfig {
+    return this.loaded.config!;
+  }
+
+  get secrets(): readonly string[] {
+    return this.loaded.secrets;
+  }
+
+  get subscribers(): number {
+    return this.listeners.size;
+  }
+
+  redact(text: string): string {
+    return this.loaded.redact(text);
+  }
+
+  definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
+    return module === null ? ((this.options.registry ?? registry).get(name) ?? null) : null;
+  }
+
+  async status(): Promise<GatewayStatus> {
+    const { upstreams, listeners } = this.config;
+    const numbers = { connections: 3, inFlight: 2 };
+    return {
+      threads: [
+        {
+          thread: 0,
+          state: 'serving',
+          revision: 1,
+          startedAt: this.startedAt,
+          restarts: 0,
+          served: 9,
+          stallMs: 1.5,
+          ...numbers,
+        },
+      ],
+      listeners: Object.keys(listeners).map((name) => ({ name, url: 'http://127.0.0.1:8080', connections: 3 })),
+      upstreams: Object.entries(upstreams).map(([name, { targets }]) => ({
+        name,
+        targets: targets.map(({ url, weight }) => ({ url, weight, ...numbers })),
+      })),
+    };
+  }
+
+  async reload(cause: ReloadCause): Promise<ReloadOutcome> {
+    this.asked.push({ reload: cause });
+    return this.onReload?.() ?? { result: 'unchanged', revision: this.revision, problems: [] };
+  }
+
+  async replace(text: string, options: ReplaceOptions): Promise<ReloadOutcome> {
+    this.asked.push({ replace: text, ...options });
+    const { ifMatch, format, dryRun } = options;
+    if (ifMatch !== null && ifMatch !== this.revision.digest) {
+      return { result: 'conflict', revision: this.revision, problems: [] };
+    }
+    const loaded = await loadText(text, { ...this.options, format });
+    const { problems } = loaded;
+    if (!dryRun) this.findings = { refused: loaded.config === null, problems };
+    if (loaded.config === null) return { result: 'refused', revision: this.revision, problems };
+    if (dryRun) return { result: 'valid', revision: this.revision, problems };
+    this.loaded = loaded;
+    const number = this.revision.number + 1;
+    this.revision = { number, digest: `d-${number}`, appliedAt: this.startedAt, cause: 'api' };
+    return { result: 'applied', revision: this.revision, problems };
+  }
+
+  subscribe(listener: (event: ControlEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Something happens. */
+  tell(kind: string, about: Readonly<Record<string, unknown>> = {}): void {
+    for (const listener of this.listeners) listener({ kind, at: this.startedAt, about });
+  }
+}
