@@ -11,6 +11,7 @@ import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
 import { canonicalIp } from '../util/ip-set.ts';
 import { adoptSocket } from './accepted-socket.ts';
+import { type Admission, LocalAdmission } from './admission.ts';
 import type { ServerConnectionOptions } from './connection-home.ts';
 import { openServer, type ListenAddress, type ListenOptions } from './listening-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
@@ -45,6 +46,8 @@ export class Listener {
   /** What holds for the next request, on connections that are open already as well. */
   settings: ListenerSettings;
   private readonly wheel: TimerWheel;
+  private readonly admission: Admission;
+  private turnedAway = 0;
   /** What accepts: none before it listens and after it was closed, several when it took some over. */
   private readonly servers = new Set<Server>();
   /** Does the handshakes of those settings; null for plain connections. */
@@ -61,9 +64,11 @@ export class Listener {
   private draining = false;
   private readonly drained = Promise.withResolvers<void>();
 
-  constructor(settings: ListenerSettings, wheel: TimerWheel) {
+  /** @param admission counts connections against the limit; by default those of this listener alone. */
+  constructor(settings: ListenerSettings, wheel: TimerWheel, admission: Admission = new LocalAdmission()) {
     this.settings = settings;
     this.wheel = wheel;
+    this.admission = admission;
     this.makeTlsServer();
   }
 
@@ -195,10 +200,11 @@ export class Listener {
     });
     // Before any handshake: an error on a raw socket that nobody listens to ends the process (CVE-2025-59465).
     socket.on('error', ignoreError);
-    if (this.sockets.size > this.settings.maxConnections) {
+    if (!this.admission.tryEnter(this.settings.maxConnections)) {
       this.turnAway(socket);
       return;
     }
+    socket.on('close', () => this.admission.leave());
     this.noteHandshake(socket);
     if (this.settings.proxyProtocol) this.greet(socket);
     else if (this.tlsServer === null) this.serve(socket, null);
@@ -217,16 +223,21 @@ export class Listener {
   }
 
   private turnAway(socket: Socket): void {
-    if (this.tlsServer !== null) {
+    // Whoever comes in such numbers is not told why.
+    if (this.tlsServer !== null || this.turnedAway >= this.settings.maxConnections) {
       socket.destroy();
       return;
     }
+    this.turnedAway++;
     socket.end(overloaded);
     // Data that nobody reads would reset the connection before the client has read the answer.
     socket.resume();
     const timer = new Timer(() => socket.destroy());
     this.wheel.arm(timer, turnAwayMs);
-    socket.on('close', () => timer.disarm());
+    socket.on('close', () => {
+      this.turnedAway--;
+      timer.disarm();
+    });
   }
 
   private greet(socket: Socket): void {

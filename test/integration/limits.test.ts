@@ -175,6 +175,23 @@ describe('a listener', () => {
     assert.equal((await second.write(get()).response()).status, 200, 'those that are there are not disturbed');
   });
 
+  it('does not count those that it turned away, though they have not gone yet', async (t) => {
+    const upstream = await RawUpstream.start(t);
+    const gateway = await TestGateway.start(t, proxyTo(upstream.url, { listener: { limits: { connections: 1 } } }));
+    const first = await RawClient.connect(t, gateway.address());
+    assert.equal((await first.write(get()).response()).status, 200);
+    const away = await RawClient.connect(t, gateway.address());
+    assert.equal((await away.response()).status, 503);
+    first.destroy();
+    const isServed = async (): Promise<boolean> => {
+      const next = await RawClient.connect(t, gateway.address());
+      const { status } = await next.write(get()).response();
+      return status === 200;
+    };
+    await eventually(isServed, 'the place that the first has left');
+    assert.equal(away.socket.destroyed, false);
+  });
+
   it('does not let those that it turned away keep their connections', async (t) => {
     const clock = new FakeClock();
     const gateway = await TestGateway.start(
