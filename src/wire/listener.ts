@@ -33,6 +33,8 @@ export interface ListenerSettings extends ServerConnectionOptions {
 
 /** Time for a client that is turned away to read why and to leave. */
 const turnAwayMs = 2_000;
+/** Those that come in such numbers that they are more than this are closed at once. */
+const mostTurnedAway = 1_024;
 
 /** Enough turns of the event loop to accept what has been waiting. */
 const lastAcceptMs = 100;
@@ -223,8 +225,7 @@ export class Listener {
   }
 
   private turnAway(socket: Socket): void {
-    // Whoever comes in such numbers is not told why.
-    if (this.tlsServer !== null || this.turnedAway >= this.settings.maxConnections) {
+    if (this.tlsServer !== null || this.turnedAway >= mostTurnedAway) {
       socket.destroy();
       return;
     }
