@@ -47,6 +47,7 @@ export function checkAdmin(admin: AdminConfig | undefined, findings: Finding[]):
   findings.push({ severity: 'error', code: 'ADMIN_EXPOSED', message, path: ['admin', 'host'] });
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine can reach what listens on a host. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$/.test(host);
 }
