@@ -1,8 +1,8 @@
 /** What two configurations are compared with, and how their values are shown. */
 import { relative } from 'node:path';
-import type { PolicyDefinition } from '../../contract.ts';
 import { isMapping, markedKeys } from '../schema-walk.ts';
 import { type GatewayConfig, type PolicyUse, gatewaySchema } from '../schema.ts';
+import type { PolicyFacts } from './policy-facts.ts';
 import { isUnknown } from './unknown-value.ts';
 
 export type Side = 'before' | 'after';
@@ -11,8 +11,8 @@ export type Side = 'before' | 'after';
 export interface DiffSurroundings {
   /** Texts that are never shown: what the configurations took from the environment and from files. */
   readonly secrets?: readonly string[];
-  /** The definition of a policy: it says what in its options is secret, and what the policy provides. */
-  readonly definitionOf?: (use: PolicyUse) => PolicyDefinition | undefined;
+  /** What the definition of a policy says of it. */
+  readonly factsOf?: (use: PolicyUse) => PolicyFacts | undefined;
   /** A text that is equal for equal contents of a file, by its absolute path; null when it cannot be read. */
   readonly fingerprintOf?: (path: string, side: Side) => string | null;
 }
@@ -39,14 +39,13 @@ export class Comparison {
     this.secrets = (surroundings.secrets ?? []).filter((text) => text !== '');
   }
 
-  definitionOf(use: PolicyUse): PolicyDefinition | undefined {
-    return this.surroundings.definitionOf?.(use);
+  factsOf(use: PolicyUse): PolicyFacts | undefined {
+    return this.surroundings.factsOf?.(use);
   }
 
   /** The keys whose values are secret in the options of a policy. */
   secretKeysOf(use: PolicyUse): ReadonlySet<string> {
-    const definition = this.definitionOf(use);
-    return definition === undefined ? secretKeys : markedKeys(definition.options, 'secret');
+    return new Set(this.factsOf(use)?.secretKeys);
   }
 
   /** A file as it would be written: relative to the folder of its configuration where it is below it. */

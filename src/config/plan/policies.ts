@@ -103,7 +103,7 @@ export class PolicyComparison {
   private knowledgeOf(use: PolicyUse): PolicyKnowledge {
     const standard = use.module === null ? knowledgeOf(use.name) : null;
     if (standard !== null) return standard;
-    const provides = this.comparison.definitionOf(use)?.provides ?? [];
+    const provides = this.comparison.factsOf(use)?.provides ?? [];
     return { role: provides.includes('consumer') ? authentication : plainRole, options: {} };
   }
 }

@@ -208,7 +208,7 @@ suite('the plan of sockets', () => {
   test('tells of certificates by their names and what is in them', async () => {
     const base = await configOf('listeners: {web: {port: 443}}');
     const secure = (tls: unknown): GatewayConfig => {
-      return { ...base, listeners: { web: { ...base.listeners['web']!, tls } } } as GatewayConfig;
+      return { ...base, listeners: { web: { ...base.listeners['web'], tls } } } as GatewayConfig;
     };
     const certificates = (...names: readonly string[]): unknown => ({
       minVersion: '1.2',
@@ -331,7 +331,7 @@ suite('a change', () => {
       'notFound: {respond: {body: a}}',
       'notFound: {respond: {body: "a\\nb\\u2028c\\u0007"}}',
     );
-    assert.match(formatChange(change!), /^[^\p{Cc}\u2028]+$/u);
+    assert.match(formatChange(change), /^[^\p{Cc}\u2028]+$/u);
   });
 
   test('has a kind that is a stable name', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { diffConfigs } from '../../../src/config/plan/diff-configs.ts';
+import { type PolicyFacts, factsOf } from '../../../src/config/plan/policy-facts.ts';
 import { definePolicy } from '../../../src/contract.ts';
 import { z } from '../../../src/util/schema.ts';
 import { linesOf, policyPlan, use, withPolicies, withRoutes } from './documents.ts';
@@ -150,15 +151,15 @@ suite('the plan of policies', () => {
     const options = z.strictObject({ pepper: z.string().meta({ secret: true }), size: z.number() });
     const tenant = definePolicy({ name: 'tenant', summary: '-', options, provides: ['consumer'], create: () => ({}) });
     const mine = use('tenant', { pepper: 'one', size: 1 }, { module: '/gw/tenant.ts' });
-    const definitionOf = (): typeof tenant => tenant;
+    const facts = (): PolicyFacts => factsOf(tenant);
     assert.deepEqual(policyPlan([mine], []), ['policy-removed | policy removed (tenant)']);
-    assert.deepEqual(policyPlan([mine], [], { definitionOf }), ['auth-removed | authentication removed (tenant)']);
+    assert.deepEqual(policyPlan([mine], [], { factsOf: facts }), ['auth-removed | authentication removed (tenant)']);
     assert.deepEqual(policyPlan([mine], [{ ...mine, module: '/gw/other/tenant.ts' }]), [
       'policy-changed | policy changed: from tenant.ts → from other/tenant.ts (tenant)',
     ]);
     // What its schema marks as secret is compared, but not shown.
     const found = diffConfigs(withPolicies(mine), withPolicies({ ...mine, options: { pepper: 'two', size: 2 } }), {
-      definitionOf,
+      factsOf: facts,
     });
     assert.doesNotMatch(JSON.stringify(found), /one|two/);
     assert.deepEqual(linesOf(found), [
@@ -194,8 +195,8 @@ suite('the plan of policies', () => {
       Object.fromEntries(names.map((name) => [name, policies]));
     const [change, ...others] = diffConfigs(withRoutes(all(apiKey)), withRoutes(all()));
     assert.deepEqual(others, []);
-    assert.deepEqual(change?.subject, { section: 'routes', names });
-    assert.deepEqual(linesOf([change!]), [
+    assert.deepEqual(change.subject, { section: 'routes', names });
+    assert.deepEqual(linesOf([change]), [
       'auth-removed | routes r00, r01, r02 and 37 more: authentication removed (apiKey)',
     ]);
     assert.deepEqual(linesOf(diffConfigs(withRoutes({ a: [apiKey], b: [apiKey] }), withRoutes({ a: [], b: [] }))), [
