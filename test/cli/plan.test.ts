@@ -141,6 +141,30 @@ new.yaml against old.yaml: 3 changes (1 security, 1 traffic, 1 other)
     assert.match(stdout, /: 1 change \(1 traffic\)$/m);
   });
 
+  it('takes a policy beside the configuration for what it says that it is', async (t) => {
+    const contract = new URL('../../src/index.ts', import.meta.url).href;
+    const own = `import { definePolicy } from '${contract}';
+import { z } from '${new URL('../../src/util/schema.ts', import.meta.url).href}';
+const options = z.strictObject({ pepper: z.string().meta({ secret: true }) });
+export default definePolicy({ name: 'badge', summary: '-', options, provides: ['consumer'], create: () => ({}) });
+`;
+    const withPepper = (pepper: string): string =>
+      OLD.replace(
+        '[{ipFilter: {allow: [10.0.0.0/8]}}]',
+        `[{use: ./badge.ts, options: {pepper: "\${env:P:-${pepper}}"}}]`,
+      );
+    const files = { 'badge.ts': own, 'old.yaml': withPepper('aa'), 'other.yaml': withPepper('bb'), 'new.yaml': OLD };
+    const removed = await plan(t, files, 'new.yaml', '--against', 'old.yaml', '--fail-on', 'auth-removed');
+    assert.equal(removed.exitCode, 1, removed.stdout);
+    assert.match(removed.stdout, /^ {2}route a: authentication removed \(badge\)$/m);
+    const changed = await plan(t, files, 'other.yaml', '--against', 'old.yaml');
+    assert.match(
+      changed.stdout,
+      /^ {2}route a: authentication changed: pepper changed \(secret, not shown\) \(badge\)$/m,
+    );
+    assert.doesNotMatch(changed.stdout, /\b(?:aa|bb)\b/);
+  });
+
   it('answers wrong usage with 2 and one line that helps', async (t) => {
     for (const [args, expected] of [
       [['new.yaml'], /--against FILE, or --admin URL/],

@@ -169,7 +169,7 @@ export function formatChange({ subject, message }: Change): string {
   return `${formatSubject(subject)}: ${message}`;
 }
 
-export function formatSubject({ section, names }: Subject): string {
+function formatSubject({ section, names }: Subject): string {
   const noun = nouns[section] ?? section;
   if (names.length === 0) return section;
   if (names.length === 1) return `${noun} ${names[0]}`;

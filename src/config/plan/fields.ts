@@ -86,7 +86,7 @@ function hiddenVerb({ before, after }: Leaf): string {
   return after === undefined || after === null ? 'removed' : 'changed (secret, not shown)';
 }
 
-export function valueChange(before: string | undefined, after: string | undefined): string {
+function valueChange(before: string | undefined, after: string | undefined): string {
   if (before === undefined) return `now ${after ?? 'otherwise'}`;
   return after === undefined ? `${before} removed` : `${before} → ${after}`;
 }

@@ -8,17 +8,9 @@ export type Direction = 'weaker' | 'stronger' | 'other';
 /** Which way the change from one value to another goes. Is only asked about values that differ; never throws. */
 export type Judge = (before: unknown, after: unknown) => Direction;
 
-export const justOther: Judge = () => 'other';
-
 /** A missing number is what the default is, which is not known here, so nothing is said of it. */
 export const higherIsWeaker: Judge = (before, after) =>
   typeof before !== 'number' || typeof after !== 'number' ? 'other' : after > before ? 'weaker' : 'stronger';
-
-/** The same where a missing number, or null, means that there is no limit. */
-export const higherOrNoneIsWeaker: Judge = (before, after) => {
-  if (after === undefined || after === null) return 'weaker';
-  return before === undefined || before === null ? 'stronger' : higherIsWeaker(before, after);
-};
 
 export const lowerIsWeaker: Judge = (before, after) => higherIsWeaker(after, before);
 
