@@ -10,6 +10,7 @@ import { sortProblems } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { suggest } from '../config/suggest.ts';
 import { builtinPolicies } from '../policies/index.ts';
+import { AdminUnreachable, tokenVariable } from './admin-client.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 import { type CommandConfig, loadCommandConfig } from './load-config.ts';
 import { count, countErrors, problemLines, problemObject } from './problem-report.ts';
@@ -52,7 +53,7 @@ export async function runPlan(file: string, options: PlanOptions, io: CommandIo)
     return exitCodes.usage;
   }
   const after = await loadSide(file, options, io);
-  const before = admin === undefined ? await loadSide(against!, options, io) : await fetchSide(new URL(admin), io);
+  const before = admin === undefined ? await loadSide(against!, options, io) : await fetchSide(admin, io);
   if (after === null || before === null) return exitCodes.failed;
   if (before === 'unreachable') return exitCodes.unreachable;
   const plan = makePlan(before, after);
@@ -68,10 +69,6 @@ function mistakeIn({ against, admin }: PlanOptions, failing: readonly string[]):
     return 'Say what to compare with: --against FILE, or --admin URL for a gateway that runs.';
   }
   if (against !== undefined && admin !== undefined) return 'Give --against or --admin, not both.';
-  const url = admin === undefined ? undefined : URL.parse(admin);
-  if (url === null || (url !== undefined && !/^https?:$/.test(url.protocol))) {
-    return '--admin takes the URL of an admin port, such as http://127.0.0.1:9901.';
-  }
   const known = [...Object.keys(changeKinds), ...impacts];
   const unknown = failing.find((word) => !known.includes(word));
   if (unknown === undefined) return null;
@@ -93,14 +90,16 @@ async function loadSide(file: string, { format }: PlanOptions, io: CommandIo): P
 }
 
 /** @returns `unreachable` when it could not be asked, which has then been said. */
-async function fetchSide(admin: URL, io: CommandIo): Promise<Side | 'unreachable'> {
-  const running = await fetchRunningConfig(admin, io.env['GATEWRIGHT_ADMIN_TOKEN']);
-  if (typeof running === 'string') {
-    io.stderr.write(`${running}\n`);
+async function fetchSide(url: string, io: CommandIo): Promise<Side | 'unreachable'> {
+  try {
+    const { config, revision } = await fetchRunningConfig(url, io.env[tokenVariable]);
+    const { document, places } = markHidden(config);
+    return { config: document, name: `revision ${revision} at ${url}`, hidden: places, loaded: null };
+  } catch (error) {
+    if (!(error instanceof AdminUnreachable)) throw error;
+    io.stderr.write(`${error.message}\n`);
     return 'unreachable';
   }
-  const { document, places } = markHidden(running.config);
-  return { config: document, name: `revision ${running.revision} at ${admin.origin}`, hidden: places, loaded: null };
 }
 
 function makePlan(before: Side, after: Side): readonly Change[] {

@@ -1,10 +1,7 @@
 /** Asks a running gateway, by its admin API, what it serves. */
 import type { GatewayConfig } from '../config/schema.ts';
 import { z } from '../util/schema.ts';
-
-const TIMEOUT_MS = 10_000;
-/** A configuration of a hundred thousand routes has some fifty. */
-const MAX_BYTES = 512 * 2 ** 20;
+import { AdminUnreachable, adminRequest } from './admin-client.ts';
 
 const names = z.array(z.string());
 
@@ -42,80 +39,26 @@ const document = z.looseObject({
   telemetry: z.looseObject({ accessLog: z.looseObject({ file: z.string() }).nullable() }),
 });
 
-const snapshot = z.looseObject({ revision: z.union([z.string(), z.number()]), config: document });
+const snapshot = z.looseObject({ revision: z.looseObject({ number: z.number() }), config: document });
 
 export interface RunningConfig {
-  readonly revision: string;
+  readonly revision: number;
   /** With `[secret]` in place of every secret. */
   readonly config: GatewayConfig;
 }
 
 /**
- * @param admin the URL of the admin port.
- * @returns what it serves, or in one sentence why that is not known.
+ * @param url of the admin port.
+ * @throws {AdminUnreachable} when it cannot be asked, or does not answer with a configuration.
  */
-export async function fetchRunningConfig(admin: URL, token: string | undefined): Promise<RunningConfig | string> {
-  const base = admin.href.endsWith('/') ? admin.href : `${admin.href}/`;
-  const url = new URL('api/v1/snapshot', base);
-  let text: string;
-  try {
-    const response = await fetch(url, {
-      headers: { accept: 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
-      // A redirect would take the token elsewhere.
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (!response.ok) {
-      await response.body?.cancel();
-      return refusal(response.status, token !== undefined, url);
-    }
-    text = await readText(response);
-  } catch (error) {
-    return `The admin API at ${admin.origin} cannot be reached: ${reasonOf(error)}.`;
+export async function fetchRunningConfig(url: string, token: string | undefined): Promise<RunningConfig> {
+  const { status, json } = await adminRequest(url, { method: 'GET', path: '/api/v1/snapshot', token });
+  const parsed = z.safeParse(snapshot, json);
+  if (status === 200 && parsed.success) {
+    return { revision: parsed.data.revision.number, config: parsed.data.config as unknown as GatewayConfig };
   }
-  return parseSnapshot(text) ?? `What ${url.href} sent is not the configuration of a gateway.`;
-}
-
-function refusal(status: number, hasToken: boolean, url: URL): string {
-  if (status === 401 || status === 403) {
-    const hint = hasToken
-      ? 'does not accept the token in GATEWRIGHT_ADMIN_TOKEN'
-      : 'asks for a token: set GATEWRIGHT_ADMIN_TOKEN';
-    return `The admin API at ${url.origin} ${hint}.`;
-  }
-  return `${url.href} answered ${status}: is this the admin port of a gateway?`;
-}
-
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  const body: AsyncIterable<Uint8Array> | null = response.body;
-  for await (const chunk of body ?? []) {
-    chunks.push(chunk);
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BYTES) throw new Error('the answer is too large');
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-/** fetch hides why it failed one level down. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error';
-  if (error.name === 'TimeoutError') return `there was no answer within ${TIMEOUT_MS / 1000} s`;
-  const { cause } = error;
-  if (!(cause instanceof Error)) return error.message;
-  const { code } = cause as NodeJS.ErrnoException;
-  return code ?? cause.message;
-}
-
-function parseSnapshot(text: string): RunningConfig | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  const parsed = z.safeParse(snapshot, value);
-  if (!parsed.success) return null;
-  return { revision: String(parsed.data.revision), config: parsed.data.config as unknown as GatewayConfig };
+  const what = status === 200 ? 'with no configuration that can be compared' : `with status ${status}`;
+  throw new AdminUnreachable(
+    `the admin API at ${url} answered ${what}: is a gateway of this version there, or another one at another URL?`,
+  );
 }

@@ -48,7 +48,7 @@ async function adminWith(
 
 async function snapshotOf(text: string): Promise<string> {
   const { config } = await loadText(text);
-  return JSON.stringify({ revision: 7, config }).replaceAll('sesame-open', '[secret]');
+  return JSON.stringify({ revision: { number: 7, digest: 'd' }, config }).replaceAll('sesame-open', '[secret]');
 }
 
 describe('gatewright plan', () => {
@@ -169,7 +169,6 @@ export default definePolicy({ name: 'badge', summary: '-', options, provides: ['
     for (const [args, expected] of [
       [['new.yaml'], /--against FILE, or --admin URL/],
       [['new.yaml', '--against', 'old.yaml', '--admin', 'http://127.0.0.1:1'], /not both/],
-      [['new.yaml', '--admin', 'localhost:9901'], /--admin takes the URL/],
       [
         ['new.yaml', '--against', 'old.yaml', '--fail-on', 'auth-remved'],
         /"auth-remved"\. Did you mean auth-removed\?/,
@@ -212,14 +211,51 @@ describe('gatewright plan --admin', () => {
     assert.match(same.stdout, /: no changes$/m);
   });
 
+  it('finds nothing between a gateway that runs and its own configuration, and what is new in another', async (t) => {
+    const config = {
+      admin: { port: 0, token: '${env:GATEWRIGHT_ADMIN_TOKEN}' },
+      upstreams: { u: { targets: ['http://127.0.0.1:1', { url: 'unix:./app.sock', weight: 2 }] } },
+      defaults: { timeouts: { total: '9s' }, policies: ['requestId', 'securityHeaders'] },
+      routes: {
+        a: {
+          match: {
+            path: ['/a/*', { regex: '^/v[0-9]' }],
+            headers: { authorization: 'Basic eDp5', 'x-a': { present: true } },
+          },
+          policies: [{ headers: { request: { set: { 'x-key': '${env:KEY}' } } } }, { bodyLimit: { max: '1MiB' } }],
+          upstream: 'u',
+          rewrite: { path: '/' },
+        },
+        b: { match: { path: '/b' }, redirect: { to: '/a' } },
+      },
+    };
+    const secrets = { ...env, KEY: 'sesame-open' };
+    const gateway = await Command.serve(t, config, { env: secrets });
+    const url = String((await gateway.logged('ready'))['admin']);
+    const listeners = { web: { host: '127.0.0.1', port: 0 } };
+    const { b: _, ...fewer } = config.routes;
+    const cwd = await folderWith(t, {
+      'same.json': JSON.stringify({ listeners, ...config }),
+      'other.json': JSON.stringify({ listeners, ...config, routes: fewer }),
+    });
+    const same = await Command.run(t, ['plan', 'same.json', '--admin', url], { cwd, env: secrets });
+    assert.deepEqual([same.exitCode, same.stderr], [0, '']);
+    assert.match(same.stdout, /: no changes\nNot compared, .*admin\.token/);
+    const other = await Command.run(t, ['plan', 'other.json', '--admin', url], { cwd, env: secrets });
+    assert.match(
+      other.stdout,
+      /^Traffic\n {2}route b: removed: \/b → redirect 308 to \/a\n\n[^\n]* 1 change \(1 traffic\)$/m,
+    );
+  });
+
   it('ends with 3 and one line when it cannot ask', async (t) => {
     const snapshot = await snapshotOf(OLD);
     for (const [status, body, expected] of [
-      [401, '{}', /asks for a token: set GATEWRIGHT_ADMIN_TOKEN/],
-      [404, '{}', /answered 404: is this the admin port/],
-      [200, 'hello', /is not the configuration of a gateway/],
-      [200, '{"revision": 1, "config": {}}', /is not the configuration of a gateway/],
-      [200, snapshot.replace('"policies":[', '"policies":[null,'), /is not the configuration of a gateway/],
+      [401, '{}', /wants a token: set GATEWRIGHT_ADMIN_TOKEN/],
+      [404, '{}', /answered with status 404: is a gateway/],
+      [200, 'hello', /is not the admin API of a gateway/],
+      [200, '{"revision": 1, "config": {}}', /with no configuration that can be compared/],
+      [200, snapshot.replace('"policies":[', '"policies":[null,'), /with no configuration that can be compared/],
     ] as const) {
       const { url } = await adminWith(t, status, body);
       const { exitCode, stdout, stderr } = await plan(t, both, 'new.yaml', '--admin', url);
@@ -235,7 +271,7 @@ describe('gatewright plan --admin', () => {
     const cwd = await folderWith(t, both);
     const { exitCode, stderr } = await Command.run(t, ['plan', 'new.yaml', '--admin', admin.url], { cwd, env });
     assert.equal(exitCode, 3);
-    assert.match(stderr, /cannot be reached/);
+    assert.match(stderr, /is not the admin API/);
     assert.deepEqual(elsewhere.requests, []);
   });
 });

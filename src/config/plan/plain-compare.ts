@@ -6,13 +6,18 @@ import { isUnknown } from './unknown-value.ts';
 /** Whether two values say the same. A key that is missing and one without a value are the same. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (isUnknown(a)) return isUnknown(b) || typeof b === 'string';
-  if (isUnknown(b)) return typeof a === 'string';
+  if (isUnknown(a)) return isUnknown(b) || canBeHidden(b);
+  if (isUnknown(b)) return canBeHidden(a);
   if (Array.isArray(a) && Array.isArray(b)) {
     return a.length === b.length && a.every((item, index) => isSame(item, b[index]));
   }
   if (isPlain(a) && isPlain(b)) return keysOf(a, b).every((key) => isSame(ownValue(a, key), ownValue(b, key)));
   return isDeepStrictEqual(a, b);
+}
+
+/** Of mappings and lists only what is inside of them is hidden, and what is just on or off is not hidden at all. */
+function canBeHidden(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
 }
 
 /** A mapping, not an instance of something (options of a policy may hold a Map or a RegExp). */

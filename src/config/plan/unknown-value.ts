@@ -2,7 +2,7 @@
 import { type Path, formatPath } from '../problem.ts';
 import { isMapping } from '../schema-walk.ts';
 
-/** Stands where a text was that we may not see. It equals any text: whether it has changed cannot be known. */
+/** Stands where a text or number was that we may not see. It equals any: whether it has changed cannot be known. */
 class UnknownValue {
   toString(): string {
     return '[secret]';
