@@ -1,7 +1,8 @@
 /** `gatewright check [FILE]`: every problem of a configuration at once. */
-import { type Problem, formatProblem, sortProblems } from '../config/problem.ts';
+import { type Problem, sortProblems } from '../config/problem.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 import { type CommandConfig, loadCommandConfig } from './load-config.ts';
+import { count, countErrors, problemLines, problemObject } from './problem-report.ts';
 
 export interface CheckOptions {
   /** Lines for people, or one JSON object for programs. */
@@ -17,32 +18,21 @@ export async function runCheck(named: string | undefined, options: CheckOptions,
   const loaded = await loadCommandConfig(named, io);
   if (loaded === null) return exitCodes.usage;
   const problems = sortProblems([...loaded.problems, ...(await loaded.analyse())]);
-  const errors = problems.filter(({ severity }) => severity === 'error').length;
   io.stdout.write(options.format === 'json' ? toJson(loaded.file, problems) : toText(loaded, problems));
-  return errors === 0 ? exitCodes.fine : exitCodes.failed;
+  return countErrors(problems) === 0 ? exitCodes.fine : exitCodes.failed;
 }
 
 function toJson(file: string, problems: readonly Problem[]): string {
-  const errors = problems.filter(({ severity }) => severity === 'error').length;
-  const report = { file, ok: errors === 0, errors, warnings: problems.length - errors, problems };
-  return `${JSON.stringify(report, null, 2)}\n`;
+  return `${JSON.stringify(problemObject(file, problems), null, 2)}\n`;
 }
 
 function toText({ file, config }: CommandConfig, problems: readonly Problem[]): string {
-  const lines = problems.map((problem) => formatProblem(problem));
-  const errors = problems.filter(({ severity }) => severity === 'error').length;
-  const counts = [count(errors, 'error'), count(problems.length - errors, 'warning')].filter((text) => text !== '');
-  if (counts.length > 0) lines.push(`${file}: ${counts.join(', ')}`);
-  if (errors === 0 && config !== null) {
+  const lines = problemLines(file, problems);
+  if (countErrors(problems) === 0 && config !== null) {
     const routes = count(Object.keys(config.routes).length, 'route') || 'no routes';
     const upstreams = count(Object.keys(config.upstreams).length, 'upstream') || 'no upstreams';
     const listeners = count(Object.keys(config.listeners).length, 'listener') || 'no listeners';
     lines.push(`${file} can be served: ${routes}, ${upstreams}, ${listeners}`);
   }
   return `${lines.join('\n')}\n`;
-}
-
-/** `1 route`, `2 routes`; empty for none. */
-function count(number: number, noun: string): string {
-  return number === 0 ? '' : `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

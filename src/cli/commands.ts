@@ -1,6 +1,7 @@
 /** The command line. Commands are loaded when they are called for: `run` should not wait for what it does not use. */
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
+import type { PlanOptions } from './plan.ts';
 import { version } from './version.ts';
 
 const format = new Option('--format <format>', 'how to print the result').choices(['text', 'json']).default('text');
@@ -42,6 +43,19 @@ program
   .action(async (file: string | undefined, options: { format: 'text' | 'json' }) => {
     const { runCheck } = await import('./check.ts');
     process.exitCode = await runCheck(file, options, processIo);
+  });
+
+program
+  .command('plan')
+  .argument('<new>', 'the new configuration')
+  .option('--against <old>', 'the configuration to compare it with')
+  .option('--admin <url>', 'the admin port of a running gateway to compare it with; token in GATEWRIGHT_ADMIN_TOKEN')
+  .option('--fail-on <kinds>', 'end with 1 if there are such changes: auth-removed,route-removed,security')
+  .addOption(format)
+  .description('show what a new configuration would change, the most important first')
+  .action(async (file: string, options: PlanOptions) => {
+    const { runPlan } = await import('./plan.ts');
+    process.exitCode = await runPlan(file, options, processIo);
   });
 
 program

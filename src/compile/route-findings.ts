@@ -8,6 +8,7 @@ import { compileHost, compileRedirect, compileTemplate, type TemplateError } fro
 import { type RouteIssue, analyseRoutes } from '../proxy/router/analysis.ts';
 import { findMatchProblems } from '../proxy/router/match-problems.ts';
 import type { RouteRule } from '../proxy/router/route-rule.ts';
+import { findRedirectLoops } from './redirect-loops.ts';
 import { captureNames, toRule } from './rule.ts';
 
 /** @param routes those that are well-formed, by name. */
@@ -18,10 +19,11 @@ export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>)
     rules.push(toRule(routes[name], null));
     findTemplateErrors(routes[name], findings);
   }
-  for (const { kind, route, message } of findIssues(rules, findings)) {
+  const { issues, sound } = findIssues(rules, findings);
+  for (const { kind, route, message } of issues) {
     findings.push({ severity: 'warning', code: codes[kind], message, path: ['routes', route], atKey: true });
   }
-  return findings;
+  return [...findings, ...findRedirectLoops(sound, routes)];
 }
 
 const codes = {
@@ -31,14 +33,20 @@ const codes = {
 } as const satisfies Record<RouteIssue['kind'], Finding['code']>;
 
 /** Nearly always the router accepts all rules, so each by itself is only asked about when it does not. */
-function findIssues(rules: readonly RouteRule<null>[], findings: Finding[]): RouteIssue[] {
+function findIssues(rules: readonly RouteRule<null>[], findings: Finding[]): Analysed {
   try {
-    return analyseRoutes(rules);
+    return { issues: analyseRoutes(rules), sound: rules };
   } catch (error) {
     const sound = rules.filter((rule) => isSound(rule, findings));
     if (sound.length === rules.length) throw error;
-    return analyseRoutes(sound);
+    return { issues: analyseRoutes(sound), sound };
   }
+}
+
+interface Analysed {
+  readonly issues: readonly RouteIssue[];
+  /** The rules that the router accepts. */
+  readonly sound: readonly RouteRule<null>[];
 }
 
 function isSound({ name, match }: RouteRule<null>, findings: Finding[]): boolean {

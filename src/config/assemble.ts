@@ -1,5 +1,6 @@
 /** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
 import { resolve } from 'node:path';
+import { checkPolicyList } from './checks/policy-lists.ts';
 import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
 import type { Finding } from './problem.ts';
 import type {
@@ -37,6 +38,7 @@ export function resolvePolicies(
     const all = [...before, ...own];
     // A use that could not be resolved may have been the one that provides what another needs.
     if (own.length === uses.length) checkOrder(all, before.length, findings);
+    checkPolicyList(all, before.length, findings);
     return all;
   };
   const defaultsList = policyLists.find(({ holder }) => holder[0] === 'defaults');

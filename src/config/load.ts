@@ -12,10 +12,11 @@ import {
   assembleUpstream,
   resolvePolicies,
 } from './assemble.ts';
-import { checkAddresses, checkAdmin } from './checks/addresses.ts';
+import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkUnused } from './checks/unused.ts';
+import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
 import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './policy-modules.ts';
 import { PolicyResolver } from './policies.ts';
@@ -183,6 +184,7 @@ class Loader {
     const listeners = this.checkFiles(sections);
     checkAddresses(listeners, sections.accepted.admin, this.findings);
     checkAdmin(sections.accepted.admin, this.findings);
+    checkTrust(listeners, this.findings);
     if (sections.isComplete) {
       checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
     }
@@ -227,6 +229,8 @@ class Loader {
       upstreams: new Set(names.upstreams),
       usedUpstreams,
       listeners: new Set(names.listeners),
+      acceptedListeners: accepted.listeners ?? {},
+      defaultTotal: accepted.defaults?.timeouts.total,
       findings,
     };
     const assembler = new RouteAssembler(sections, policies);
@@ -243,7 +247,7 @@ class Loader {
     return routes;
   }
 
-  /** Checks the files that listeners and upstreams name. Returns the listeners, complete. */
+  /** Checks upstreams, and the files that they and listeners name. Returns the listeners, complete. */
   private checkFiles({ accepted }: Sections): Record<string, ListenerConfig> {
     const { clock = systemClock, checksCertificates = true } = this.options;
     const around: CertificateSurroundings = {
@@ -251,8 +255,9 @@ class Loader {
       wallNow: clock.wallNow(),
       findings: this.findings,
     };
-    for (const [name, { tls }] of Object.entries(accepted.upstreams ?? {})) {
-      if (checksCertificates) checkUpstreamTls(name, tls, around);
+    for (const [name, upstream] of Object.entries(accepted.upstreams ?? {})) {
+      checkUpstream(name, upstream, this.findings);
+      if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
     }
     const listeners: Record<string, ListenerConfig> = {};
     for (const [name, listener] of Object.entries(accepted.listeners ?? {})) {

@@ -177,3 +177,42 @@ function markedFields(object: z.ZodObject): [string, z.core.$ZodType][] {
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+const keysByMark = new Map<Mark, WeakMap<z.core.$ZodType, ReadonlySet<string>>>();
+
+/**
+ * The keys, wherever they are in a schema, whose values carry a mark or are lists or mappings of such: what can be said
+ * of values that were parsed already, which the schema may no longer accept.
+ */
+export function markedKeys(schema: z.core.$ZodType, mark: Mark): ReadonlySet<string> {
+  let known = keysByMark.get(mark);
+  if (known === undefined) keysByMark.set(mark, (known = new WeakMap()));
+  let keys = known.get(schema);
+  if (keys === undefined) {
+    const found = new Set<string>();
+    collectMarkedKeys(schema, mark, found, new Set());
+    known.set(schema, (keys = found));
+  }
+  return keys;
+}
+
+function collectMarkedKeys(
+  schema: z.core.$ZodType,
+  mark: Mark,
+  found: Set<string>,
+  seen: Set<z.core.$ZodType>,
+): boolean {
+  if (seen.has(schema)) return false;
+  seen.add(schema);
+  const core = coreOf(schema);
+  if (core instanceof z.ZodObject) {
+    for (const [key, child] of Object.entries<z.core.$ZodType>(core.def.shape)) {
+      if (collectMarkedKeys(child, mark, found, new Set(seen))) found.add(key);
+    }
+    return marksOf(schema).includes(mark);
+  }
+  return (
+    marksOf(schema).includes(mark) ||
+    partsOf(core).filter((part) => collectMarkedKeys(part, mark, found, seen)).length > 0
+  );
+}

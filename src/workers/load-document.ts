@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type AnalyseRoutes, type LoadResult, loadConfig, parseConfig } from '../config/load.ts';
+import type { PolicyFacts } from '../config/plan/policy-facts.ts';
 import type { Problem } from '../config/problem.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
@@ -31,6 +32,8 @@ export interface LoadedDocument {
   /** The absolute paths of all files that it was made from, modules and what they import included. */
   readonly files: readonly string[];
   readonly secrets: readonly string[];
+  /** What is to be known of the policies that came along as modules, by their absolute paths. */
+  readonly modulePolicies: Readonly<Record<string, PolicyFacts>>;
   /** Identifies what was read. */
   readonly digest: string;
   /** Identifies the code that came along, other than that of the configuration itself; empty when there is none. */
@@ -81,7 +84,8 @@ async function loadPlain(request: LoadRequest): Promise<LoadedDocument | null> {
   if (hasModules) return null;
   const { config, problems, analyse, onlyCertificateProblems, files, secrets } = loaded;
   const digest = digestOf(files, request.replacement?.text);
-  return { config, problems, analyse, onlyCertificateProblems, files, secrets, digest, codeDigest: '' };
+  const found = { config, problems, analyse, onlyCertificateProblems, files, secrets };
+  return { ...found, modulePolicies: {}, digest, codeDigest: '' };
 }
 
 /** Reads the configuration itself. */
@@ -140,6 +144,7 @@ function unloadable(file: string, message: string): LoadedDocument {
     onlyCertificateProblems: false,
     files: [resolve(file)],
     secrets: [],
+    modulePolicies: {},
     digest: '',
     codeDigest: '',
   };

@@ -4,6 +4,7 @@ import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import { importModule } from '../config/import-module.ts';
+import { factsOf } from '../config/plan/policy-facts.ts';
 import { type FromLoadThread, type LoadRequest, read } from './load-document.ts';
 
 const code = new Set<string>();
@@ -48,6 +49,7 @@ tell({
     onlyCertificateProblems,
     files,
     secrets,
+    modulePolicies: Object.fromEntries([...modules].map(([path, policy]) => [path, factsOf(policy)])),
     hasModules: modules.size > 0,
     // What the gateway itself loads late is not the user's.
     code: [...code].filter((path) => !path.startsWith(own)),

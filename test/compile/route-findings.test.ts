@@ -24,6 +24,10 @@ async function analyse(routes: string): Promise<string[]> {
   });
 }
 
+/** The same beside a route that uses the upstream. */
+const redirects = async (routes: string): Promise<string[]> =>
+  analyse(`${routes}  other: {match: {path: /other}, upstream: u}\n`);
+
 describe('a closer look at routes', () => {
   it('finds nothing where there is nothing', async () => {
     assert.deepEqual(
@@ -55,6 +59,48 @@ describe('a closer look at routes', () => {
     const [overlap, ...others] = await analyse(`  a: ${regex('^/a')}\n  b: ${regex('b$')}\n`);
     assert.match(overlap, /^4:3 warning REGEX_OVERLAP .* both match GET http:\/\/[^/]+\/a.*b; /);
     assert.deepEqual(others, []);
+  });
+
+  it('follows redirects that never come to an end', async () => {
+    const redirect = (path: string, to: string, rest = ''): string =>
+      `{match: {path: "${path}"${rest}}, redirect: {to: "${to}"}}`;
+    assert.deepEqual(await redirects(`  a: ${redirect('/old/*', '/old/new')}\n`), [
+      '3:47 warning REDIRECT_LOOP routes.a.redirect.to never comes to an end: GET http://any.example/old/any is redirected to /old/new, then /old/new and so on',
+    ]);
+    assert.match(
+      (await redirects(`  a: ${redirect('/a/*', '/a/b/{*}')}\n`)).join(),
+      /redirected to \/a\/b\/any, then \/a\/b\/b\/any/,
+    );
+    const two = await redirects(`  a: ${redirect('/a', '/b')}\n  b: ${redirect('/b', '/a?x=1#y')}\n`);
+    assert.deepEqual(
+      two.map((line) => line.replace(/ never.*/, '')),
+      ['3:43 warning REDIRECT_LOOP routes.a.redirect.to', '4:43 warning REDIRECT_LOOP routes.b.redirect.to'],
+    );
+    assert.match(
+      (await redirects(`  a: ${redirect('/a/*', '/a/b', ', host: "*.example.com", methods: [POST]')}\n`)).join(),
+      /REDIRECT_LOOP .*: POST http:\/\/any\.example\.com\/a\/any is/,
+    );
+    assert.match(
+      (await redirects(`  a: {match: {path: /a/*, methods: [POST]}, redirect: {to: /a/b, status: 303}}\n`)).join(),
+      /^$/,
+    );
+  });
+
+  it('finds an end where there is one', async () => {
+    const redirect = (path: string, to: string, rest = ''): string =>
+      `{match: {path: "${path}"${rest}}, redirect: {to: "${to}"}}`;
+    for (const routes of [
+      `  a: ${redirect('/old/*', '/new/{*}')}\n`,
+      `  a: ${redirect('/old/*', '/old/new')}\n  b: {match: {path: /old/new}, upstream: u}\n`,
+      `  a: ${redirect('/old/*', '/old/new')}\n  b: {match: {path: /old/new, host: a.example}, upstream: u}\n`,
+      `  a: ${redirect('/old/*', '/old/new')}\n  b: {match: {path: /old/new, listener: web}, upstream: u}\n`,
+      `  a: ${redirect('/old/*', 'https://other.example/old/{*}')}\n`,
+      `  a: ${redirect('/old/*', '//other.example/old/{*}')}\n`,
+      `  a: ${redirect('/old', '/old', ', query: {x: "1"}')}\n`,
+      `  a: ${redirect('/a/{x}', '/a/{x}/b')}\n`,
+    ]) {
+      assert.deepEqual(await redirects(routes), [], routes);
+    }
   });
 
   it('says where what the router refuses stands, and still looks at the other routes', async () => {

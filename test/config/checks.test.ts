@@ -120,7 +120,12 @@ routes: {r: {respond: {}}}
         '1:15 error ADMIN_EXPOSED admin is reachable from other machines: give it a token, or the host 127.0.0.1',
       ]);
     }
-    assert.deepEqual(await admin('host: 0.0.0.0, token: "${env:T}"'), []);
+    for (const host of ['127.0.0.1', 'localhost']) {
+      assert.deepEqual(await admin(`host: ${host}, token: "\${env:T}"`), []);
+    }
+    const plain = await admin('host: 0.0.0.0, token: "${env:T}"');
+    assert.match(plain.join(), /^1:15 warning ADMIN_PLAINTEXT admin listens on 0\.0\.0\.0 without TLS: /);
+    assert.doesNotMatch(plain.join(), /sesame/);
     assert.match((await admin('host: 0.0.0.0, token: ""')).join(), /admin\.token: is empty/);
   });
 });

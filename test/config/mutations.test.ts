@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
 import { dump } from 'js-yaml';
-import type { LoadResult } from '../../src/config/load.ts';
+import { findRouteProblems } from '../../src/compile/route-findings.ts';
+import type { AnalyseRoutes, LoadResult } from '../../src/config/load.ts';
+import type { Problem } from '../../src/config/problem.ts';
 import { loadText } from './load-text.ts';
 
 /** Everything that is available, in every form. */
@@ -93,28 +95,75 @@ function containersIn(value: unknown): Container[] {
 }
 
 async function load(text: string, fileName: string): Promise<LoadResult> {
-  const loaded = await loadText(text, { fileName, env: { TOKEN: 'sesame' } });
-  assertPlaces(loaded, text);
-  return loaded;
+  const analyseRoutes: AnalyseRoutes = async (routes) => findRouteProblems(routes);
+  const loaded = await loadText(text, { fileName, env: { TOKEN: 'sesame' }, analyseRoutes });
+  assertPlaces(loaded.problems, text);
+  assert.equal(
+    loaded.config === null,
+    loaded.problems.some(({ severity }) => severity === 'error'),
+  );
+  const looked = await loaded.analyse();
+  assertPlaces(looked, text);
+  return { ...loaded, problems: [...loaded.problems, ...looked] };
 }
 
-/** Every problem has a place in the text, and the configuration is there exactly when there is no error. */
-function assertPlaces({ config, problems }: LoadResult, text: string): void {
+/** Every problem has a place in the text. */
+function assertPlaces(problems: readonly Problem[], text: string): void {
   const lines = text.split('\n');
   for (const { line, column, message } of problems) {
     assert.ok(line >= 1 && line <= lines.length, `line ${line} of ${lines.length}: ${message}`);
     assert.ok(column >= 1 && column <= lines[line - 1].length + 1, `column ${column}: ${message}`);
     assert.ok(message.length > 0 && !message.includes('undefined') && !message.includes('[object'), message);
   }
-  assert.equal(
-    config === null,
-    problems.some(({ severity }) => severity === 'error'),
-  );
 }
+
+type Base = typeof base;
+
+/** What is right by its form, and suspicious all the same: how it comes about, and the key or text that it is found at. */
+const suspicious: readonly (readonly [code: string, at: RegExp, (config: Base) => void])[] = [
+  ['TRUSTS_EVERYBODY', /0\.0\.0\.0\/0/, ({ listeners }) => listeners.web.trustedProxies.push('0.0.0.0/0')],
+  ['ADMIN_PLAINTEXT', /0\.0\.0\.9/, ({ admin }) => (admin.host = '0.0.0.9')],
+  ['TLS_UNVERIFIED', /true/, ({ upstreams }) => (upstreams.two.tls.insecure = true)],
+  ['REPEATED', /127\.0\.0\.1:3001/, ({ upstreams }) => upstreams.one.targets.push('http://127.0.0.1:3001')],
+  ['NO_EFFECT', /requestId/, ({ routes }) => routes.full.policies.push('requestId')],
+  ['TIMEOUTS', /6s/, ({ routes }) => Object.assign(routes.full.timeouts, { idle: '6s' })],
+  ['NO_EFFECT', /firstByte/, ({ routes }) => Object.assign(routes.teapot, { timeouts: { firstByte: '6s' } })],
+  [
+    'ROUTE_UNREACHABLE',
+    /x-forwarded-for/,
+    ({ routes }) => Object.assign(routes.full.match.headers, { 'x-forwarded-for': 'a' }),
+  ],
+  ['REDIRECT_LOOP', /\/old\/new/, ({ routes }) => (routes.moved.redirect.to = '/old/new')],
+];
 
 const writer = fc.constantFrom(...writers);
 const place = fc.nat({ max: 10_000 });
 const UNKNOWN = 'zzUnknown';
+
+suite('a suspicious configuration', () => {
+  test('is told at its place, alone or with others, however it is written', async () => {
+    const subset = fc.uniqueArray(fc.nat({ max: suspicious.length - 1 }), { minLength: 1 });
+    await fc.assert(
+      fc.asyncProperty(writer, subset, async (write, chosen) => {
+        const mutated = structuredClone(base);
+        for (const index of chosen) suspicious[index][2](mutated);
+        const { text, fileName } = write(mutated);
+        const { problems, config } = await load(text, fileName);
+        assert.ok(config !== null, text);
+        assert.equal(problems.length, chosen.length, JSON.stringify(problems));
+        const lines = text.split('\n');
+        for (const [code, at] of chosen.map((index) => suspicious[index])) {
+          const isThere = problems.some(({ line, column, code: found, severity }) => {
+            const rest = lines[line - 1].slice(column - 1);
+            return found === code && severity === 'warning' && rest.search(at) >= 0 && rest.search(at) < 10;
+          });
+          assert.ok(isThere, `${code} in ${text}\n${JSON.stringify(problems)}`);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
 
 suite('a configuration with a mistake', () => {
   test('is without one to begin with', async () => {

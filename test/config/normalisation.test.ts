@@ -97,12 +97,13 @@ routes:
   });
 
   test('has the defaults merged under every route, and notFound', async () => {
-    const { routes, notFound } = await configOf(`defaults:
+    const { routes, notFound } = await configOf(`upstreams: {u: {targets: ["http://h:1"]}}
+defaults:
   timeouts: {connect: 1s, total: 9s}
   policies: [requestId]
 routes:
   plain: {respond: {}}
-  own: {respond: {}, timeouts: {connect: 3s, total: none}, policies: [{bodyLimit: {max: 1KiB}}]}
+  own: {upstream: u, timeouts: {connect: 3s, total: none}, policies: [{bodyLimit: {max: 1KiB}}]}
 notFound:
   policies: [securityHeaders]
   respond: {status: 404, body: gone}

@@ -42,7 +42,10 @@ suite('policy uses', () => {
       ),
       modules,
     );
-    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      problems.filter(({ severity }) => severity === 'error'),
+      [],
+    );
     const uses = config?.routes['r']?.policies ?? [];
     assert.deepEqual(
       uses.map(({ name, label, module }) => [name, label, module]),
@@ -61,7 +64,10 @@ suite('policy uses', () => {
   test('can be given a name of their own and used by many', async () => {
     const text = `policies: {small: {bodyLimit: {max: 1KiB}}}\ndefaults: {policies: [small]}\n${route('[small, compress]')}`;
     const { config, problems } = await loadText(text);
-    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      problems.filter(({ severity }) => severity === 'error'),
+      [],
+    );
     const uses = config?.routes['r']?.policies ?? [];
     assert.deepEqual(
       uses.map(({ name, label }) => [name, label]),

@@ -40,13 +40,34 @@ function collide(a: Address, b: Address): boolean {
   return a.host === b.host || ANY_HOST.includes(a.host) || ANY_HOST.includes(b.host);
 }
 
-/** Without a token whoever reaches the admin port may do everything, so only this machine may reach it. */
+/**
+ * Without a token whoever reaches the admin port may do everything, so only this machine may reach it. With one it can be
+ * read on the way, as the port speaks http.
+ */
 export function checkAdmin(admin: AdminConfig | undefined, findings: Finding[]): void {
-  if (admin === undefined || admin.token !== undefined || isLoopback(admin.host)) return;
+  if (admin === undefined || isLoopback(admin.host)) return;
+  if (admin.token !== undefined) {
+    const message = `admin listens on ${admin.host} without TLS: whoever is on the path can read its token; use the host 127.0.0.1 behind something that encrypts, or a network that is yours alone`;
+    findings.push({ severity: 'warning', code: 'ADMIN_PLAINTEXT', message, path: ['admin', 'host'] });
+    return;
+  }
   const message = 'admin is reachable from other machines: give it a token, or the host 127.0.0.1';
   findings.push({ severity: 'error', code: 'ADMIN_EXPOSED', message, path: ['admin', 'host'] });
 }
 
-function isLoopback(host: string): boolean {
+/** Who believes everybody believes nobody: any client can then say that it is any other (CVE-2024-45806). */
+export function checkTrust(listeners: Readonly<Record<string, ListenerConfig>>, findings: Finding[]): void {
+  for (const [name, { host, unix, trustedProxies }] of Object.entries(listeners)) {
+    if (unix !== null || isLoopback(host)) continue;
+    const index = trustedProxies.findIndex((block) => block.endsWith('/0'));
+    if (index === -1) continue;
+    const path = ['listeners', name, 'trustedProxies', index];
+    const message = `${formatPath(path)} trusts every address: whoever reaches the listener can claim any client address; name those of your proxies`;
+    findings.push({ severity: 'warning', code: 'TRUSTS_EVERYBODY', message, path });
+  }
+}
+
+/** Whether only this machine can reach what listens on a host. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}$/.test(host);
 }

@@ -1,8 +1,10 @@
 /** What a route says must fit together, and name what exists. */
 import { type Finding, type Path, formatPath } from '../problem.ts';
-import type { FieldMatch, MatchConfig, RouteDeclaration, WeightedUpstream } from '../schema.ts';
+import type { FieldMatch, ListenerConfig, MatchConfig, RouteDeclaration, WeightedUpstream } from '../schema.ts';
 import type { BrokenRoute } from '../sections.ts';
 import { suggest } from '../suggest.ts';
+import { formatDuration } from '../../util/units.ts';
+import { checkReach } from './reach.ts';
 
 /** What exists besides the route. */
 export interface RouteSurroundings {
@@ -10,6 +12,10 @@ export interface RouteSurroundings {
   /** Those that a route names are added. */
   readonly usedUpstreams: Set<string>;
   readonly listeners: ReadonlySet<string>;
+  /** Those without errors. */
+  readonly acceptedListeners: Readonly<Record<string, ListenerConfig>>;
+  /** `defaults.timeouts.total` as it is written: milliseconds, null for `none`. */
+  readonly defaultTotal: number | null | undefined;
   readonly findings: Finding[];
 }
 
@@ -23,8 +29,10 @@ export function checkRoute(name: string, route: RouteDeclaration, around: RouteS
   if (upstream === undefined || redirect !== undefined || respond !== undefined) {
     const keys = KEYS_OF_CONCERN.filter((key) => route[key] !== undefined);
     checkAction(keys, path, findings);
+    if (upstream === undefined) checkIdleTimeouts(route, path, findings);
   }
   checkParts(route, path, around);
+  checkReach(route, path, around);
   for (let index = before; index < findings.length; index++) {
     if (findings[index].severity === 'error') return false;
   }
@@ -42,7 +50,7 @@ function checkParts(route: Partial<RouteDeclaration>, path: Path, around: RouteS
   const { match, upstream, rewrite, redirect, timeouts } = route;
   const { findings } = around;
   if (upstream !== undefined) checkUpstreams(upstream, [...path, 'upstream'], around);
-  if (timeouts !== undefined) checkTimeouts(timeouts, [...path, 'timeouts'], findings);
+  if (timeouts !== undefined) checkTimeouts(timeouts, [...path, 'timeouts'], findings, around.defaultTotal);
   if (match === undefined) return;
   checkMatch(match, [...path, 'match'], around);
   if (rewrite?.path !== undefined) checkCaptures(rewrite.path, match, [...path, 'rewrite', 'path'], findings);
@@ -51,6 +59,16 @@ function checkParts(route: Partial<RouteDeclaration>, path: Path, around: RouteS
 
 const ACTIONS: readonly string[] = ['upstream', 'redirect', 'respond'];
 const KEYS_OF_CONCERN = ['upstream', 'redirect', 'respond', 'rewrite'] as const;
+
+/** Of the time-outs, only `total` is about anything but an upstream. */
+function checkIdleTimeouts({ timeouts }: RouteDeclaration, path: Path, findings: Finding[]): void {
+  for (const name of ['connect', 'firstByte', 'idle'] as const) {
+    if (timeouts[name] === undefined) continue;
+    const place = [...path, 'timeouts', name];
+    const message = `${formatPath(place)} has no effect: the route sends nothing to an upstream`;
+    findings.push({ severity: 'warning', code: 'NO_EFFECT', message, path: place, atKey: true });
+  }
+}
 
 /** Exactly one of the three things that can happen to a request. */
 function checkAction(keys: readonly string[], path: Path, findings: Finding[]): void {
@@ -140,14 +158,25 @@ function capturesOf(pattern: string): string[] {
   });
 }
 
-/** A time-out that is longer than the one around it never happens. Only what is written in one place is compared. */
-export function checkTimeouts(timeouts: RouteDeclaration['timeouts'], path: Path, findings: Finding[]): void {
-  const { total } = timeouts;
+/**
+ * A time-out that is longer than the one around it never happens. What is compared is what somebody has written: that a
+ * route has less time in all than the defaults have for a part is what such a route is for.
+ * @param inheritedTotal what holds where there is no `total`.
+ */
+export function checkTimeouts(
+  timeouts: RouteDeclaration['timeouts'],
+  path: Path,
+  findings: Finding[],
+  inheritedTotal?: number | null,
+): void {
+  const isInherited = timeouts.total === undefined;
+  const total = isInherited ? inheritedTotal : timeouts.total;
   if (total === undefined || total === null) return;
   for (const name of ['connect', 'firstByte', 'idle'] as const) {
     const inner = timeouts[name];
     if (inner === undefined || inner <= total) continue;
-    const message = `${formatPath(path)}: ${name} is longer than total, so that it is never reached`;
+    const around = isInherited ? `the total of the defaults (${formatDuration(total)})` : 'total';
+    const message = `${formatPath(path)}: ${name} is longer than ${around}, so that it is never reached`;
     findings.push({ severity: 'warning', code: 'TIMEOUTS', message, path: [...path, name] });
   }
 }

@@ -35,6 +35,8 @@ const STEPS_OF_EACH = 100;
 const MAX_PAIRS = 5000;
 /** Pairs of regular expressions that are compared in all. */
 const MAX_REGEX_PAIRS = 5000;
+/** A rule with more methods is not taken apart by them. */
+const MAX_METHODS = 16;
 /** How often a request for two rules is varied when a third rule takes it. */
 const MAX_VARIATIONS = 6;
 
@@ -59,15 +61,15 @@ type Candidates = readonly Candidate<unknown>[];
 
 function findShadowed(candidates: Candidates, router: Router<unknown>): RouteIssue[] {
   const issues: RouteIssue[] = [];
-  let steps = MAX_STEPS + candidates.length * STEPS_OF_EACH;
-  for (let start = 0; start < candidates.length && steps > 0;) {
+  const budget = { steps: MAX_STEPS + candidates.length * STEPS_OF_EACH };
+  for (let start = 0; start < candidates.length && budget.steps > 0;) {
     // The candidates of a rule follow one another; all of them must be shadowed.
     let end = start;
     let shadow: Shadow | 'never' | null = 'never';
     for (; end < candidates.length && candidates[end].rule === candidates[start].rule; end++) {
       if (shadow === null) continue;
-      const found: Shadow | 'never' | null = findShadow(candidates[end], router);
-      steps -= router.steps;
+      const found: Shadow | 'never' | null = findShadow(candidates[end], router, budget);
+      budget.steps -= router.steps;
       if (shadow === 'never' || found === null) shadow = found;
     }
     if (shadow !== null && shadow !== 'never') issues.push(describeShadow(candidates[start].rule.name, shadow));
@@ -76,28 +78,60 @@ function findShadowed(candidates: Candidates, router: Router<unknown>): RouteIss
   return issues;
 }
 
+/** What is left to be spent. */
+interface Budget {
+  steps: number;
+}
+
 interface Shadow {
-  readonly by: string;
+  /** At least one. */
+  readonly by: readonly string[];
   readonly witness: Witness;
 }
 
 /** null when the candidate wins something, as far as can be told; `never` when it matches nothing at all. */
-function findShadow(candidate: Candidate<unknown>, router: Router<unknown>): Shadow | 'never' | null {
+function findShadow(candidate: Candidate<unknown>, router: Router<unknown>, budget: Budget): Shadow | 'never' | null {
   // Whoever matches all that the candidate matches also matches this request, whatever it looks like.
   const example = findExample([candidate], plainVariation);
   if (example === 'impossible') return 'never';
   if (example === 'unknown' || wins(candidate.rule, router, example)) return null;
+  const by = findCover(candidate, router, example);
+  if (by !== null) return { by: [by], witness: example.witness };
+  const together = findCovers(candidate, router, budget);
+  return together === null ? null : { by: together, witness: example.witness };
+}
+
+/** The rule that goes before the candidate and matches all of its requests. @param example one of them. */
+function findCover(candidate: Candidate<unknown>, router: Router<unknown>, { request }: Example): string | null {
   const by = router
-    .matchAll(example.request)
-    .filter((other) => other.rank < candidate.rank && other.rule !== candidate.rule)
+    .matchAll(request)
+    .filter((other) => other.rank < candidate.rank && other.rule.name !== candidate.rule.name)
     .toSorted(compareCandidates)
     .find((other) => covers(other, candidate));
-  return by === undefined ? null : { by: by.rule.name, witness: example.witness };
+  return by?.rule.name ?? null;
+}
+
+/** Rules that each match all of its requests of some of its methods, and all of them together; null if there are none. */
+function findCovers(candidate: Candidate<unknown>, router: Router<unknown>, budget: Budget): readonly string[] | null {
+  const { rule } = candidate;
+  const { methods } = rule.match;
+  if (methods === null || methods.length < 2 || methods.length > MAX_METHODS) return null;
+  const names = new Set<string>();
+  for (const method of methods) {
+    const part = { ...candidate, rule: { ...rule, match: { ...rule.match, methods: [method] } } };
+    const example = findExample([part], plainVariation);
+    budget.steps -= router.steps;
+    const by = typeof example === 'string' ? null : findCover(part, router, example);
+    if (by === null) return null;
+    names.add(by);
+  }
+  return [...names];
 }
 
 function describeShadow(route: string, { by, witness }: Shadow): RouteIssue {
-  const message = `route ${route} never gets a request: ${by} goes before it and matches all of its requests, such as ${show(witness)}`;
-  return { kind: 'shadowed', route, other: by, witness, message };
+  const [goes, matches] = by.length === 1 ? ['goes', 'matches'] : ['go', 'together match'];
+  const message = `route ${route} never gets a request: ${by.join(' and ')} ${goes} before it and ${matches} all of its requests, such as ${show(witness)}`;
+  return { kind: 'shadowed', route, other: by[0], witness, message };
 }
 
 /** @param candidates in the order in which they win. */

@@ -1,0 +1,183 @@
+/**
+ * What is known of each policy that comes with the gateway: what a route has of it, and which of two values of an option
+ * is the stricter one. A new policy is one more entry; without one its changes are told, but not judged.
+ */
+import type { StandardPolicy } from '../policy-names.ts';
+import { type DirectedKinds, type FieldRules, showDuration, showSize } from './fields.ts';
+import type { ChangeKind } from './change.ts';
+import * as judge from './judges.ts';
+import { show } from './comparison.ts';
+import { formatRate } from '../../util/units.ts';
+
+/** What a policy does for its route, as far as a change is concerned. */
+export interface PolicyRole {
+  readonly added: ChangeKind;
+  readonly removed: ChangeKind;
+  readonly changed: DirectedKinds;
+  /** Another policy of this role takes its place: then it is not removed. */
+  readonly isReplaceable?: true;
+  /** Instead of `authentication` in what is said. */
+  readonly noun?: string;
+}
+
+const changed = (weaker: ChangeKind, stronger: ChangeKind, other: ChangeKind): DirectedKinds => ({
+  weaker,
+  stronger,
+  other,
+});
+
+export const plainRole: PolicyRole = {
+  added: 'policy-added',
+  removed: 'policy-removed',
+  changed: changed('policy-changed', 'policy-changed', 'policy-changed'),
+};
+
+export const authentication: PolicyRole = {
+  added: 'auth-added',
+  removed: 'auth-removed',
+  changed: changed('auth-weakened', 'auth-strengthened', 'auth-changed'),
+  isReplaceable: true,
+};
+
+const authorisation: PolicyRole = {
+  added: authentication.added,
+  removed: authentication.removed,
+  changed: authentication.changed,
+  noun: 'authorisation',
+};
+
+const limit: PolicyRole = {
+  added: 'limit-added',
+  removed: 'limit-removed',
+  changed: changed('limit-raised', 'limit-lowered', 'limit-changed'),
+};
+
+const bodyLimit: PolicyRole = {
+  added: 'body-limit-lowered',
+  removed: 'body-limit-raised',
+  changed: changed('body-limit-raised', 'body-limit-lowered', 'policy-changed'),
+};
+
+const ipFilter: PolicyRole = {
+  added: 'ip-filter-narrowed',
+  removed: 'ip-filter-widened',
+  changed: changed('ip-filter-widened', 'ip-filter-narrowed', 'policy-changed'),
+};
+
+const cors: PolicyRole = {
+  added: 'cors-widened',
+  removed: 'cors-narrowed',
+  changed: changed('cors-widened', 'cors-narrowed', 'policy-changed'),
+};
+
+const protection: PolicyRole = {
+  added: 'protection-added',
+  removed: 'protection-removed',
+  changed: changed('protection-removed', 'protection-added', 'policy-changed'),
+};
+
+export interface PolicyKnowledge {
+  readonly role: PolicyRole;
+  readonly options: FieldRules;
+}
+
+/** What every policy that reads credentials has. */
+const credentials: FieldRules = { forward: { judge: judge.trueIsWeaker }, optional: { judge: judge.trueIsWeaker } };
+
+/** An option that is a list, one of it, or missing, which then means that nothing is asked for. */
+const condition = { judge: judge.moreOrNoneIsWeaker, isSet: true } as const;
+const requirement = { judge: judge.fewerIsWeaker, isSet: true, whole: true } as const;
+const onFailure = { judge: judge.inOrder('closed', 'local', 'open') };
+const cacheFor = { judge: judge.longerIsWeaker, show: showDuration };
+
+const showRate = (value: unknown): string => {
+  const rate = judge.rateOf(value);
+  return rate === null ? show(value) : formatRate(rate);
+};
+
+const limitOptions: FieldRules = {
+  rate: { judge: judge.fasterIsWeaker, show: showRate, whole: true },
+  limit: { judge: judge.higherIsWeaker },
+  window: { judge: judge.shorterIsWeaker, show: showDuration },
+  burst: { judge: judge.higherIsWeaker },
+  cost: { judge: judge.lowerIsWeaker },
+  onStoreFailure: onFailure,
+  mode: { judge: judge.inOrder('exact', 'lease') },
+};
+
+const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
+  // Its options are the alternatives themselves, or a mapping that has them: one more is one more way in.
+  anyOf: {
+    role: authentication,
+    options: { '': { judge: judge.moreIsWeaker }, policies: { judge: judge.moreIsWeaker } },
+  },
+  apiKey: { role: authentication, options: credentials },
+  authorize: {
+    role: authorisation,
+    options: { consumers: condition, groups: condition, scopes: requirement, claims: requirement, deny: requirement },
+  },
+  basicAuth: { role: authentication, options: credentials },
+  bodyLimit: { role: bodyLimit, options: { max: { judge: judge.higherIsWeaker, show: showSize } } },
+  compress: { role: plainRole, options: { minBytes: { show: showSize } } },
+  concurrency: { role: limit, options: { ...limitOptions, queueTimeout: { show: showDuration } } },
+  cors: {
+    role: cors,
+    options: {
+      origins: { judge: judge.moreIsWeaker, isSet: true },
+      methods: { judge: judge.moreOrNoneIsWeaker, isSet: true },
+      headers: { judge: judge.moreIsWeaker, isSet: true },
+      exposeHeaders: { judge: judge.moreIsWeaker, isSet: true },
+      credentials: { judge: judge.trueIsWeaker },
+      maxAge: { show: showDuration },
+    },
+  },
+  fault: { role: plainRole, options: {} },
+  forwardAuth: { role: authentication, options: credentials },
+  headers: { role: plainRole, options: {} },
+  introspection: { role: authentication, options: { ...credentials, cacheFor } },
+  ipFilter: {
+    role: ipFilter,
+    options: {
+      allow: { judge: judge.moreOrNoneIsWeaker, isSet: true },
+      deny: { judge: judge.fewerIsWeaker, isSet: true },
+    },
+  },
+  jwt: {
+    role: authentication,
+    options: {
+      ...credentials,
+      issuer: condition,
+      audience: condition,
+      algorithms: { judge: judge.moreIsWeaker, isSet: true },
+      clockSkew: { judge: judge.longerIsWeaker, show: showDuration },
+      claims: requirement,
+    },
+  },
+  messageSignature: { role: authentication, options: credentials },
+  mtls: { role: authentication, options: credentials },
+  oidc: { role: authentication, options: credentials },
+  quota: { role: limit, options: limitOptions },
+  rateLimit: { role: limit, options: limitOptions },
+  requestId: { role: plainRole, options: { trust: { judge: judge.trueIsWeaker, kinds: { weaker: 'trust-widened' } } } },
+  securityHeaders: { role: protection, options: securityHeadersOptions() },
+  validate: { role: protection, options: {} },
+};
+
+/** Switching one off is less protection; which of two values is the stricter one is for people to say. */
+function securityHeadersOptions(): FieldRules {
+  const names = [
+    'hsts',
+    'contentTypeOptions',
+    'framing',
+    'contentSecurityPolicy',
+    'referrerPolicy',
+    'permissionsPolicy',
+    'crossOriginOpenerPolicy',
+    'crossOriginResourcePolicy',
+  ];
+  return Object.fromEntries(names.map((name) => [name, { judge: judge.absenceIsWeaker }]));
+}
+
+export function knowledgeOf(name: string): PolicyKnowledge | null {
+  return Object.hasOwn(knowledge, name) ? knowledge[name as StandardPolicy] : null;
+}

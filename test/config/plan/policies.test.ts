@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { diffConfigs } from '../../../src/config/plan/diff-configs.ts';
+import { type PolicyFacts, factsOf } from '../../../src/config/plan/policy-facts.ts';
+import { definePolicy } from '../../../src/contract.ts';
+import { z } from '../../../src/util/schema.ts';
+import { linesOf, policyPlan, use, withPolicies, withRoutes } from './documents.ts';
+
+const apiKey = use('apiKey', { header: 'x-api-key' });
+const jwt = use('jwt', { issuer: 'https://id.example.com', algorithms: ['RS256'] });
+
+suite('the plan of policies', () => {
+  test('says that authentication is removed, added or replaced', () => {
+    assert.deepEqual(linesOf(diffConfigs(withPolicies(apiKey), withPolicies())), [
+      'auth-removed | route catalog: authentication removed (apiKey)',
+    ]);
+    assert.deepEqual(policyPlan([], [apiKey]), ['auth-added | authentication added (apiKey)']);
+    assert.deepEqual(policyPlan([apiKey], [jwt]), ['auth-changed | authentication changed: apiKey → jwt']);
+    assert.deepEqual(policyPlan([apiKey, jwt], [jwt]), ['auth-removed | authentication removed (apiKey)']);
+    const only = use('authorize', { groups: ['gold'] });
+    assert.deepEqual(policyPlan([apiKey, only], [apiKey]), ['auth-removed | authorisation removed (authorize)']);
+  });
+
+  test('knows which options of authentication are the weaker ones', () => {
+    const jwtPlan = (before: object, after: object): string[] =>
+      policyPlan(
+        [use('jwt', { ...(jwt.options as object), ...before })],
+        [use('jwt', { ...(jwt.options as object), ...after })],
+      );
+    assert.deepEqual(jwtPlan({}, { algorithms: ['RS256', 'HS256'] }), [
+      'auth-weakened | authentication weakened: algorithms + HS256 (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ algorithms: ['RS256', 'ES256'] }, {}), [
+      'auth-strengthened | authentication strengthened: algorithms - ES256 (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ audience: 'shop' }, {}), [
+      'auth-weakened | authentication weakened: audience shop removed (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ clockSkew: 5000 }, { clockSkew: 300_000 }), [
+      'auth-weakened | authentication weakened: clockSkew 5s → 5m (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ claims: { tenant: 'a', role: 'b' } }, { claims: { tenant: 'a' } }), [
+      'auth-weakened | authentication weakened: claims {tenant: a, role: b} → {tenant: a} (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ jwks: 'a.json' }, { jwks: 'b.json' }), [
+      'auth-changed | authentication changed: jwks a.json → b.json (jwt)',
+    ]);
+    assert.deepEqual(jwtPlan({ audience: ['a', 'b'] }, { audience: ['b', 'a'] }), []);
+    assert.deepEqual(policyPlan([use('apiKey', {})], [use('apiKey', { forward: true })]), [
+      'auth-weakened | authentication weakened: forward now true (apiKey)',
+    ]);
+    assert.deepEqual(policyPlan([use('anyOf', ['apiKey'])], [use('anyOf', ['apiKey', 'basicAuth'])]), [
+      'auth-weakened | authentication weakened: + basicAuth (anyOf)',
+    ]);
+    assert.deepEqual(
+      policyPlan([use('authorize', { groups: ['gold'] })], [use('authorize', { groups: ['gold', 'silver'] })]),
+      ['auth-weakened | authorisation weakened: groups + silver (authorize)'],
+    );
+    assert.deepEqual(policyPlan([use('authorize', { deny: ['x', 'y'] })], [use('authorize', { deny: ['x'] })]), [
+      'auth-weakened | authorisation weakened: deny - y (authorize)',
+    ]);
+    assert.deepEqual(policyPlan([use('authorize', { groups: ['gold'] })], [use('authorize', {})]), [
+      'auth-weakened | authorisation weakened: groups [gold] removed (authorize)',
+    ]);
+  });
+
+  test('knows a raised limit from a lowered one', () => {
+    const rates = (before: unknown, after: unknown): string[] =>
+      policyPlan([use('rateLimit', { rate: before })], [use('rateLimit', { rate: after })]);
+    const perMinute = { limit: 100, windowMs: 60_000 };
+    assert.deepEqual(rates(perMinute, { ...perMinute, limit: 1000 }), [
+      'limit-raised | limit raised: rate 100/1m → 1000/1m (rateLimit)',
+    ]);
+    assert.deepEqual(rates('100/1m', '50/1m'), ['limit-lowered | limit lowered: rate 100/1m → 50/1m (rateLimit)']);
+    // Fewer at once, but more in the long run; and the other way round.
+    assert.match(rates('100/1m', '50/1s')[0], /^limit-raised /);
+    assert.match(rates('100/1s', '200/1m')[0], /^limit-raised /);
+    assert.match(rates('100/1s', '100/1m')[0], /^limit-lowered /);
+    assert.match(rates('100/1m', 'many')[0], /^limit-changed /);
+    assert.deepEqual(
+      policyPlan(
+        [use('rateLimit', { rate: perMinute, by: 'ip', onStoreFailure: 'closed' }, { label: 'gold-limit' })],
+        [use('rateLimit', { rate: perMinute, by: 'consumer', onStoreFailure: 'open' }, { label: 'gold-limit' })],
+      ),
+      [
+        'limit-raised | limit raised: onStoreFailure closed → open (rateLimit gold-limit)',
+        'limit-changed | limit changed: by ip → consumer (rateLimit gold-limit)',
+      ],
+    );
+    assert.deepEqual(policyPlan([use('quota', { limit: 5 })], []), ['limit-removed | limit removed (quota)']);
+    assert.deepEqual(policyPlan([], [use('concurrency', { limit: 5 })]), ['limit-added | limit added (concurrency)']);
+    assert.deepEqual(policyPlan([use('quota', { limit: 5 })], [use('quota', { limit: 6 })]), [
+      'limit-raised | limit raised: limit 5 → 6 (quota)',
+    ]);
+  });
+
+  test('knows the policies that protect', () => {
+    assert.deepEqual(policyPlan([use('bodyLimit', { max: 1024 })], [use('bodyLimit', { max: 2048 })]), [
+      'body-limit-raised | body limit raised: max 1KiB → 2KiB (bodyLimit)',
+    ]);
+    assert.deepEqual(policyPlan([use('bodyLimit', { max: 1024 })], []), [
+      'body-limit-raised | body limit raised: bodyLimit removed',
+    ]);
+    assert.deepEqual(
+      policyPlan([use('ipFilter', { deny: [], allow: ['10.0.0.0/8'] })], [use('ipFilter', { deny: ['10.1.1.1'] })]),
+      [
+        'ip-filter-widened | IP filter widened: allow [10.0.0.0/8] removed (ipFilter)',
+        'ip-filter-narrowed | IP filter narrowed: deny + 10.1.1.1 (ipFilter)',
+      ],
+    );
+    assert.deepEqual(policyPlan([], [use('cors', { origins: ['*'] })]), ['cors-widened | CORS widened: cors added']);
+    assert.deepEqual(
+      policyPlan(
+        [use('cors', { origins: ['https://a'], credentials: false })],
+        [use('cors', { origins: ['*'], credentials: true })],
+      ),
+      [
+        'cors-widened | CORS widened: credentials false → true (cors)',
+        'cors-widened | CORS widened: origins + *, - https://a (cors)',
+      ],
+    );
+    assert.deepEqual(policyPlan([use('cors', { origins: ['*'] })], [use('cors', { origins: ['https://a'] })]), [
+      'cors-narrowed | CORS narrowed: origins + https://a, - * (cors)',
+    ]);
+    assert.deepEqual(
+      policyPlan([use('securityHeaders', { framing: 'none' })], [use('securityHeaders', { framing: false })]),
+      ['protection-removed | protection removed: framing none → false (securityHeaders)'],
+    );
+    assert.deepEqual(policyPlan([use('requestId', { trust: false })], [use('requestId', { trust: true })]), [
+      'trust-widened | more is believed: trust false → true (requestId)',
+    ]);
+  });
+
+  test('tells a name from a change, and an order from both', () => {
+    const limit = use('rateLimit', { rate: '5/1s' });
+    assert.deepEqual(policyPlan([limit], [{ ...limit, label: 'gold' }]), [
+      'policy-renamed | policy renamed: rateLimit → rateLimit gold',
+    ]);
+    assert.deepEqual(policyPlan([limit, apiKey], [apiKey, limit]), [
+      'policy-order-changed | order of policies changed: rateLimit, apiKey → apiKey, rateLimit',
+    ]);
+    // One that is new between others changes nothing of their order.
+    assert.deepEqual(policyPlan([limit, apiKey], [limit, use('headers'), apiKey]), [
+      'policy-added | policy added (headers)',
+    ]);
+    // The same use, twice in one list and once in the other.
+    assert.deepEqual(policyPlan([limit, limit], [limit]), ['limit-removed | limit removed (rateLimit)']);
+  });
+
+  test('takes a policy of the user for authentication when it says who is calling', () => {
+    const options = z.strictObject({ pepper: z.string().meta({ secret: true }), size: z.number() });
+    const tenant = definePolicy({ name: 'tenant', summary: '-', options, provides: ['consumer'], create: () => ({}) });
+    const mine = use('tenant', { pepper: 'one', size: 1 }, { module: '/gw/tenant.ts' });
+    const facts = (): PolicyFacts => factsOf(tenant);
+    assert.deepEqual(policyPlan([mine], []), ['policy-removed | policy removed (tenant)']);
+    assert.deepEqual(policyPlan([mine], [], { factsOf: facts }), ['auth-removed | authentication removed (tenant)']);
+    assert.deepEqual(policyPlan([mine], [{ ...mine, module: '/gw/other/tenant.ts' }]), [
+      'policy-changed | policy changed: from tenant.ts → from other/tenant.ts (tenant)',
+    ]);
+    // What its schema marks as secret is compared, but not shown.
+    const found = diffConfigs(withPolicies(mine), withPolicies({ ...mine, options: { pepper: 'two', size: 2 } }), {
+      factsOf: facts,
+    });
+    assert.doesNotMatch(JSON.stringify(found), /one|two/);
+    assert.deepEqual(linesOf(found), [
+      'auth-changed | route catalog: authentication changed: pepper changed (secret, not shown) (tenant)',
+      'auth-changed | route catalog: authentication changed: size 1 → 2 (tenant)',
+    ]);
+  });
+
+  test('never shows what is secret, whatever makes it so', () => {
+    const shown = (before: object, after: object, secrets: readonly string[] = []): string =>
+      JSON.stringify(diffConfigs(withPolicies(use('oidc', before)), withPolicies(use('oidc', after)), { secrets }));
+    const by = [
+      shown({ clientSecret: 'aaaa' }, { clientSecret: 'bbbb' }),
+      shown({ nested: { password: 'aaaa' } }, { nested: { password: 'bbbb' } }),
+      shown({ list: [{ token: 'aaaa' }] }, { list: [{ token: 'bbbb' }] }),
+      shown({ plain: 'x-aaaa' }, { plain: 'x-bbbb' }, ['aaaa', 'bbbb']),
+      shown({ plain: ['x-aaaa'] }, { plain: ['c', 'x-bbbb'] }, ['aaaa', 'bbbb']),
+      shown({ plain: 'x-aaaa' }, { plain: 'known' }, ['aaaa']),
+      shown({ url: 'redis://me:aaaa@h' }, { url: 'redis://me:bbbb@h' }),
+      shown({ set: { 'x-api-key': 'aaaa' } }, { set: { 'x-api-key': 'bbbb' } }),
+      shown({}, { clientSecret: 'bbbb' }),
+      shown({ clientSecret: 'aaaa' }, {}),
+    ];
+    for (const text of by) {
+      assert.doesNotMatch(text, /aaaa|bbbb/);
+      assert.match(text, /changed \(secret|added \(secret|removed/);
+    }
+  });
+
+  test('says once what changes alike in many routes', () => {
+    const names = Array.from({ length: 40 }, (_, index) => `r${String(index).padStart(2, '0')}`);
+    const all = (...policies: readonly ReturnType<typeof use>[]): Record<string, typeof policies> =>
+      Object.fromEntries(names.map((name) => [name, policies]));
+    const [change, ...others] = diffConfigs(withRoutes(all(apiKey)), withRoutes(all()));
+    assert.deepEqual(others, []);
+    assert.deepEqual(change.subject, { section: 'routes', names });
+    assert.deepEqual(linesOf([change]), [
+      'auth-removed | routes r00, r01, r02 and 37 more: authentication removed (apiKey)',
+    ]);
+    assert.deepEqual(linesOf(diffConfigs(withRoutes({ a: [apiKey], b: [apiKey] }), withRoutes({ a: [], b: [] }))), [
+      'auth-removed | routes a and b: authentication removed (apiKey)',
+    ]);
+  });
+});
