@@ -20,7 +20,7 @@ import { failure } from './failure.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteHandling } from './route.ts';
 import type { Surroundings } from './snapshot.ts';
 import type { TransformSink } from './transforms.ts';
 
@@ -58,8 +58,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
   query = '';
   params: Params = noParams;
   route: RouteInfo;
-  /** The compiled route; `route` is what policies see of it. */
-  chosen: Route;
+  /** What happens to it, by its route; `route` is what policies see of that. */
+  chosen: RouteHandling;
 
   requestBody: Uint8Array | null = null;
   responseBody: Uint8Array | null = null;
