@@ -120,7 +120,7 @@ class SharedParts {
     const make = (): RouteHandling => ({ chain, action, timeouts });
     if (chain !== noPolicies || !this.isPlain(action)) return make();
     return computed(
-      computed(this.plainHandlings, action, () => new Map()),
+      computed(this.plainHandlings, action, () => new Map<Route['timeouts'], RouteHandling>()),
       timeouts,
       make,
     );

@@ -38,9 +38,7 @@ export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorC
   }
   if (target.hasEncodedSlash && found.encodedSlash === 'refuse') return refuse(exchange, 'BAD_PATH', 'encoded slash');
   if (found.emptySegments === 'keep') exchange.path = target.unmergedPath;
-  exchange.chosen = found.shared;
-  exchange.route = found.value;
-  exchange.params = found.params;
+  exchange.setRoute(snapshot.router, found);
   return null;
 }
 

@@ -23,7 +23,7 @@ export function linearMatch<T>(rules: readonly RouteRule<T>[], request: Routable
   const [best] = ways.filter(isAccepted).toSorted((a, b) => compare(a, b, request));
   if (best !== undefined) {
     const { value, shared, match } = best.rule;
-    return { ...match, kind: 'route', rule: best.rule, value, shared, params: captures(best, request) };
+    return { ...match, kind: 'route', number: 0, rule: best.rule, value, shared, params: captures(best, request) };
   }
   if (ways.length === 0) return null;
   return { kind: 'method', allowed: [...new Set(ways.flatMap(({ rule }) => rule.match.methods ?? []))].toSorted() };

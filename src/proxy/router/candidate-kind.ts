@@ -24,10 +24,13 @@ export class CandidateKinds {
   readonly all: CandidateKind[] = [];
   private readonly numbers = new Map<string, number>();
   private readonly sharedNumbers = new Map<unknown, number>();
+  private last: Candidate<unknown> | null = null;
+  private lastNumber = 0;
 
   /** The number of the kind of a candidate. */
   numberOf(candidate: Candidate<unknown>): number {
     const { conditions, regex } = candidate;
+    if (this.last !== null && isLike(candidate, this.last)) return this.lastNumber;
     // Those with conditions of their own are as many as their rules.
     if (conditions !== null || regex !== null) return this.all.push(kindOf(candidate)) - 1;
     const key = `${this.numberOfShared(candidate.rule.shared)}|${keyOf(candidate)}`;
@@ -36,6 +39,8 @@ export class CandidateKinds {
       number = this.all.push(kindOf(candidate)) - 1;
       this.numbers.set(key, number);
     }
+    this.last = candidate;
+    this.lastNumber = number;
     return number;
   }
 
@@ -61,6 +66,29 @@ function kindOf({ rule, conditions, regex, pattern }: Candidate<unknown>): Candi
     regex,
     captures: pattern === null ? null : captureShapeOf(pattern),
   };
+}
+
+/** Sees without making a key that a candidate is of the kind of another one, as nearly all of very many are. */
+function isLike(candidate: Candidate<unknown>, other: Candidate<unknown>): boolean {
+  const { rule, pattern, conditions, regex } = candidate;
+  const { match } = rule;
+  return (
+    rule.shared === other.rule.shared &&
+    rule.answersPreflight === other.rule.answersPreflight &&
+    match.methods === other.rule.match.methods &&
+    match.encodedSlash === other.rule.match.encodedSlash &&
+    match.emptySegments === other.rule.match.emptySegments &&
+    conditions === null &&
+    regex === null &&
+    pattern !== null &&
+    other.pattern !== null &&
+    pattern.names.length === 0 &&
+    other.pattern.names.length === 0 &&
+    pattern.rest === other.pattern.rest &&
+    (pattern.exactPath === null
+      ? other.pattern.exactPath === null && pattern.segments.length === other.pattern.segments.length
+      : other.pattern.exactPath !== null)
+  );
 }
 
 /** Equal for candidates of one kind, if they share the same. No method and no name of a capture has a space or a bar in it. */

@@ -1,68 +1,78 @@
 /**
- * Flat memory in which hosts and paths are found: entries, one behind the other in one block of 32-bit words, and one
- * table with open addressing that leads to them. Among a hundred thousand routes what the next request needs is in no
- * cache of the processor. With objects, maps and strings it would be some twenty places in memory; here it is two, one
- * in the table and one for the entry.
+ * Flat memory in which hosts and paths are found: one table with open addressing in one block of 32-bit words. Among a
+ * hundred thousand routes what the next request needs is in no cache of the processor, and each place in memory that has
+ * to be looked at costs as much as a thousand instructions. With objects, maps and strings it would be some twenty
+ * places; here it is one.
  *
- * An entry is a text under a parent, and what is known of both together:
+ * An entry is a text under a parent, and what is known of both together, its content. What the words of the content mean,
+ * only those know who write and read them. An entry that fits into a slot is in the slot; of another one there is a
+ * reference.
  *
- *     parent | length of the text | the text, a byte for a character, filled up to whole words | its content …
- *
- * An entry is known by the place of its content, and so is it a parent of others: a host of its tables, a node of the
- * nodes behind it. What the content means, only those know who write and read it.
+ *     slot       parent | length of the text  | the text, a byte for a character, filled up to whole words | content
+ *     or         parent | ~length of the text | hash | place of the text, behind which there is the content
+ *     or, free   0
  */
 
-/** Every text under every parent goes through this. Not negative, and another one for another seed. */
+/** Every text under every parent goes through this: 31 bits, and others for another seed. */
 export type TextHash = (seed: number, parent: number, text: string, start: number, end: number) => number;
 
 const PARENT = 0;
 const LENGTH = 1;
 const TEXT = 2;
+const HASH = 2;
+const REFERENCE = 3;
 
-/** Words of a slot: the hash, and the place of the content; the second is 0 in a slot that is free. */
-const SLOT = 2;
+/** Words of a slot: one line of the caches of most processors. */
+const SLOT = 16;
 
-/** No content is at the places before this: they may stand for what has no place, such as nothing at all. */
-export const FIRST_PLACE = 8;
+/** No content is at the places before this: 0 can stand for no content. */
+const FIRST_PLACE = 4;
 
 /** The entries of one router, to be read. */
 export class PathIndex {
   /** The content of entries is read straight from here. */
   readonly words: Int32Array;
   private readonly bytes: Uint8Array;
-  private readonly slots: Int32Array;
+  /** Where the first slot is. */
+  private readonly slots: number;
+  /** One less than the number of slots, which is a power of two. */
   private readonly mask: number;
   private readonly seed: number;
   private readonly hash: TextHash;
 
-  constructor(words: Int32Array, { slots, seed }: HashTable, hash: TextHash) {
+  constructor({ words, slots, mask, seed }: Table, hash: TextHash) {
     this.words = words;
     this.bytes = new Uint8Array(words.buffer);
     this.slots = slots;
-    this.mask = slots.length / SLOT - 1;
+    this.mask = mask;
     this.seed = seed;
     this.hash = hash;
   }
 
   /** The place of the content of an entry, or 0 when there is none of this parent with this text. */
   find(parent: number, text: string, start: number, end: number): number {
-    const { slots, mask } = this;
+    const { words, slots, mask } = this;
+    const length = end - start;
     const hash = this.hash(this.seed, parent, text, start, end);
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const content = slots[slot * SLOT + 1];
-      if (content === 0) return 0;
-      if (slots[slot * SLOT] === hash && this.isEntry(content, parent, text, start, end)) return content;
+    for (let number = hash & mask; ; number = (number + 1) & mask) {
+      const slot = slots + number * SLOT;
+      const found = words[slot + PARENT];
+      if (found === 0) return 0;
+      if (found !== parent) continue;
+      const stored = words[slot + LENGTH];
+      if (stored === length) {
+        if (this.isText(slot + TEXT, text, start, end)) return slot + TEXT + wordsOf(length);
+      } else if (stored === ~length && words[slot + HASH] === hash) {
+        const place = words[slot + REFERENCE];
+        if (this.isText(place, text, start, end)) return place + wordsOf(length);
+      }
     }
   }
 
-  private isEntry(content: number, parent: number, text: string, start: number, end: number): boolean {
-    const { words, bytes } = this;
-    const length = end - start;
-    const entry = content - wordsOf(length) - TEXT;
-    if (entry < FIRST_PLACE || words[entry + PARENT] !== parent || words[entry + LENGTH] !== length) return false;
-    let at = (entry + TEXT) * 4;
-    for (let i = start; i < end; i++) {
-      if (text.charCodeAt(i) !== bytes[at++]) return false;
+  private isText(place: number, text: string, start: number, end: number): boolean {
+    const { bytes } = this;
+    for (let at = place * 4, i = start; i < end; i++, at++) {
+      if (text.charCodeAt(i) !== bytes[at]) return false;
     }
     return true;
   }
@@ -70,72 +80,117 @@ export class PathIndex {
 
 const wordsOf = (length: number): number => (length + 3) >> 2;
 
-/** Writes the entries of a `PathIndex`, from the first to the last. */
+/** Where the words of a `PathIndex` are collected before there is one. */
 export class PathIndexWriter {
-  private words = new Int32Array(1024);
-  private bytes = new Uint8Array(this.words.buffer);
-  private end = FIRST_PLACE;
-  private readonly texts: string[] = [];
-  private readonly contents: number[] = [];
+  /** Content that is in no entry, to which others refer. */
+  private readonly outside = new WordList(FIRST_PLACE);
+  /** Content of entries, one behind the other, and behind the last of them what is being written. */
+  private readonly inside = new WordList(0);
+  /** Of the entries; each as many as the others. */
   private readonly parents: number[] = [];
+  private readonly texts: string[] = [];
+  private readonly ends: number[] = [];
+
+  /** Writes one word of the content that is ended by one of the next two. */
+  write(word: number): void {
+    this.inside.add(word);
+  }
 
   /**
-   * Begins an entry; its content is what is written next.
-   * @returns the place of its content.
+   * @param parent a number of at least 1.
    * @throws {TypeError} for a text that no request can have, since it has a character that is more than a byte.
    */
-  begin(parent: number, text: string): number {
-    this.write(parent, text.length);
-    this.reserve(wordsOf(text.length));
+  endEntry(parent: number, text: string): void {
     for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      if (code > 0xff) throw new TypeError(`${text}: has characters that must be percent-encoded`);
-      this.bytes[this.end * 4 + i] = code;
+      if (text.charCodeAt(i) > 0xff) throw new TypeError(`${text}: has characters that must be percent-encoded`);
     }
-    this.end += wordsOf(text.length);
-    this.texts.push(text);
-    this.contents.push(this.end);
     this.parents.push(parent);
-    return this.end;
+    this.texts.push(text);
+    this.ends.push(this.inside.length);
   }
 
-  /** @returns the place of the first of the words. */
-  write(...words: readonly number[]): number {
-    this.reserve(words.length);
-    this.words.set(words, this.end);
-    this.end += words.length;
-    return this.end - words.length;
+  /** For content that is in no entry; returns its place. */
+  endContent(): number {
+    const place = this.outside.length;
+    const start = this.startOf(this.ends.length);
+    for (const word of this.inside.all.subarray(start)) this.outside.add(word);
+    this.inside.length = start;
+    return place;
   }
 
-  /** Changes a word that was written before what it says was known. */
-  patch(place: number, word: number): void {
-    this.words[place] = word;
+  /** @param nextSeed each time a number that nobody outside can know. */
+  finish(hash: TextHash, nextSeed: () => number): PathIndex {
+    for (let tries = 1; ; tries++) {
+      const table = this.fill(hash, nextSeed(), tries === MAX_SEEDS ? Infinity : MAX_PROBES);
+      if (table !== null) return new PathIndex(table, hash);
+    }
   }
 
-  /** @param seeds as many as are asked for: numbers that nobody outside can know. */
-  finish(hash: TextHash, seeds: () => number): PathIndex {
-    const { texts, contents, parents } = this;
-    const words = this.words.slice(0, this.end);
-    return new PathIndex(words, buildTable({ texts, contents, parents }, hash, seeds), hash);
+  /** null where an entry would come to stand too far from its own slot. */
+  private fill(hash: TextHash, seed: number, maxProbes: number): Table | null {
+    const { texts, parents, ends } = this;
+    const mask = 2 ** Math.ceil(Math.log2(texts.length * 2 + 1)) - 1;
+    const slots = firstSlotBehind(this.outside.length + this.wordsOutside());
+    const words = new Int32Array(slots + (mask + 1) * SLOT);
+    words.set(this.outside.all);
+    const filler = new SlotFiller(words, this.outside.length, this.inside.all);
+    for (let entry = 0; entry < texts.length; entry++) {
+      const text = texts[entry];
+      const own = hash(seed, parents[entry], text, 0, text.length);
+      let number = own & mask;
+      for (let probes = 1; words[slots + number * SLOT] !== 0; probes++) {
+        if (probes > maxProbes) return null;
+        number = (number + 1) & mask;
+      }
+      const slot = slots + number * SLOT;
+      words[slot + PARENT] = parents[entry];
+      filler.fill(slot, own, text, this.startOf(entry), ends[entry]);
+    }
+    return { words, slots, mask, seed };
   }
 
-  private reserve(count: number): void {
-    if (this.end + count <= this.words.length) return;
-    const larger = new Int32Array(Math.max(this.words.length * 2, this.end + count));
-    larger.set(this.words);
-    this.words = larger;
-    this.bytes = new Uint8Array(larger.buffer);
+  private startOf(entry: number): number {
+    return entry === 0 ? 0 : this.ends[entry - 1];
+  }
+
+  /** How many words of entries are in no slot. */
+  private wordsOutside(): number {
+    let count = 0;
+    for (const [entry, text] of this.texts.entries()) {
+      const size = wordsOf(text.length) + this.ends[entry] - this.startOf(entry);
+      if (size > SLOT - TEXT) count += size;
+    }
+    return count;
   }
 }
 
-interface Entries {
-  readonly texts: readonly string[];
-  readonly contents: readonly number[];
-  readonly parents: readonly number[];
+/** Words, as many as come. */
+class WordList {
+  length: number;
+  private words = new Int32Array(1024);
+
+  constructor(length: number) {
+    this.length = length;
+  }
+
+  get all(): Int32Array {
+    return this.words.subarray(0, this.length);
+  }
+
+  add(word: number): void {
+    if (this.length === this.words.length) {
+      const larger = new Int32Array(this.length * 2);
+      larger.set(this.words);
+      this.words = larger;
+    }
+    this.words[this.length++] = word;
+  }
 }
 
-interface HashTable {
-  readonly slots: Int32Array;
+interface Table {
+  readonly words: Int32Array;
+  readonly slots: number;
+  readonly mask: number;
   readonly seed: number;
 }
 
@@ -144,34 +199,49 @@ const MAX_PROBES = 64;
 /** A hash that is uneven under every seed is slow, not wrong. */
 const MAX_SEEDS = 4;
 
-function buildTable(entries: Entries, hash: TextHash, seeds: () => number): HashTable {
-  for (let tries = 1; ; tries++) {
-    const seed = seeds();
-    const slots = fillSlots(entries, hash, seed, tries === MAX_SEEDS ? Infinity : MAX_PROBES);
-    if (slots !== null) return { slots, seed };
-  }
+/**
+ * Large blocks of memory begin four words behind the start of a page where glibc hands them out, and slots should not
+ * lie across two lines. Elsewhere they may; that costs a little time and nothing else.
+ */
+function firstSlotBehind(end: number): number {
+  return Math.ceil((end + 4) / SLOT) * SLOT - 4;
 }
 
-/** null where an entry would come to stand too far from its own slot. */
-function fillSlots(
-  { texts, contents, parents }: Entries,
-  hash: TextHash,
-  seed: number,
-  maxProbes: number,
-): Int32Array | null {
-  const count = 2 ** Math.ceil(Math.log2(texts.length * 2 + 1));
-  const slots = new Int32Array(count * SLOT);
-  for (const [index, text] of texts.entries()) {
-    const own = hash(seed, parents[index], text, 0, text.length);
-    let slot = own & (count - 1);
-    for (let probes = 1; slots[slot * SLOT + 1] !== 0; probes++) {
-      if (probes > maxProbes) return null;
-      slot = (slot + 1) & (count - 1);
-    }
-    slots[slot * SLOT] = own;
-    slots[slot * SLOT + 1] = contents[index];
+class SlotFiller {
+  private readonly words: Int32Array;
+  private readonly bytes: Uint8Array;
+  /** Behind all content that is in no slot. */
+  private end: number;
+  private readonly content: Int32Array;
+
+  constructor(words: Int32Array, end: number, content: Int32Array) {
+    this.words = words;
+    this.bytes = new Uint8Array(words.buffer);
+    this.end = end;
+    this.content = content;
   }
-  return slots;
+
+  /** @param from where the content of the entry begins, and `to` where it ends. */
+  fill(slot: number, hash: number, text: string, from: number, to: number): void {
+    const { words } = this;
+    if (wordsOf(text.length) + to - from <= SLOT - TEXT) {
+      words[slot + LENGTH] = text.length;
+      this.write(slot + TEXT, text, from, to);
+    } else {
+      words[slot + LENGTH] = ~text.length;
+      words[slot + HASH] = hash;
+      words[slot + REFERENCE] = this.end;
+      this.end = this.write(this.end, text, from, to);
+    }
+  }
+
+  private write(place: number, text: string, from: number, to: number): number {
+    const { words, bytes, content } = this;
+    for (let i = 0; i < text.length; i++) bytes[place * 4 + i] = text.charCodeAt(i);
+    let end = place + wordsOf(text.length);
+    for (let at = from; at < to; at++) words[end++] = content[at];
+    return end;
+  }
 }
 
 /**

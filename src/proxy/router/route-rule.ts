@@ -70,9 +70,12 @@ export interface RoutableRequest {
 /** The rule that wins and what its path captured. A router has one, which is good until the next match. */
 export interface RouteFound<T, S = unknown> {
   readonly kind: 'route';
+  /** Rule and value are looked up when they are asked for, and that is likely in memory that no cache has. */
   readonly rule: RouteRule<T, S>;
-  /** That of the rule, without the way to it; so are the three below. */
   readonly value: T;
+  /** By which the router gives the value later. Only this answer and this router know the number. */
+  readonly number: number;
+  /** As the rule has them, and at hand. */
   readonly shared: S;
   readonly encodedSlash: RouteMatch['encodedSlash'];
   readonly emptySegments: RouteMatch['emptySegments'];

@@ -10,7 +10,7 @@ import { type Id, PathTable, type TrieNode } from './trie.ts';
 /** Parents of the entries of hosts; a wildcard is entered by what follows its `*.`. */
 export const EXACT_HOSTS = 1;
 export const WILDCARD_HOSTS = 2;
-const ANY_HOST = 3;
+const FIRST_PARENT = 3;
 
 /**
  * Words of a host: the places of its two tables, or 0. One for the path in which empty segments were merged, one for the
@@ -19,22 +19,26 @@ const ANY_HOST = 3;
 export const MERGED = 0;
 export const UNMERGED = 1;
 
-/**
- * Words of a table, before the ways of its expressions and then those for any path. An exact path is an entry behind the
- * table with the content of a node.
- */
+/** Words of a table, before the ways of its expressions and then those for any path. */
 export const TABLE_RANK = 0;
+/** The place of the node where the trie begins. */
 export const ROOT = 1;
-export const HAS_EXACT = 2;
+/** The parent of the entries of its exact paths, or 0 when it has none. */
+export const EXACT_PATHS = 2;
 export const REGEX_COUNT = 3;
 export const ANY_COUNT = 4;
 export const TABLE_WAYS = 5;
+
+/** Words of an exact path, before its ways. */
+export const EXACT_COUNT = 0;
+export const EXACT_WAYS = 1;
 
 /** Words of a node, before the ways that end here and then those that leave open what follows. */
 export const NODE_RANK = 0;
 /** The place of the node for any one segment that is not empty, or 0. */
 export const PARAM = 1;
-export const HAS_LITERALS = 2;
+/** The parent of the entries of the nodes behind it, or 0 when there are none. */
+export const LITERALS = 2;
 export const END_COUNT = 3;
 export const REST_COUNT = 4;
 export const NODE_WAYS = 5;
@@ -70,7 +74,7 @@ class HostTables {
 export function buildIndex(
   candidates: readonly Candidate<unknown>[],
   hash: TextHash,
-  seeds: () => number,
+  nextSeed: () => number,
 ): RouterIndex {
   const hosts = new Map<string, HostTables>();
   const wildcards = new Map<string, HostTables>();
@@ -82,15 +86,14 @@ export function buildIndex(
     else tablesOf(hosts, host).add(candidate, id);
   }
   const writer = new RouterWriter(candidates);
-  const anyPlace = writer.writeHost(ANY_HOST, '', anyHost);
-  for (const [host, tables] of hosts) writer.writeHost(EXACT_HOSTS, host, tables);
-  for (const [host, tables] of wildcards) writer.writeHost(WILDCARD_HOSTS, host, tables);
+  for (const [host, tables] of hosts) writer.addHost(EXACT_HOSTS, host, tables);
+  for (const [host, tables] of wildcards) writer.addHost(WILDCARD_HOSTS, host, tables);
   return {
-    index: writer.index.finish(hash, seeds),
+    anyHost: writer.addAnyHost(anyHost),
+    index: writer.index.finish(hash, nextSeed),
     kinds: writer.kinds.all,
     hasHosts: hosts.size > 0,
     hasWildcards: wildcards.size > 0,
-    anyHost: anyPlace,
   };
 }
 
@@ -103,71 +106,80 @@ function tablesOf(hosts: Map<string, HostTables>, host: string): HostTables {
   return tables;
 }
 
-const none: readonly Id[] = [];
-
 class RouterWriter {
   readonly index = new PathIndexWriter();
   readonly kinds = new CandidateKinds();
   private readonly candidates: readonly Candidate<unknown>[];
+  private nextParent = FIRST_PARENT;
 
   constructor(candidates: readonly Candidate<unknown>[]) {
     this.candidates = candidates;
   }
 
-  writeHost(kind: number, host: string, { merged, unmerged }: HostTables): number {
-    const place = this.index.begin(kind, host);
-    this.index.write(0, 0);
-    if (merged !== null) this.index.patch(place + MERGED, this.writeTable(merged));
-    if (unmerged !== null) this.index.patch(place + UNMERGED, this.writeTable(unmerged));
-    return place;
+  addHost(parent: number, host: string, tables: HostTables): void {
+    this.writeHost(tables);
+    this.index.endEntry(parent, host);
   }
 
-  private writeTable({ bestRank, root, exact, regexes, anyPath }: PathTable): number {
-    const place = this.index.write(bestRank, 0, exact.size === 0 ? 0 : 1, regexes.length, anyPath.length);
+  /** Returns the place of its content. */
+  addAnyHost(tables: HostTables): number {
+    this.writeHost(tables);
+    return this.index.endContent();
+  }
+
+  private writeHost({ merged, unmerged }: HostTables): void {
+    const places = [merged, unmerged].map((table) => (table === null ? 0 : this.addTable(table)));
+    for (const place of places) this.index.write(place);
+  }
+
+  private addTable({ bestRank, root, exact, regexes, anyPath }: PathTable): number {
+    const { index } = this;
+    const parent = exact.size === 0 ? 0 : this.nextParent++;
+    for (const [path, ids] of exact) {
+      index.write(ids.length);
+      this.writeWays(ids);
+      index.endEntry(parent, path);
+    }
+    this.writeNode(root);
+    const place = index.endContent();
+    index.write(bestRank);
+    index.write(place);
+    index.write(parent);
+    index.write(regexes.length);
+    index.write(anyPath.length);
     this.writeWays(regexes);
     this.writeWays(anyPath);
-    // Only what is looked up by a text is an entry; the root is just behind its table.
-    this.index.patch(place + ROOT, this.writeNodes(root));
-    for (const [path, ends] of exact) {
-      const best = Math.min(...ends.map((id) => this.candidates[id].rank));
-      this.index.begin(place, path);
-      this.index.write(best, 0, 0, ends.length, 0);
-      this.writeWays(ends);
-    }
-    return place;
+    return index.endContent();
   }
 
-  /** Writes a node and all nodes below it, each before those below it, without recursion: a path may be long. */
-  private writeNodes(root: TrieNode): number {
-    const first = this.writeOne(root);
-    const open: { readonly node: TrieNode; readonly place: number }[] = [{ node: root, place: first }];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const { node, place } = next;
-      if (node.param !== null) {
-        const below = this.writeOne(node.param);
-        this.index.patch(place + PARAM, below);
-        open.push({ node: node.param, place: below });
-      }
-      if (node.literals === null) continue;
-      for (const [segment, child] of node.literals) {
-        this.index.begin(place, segment);
-        open.push({ node: child, place: this.writeOne(child) });
+  /** Adds all nodes below a node, and then writes its content. */
+  private writeNode({ bestRank, literals, param, ends, rests }: TrieNode): void {
+    const { index } = this;
+    const parent = literals === null ? 0 : this.nextParent++;
+    if (literals !== null) {
+      for (const [segment, node] of literals) {
+        this.writeNode(node);
+        index.endEntry(parent, segment);
       }
     }
-    return first;
-  }
-
-  private writeOne({ bestRank, literals, ends, rests }: TrieNode): number {
-    const [endIds, restIds] = [ends ?? none, rests ?? none];
-    const place = this.index.write(bestRank, 0, literals === null ? 0 : 1, endIds.length, restIds.length);
-    this.writeWays(endIds);
-    this.writeWays(restIds);
-    return place;
+    if (param !== null) this.writeNode(param);
+    const paramPlace = param === null ? 0 : index.endContent();
+    index.write(bestRank);
+    index.write(paramPlace);
+    index.write(parent);
+    index.write(ends?.length ?? 0);
+    index.write(rests?.length ?? 0);
+    if (ends !== null) this.writeWays(ends);
+    if (rests !== null) this.writeWays(rests);
   }
 
   private writeWays(ids: readonly Id[]): void {
-    const { candidates } = this;
+    const { candidates, index } = this;
     const sorted = ids.length > 1 ? ids.toSorted((a, b) => compareCandidates(candidates[a], candidates[b])) : ids;
-    for (const id of sorted) this.index.write(id, candidates[id].rank, this.kinds.numberOf(candidates[id]));
+    for (const id of sorted) {
+      index.write(id);
+      index.write(candidates[id].rank);
+      index.write(this.kinds.numberOf(candidates[id]));
+    }
   }
 }

@@ -17,7 +17,7 @@ export type { RoutableRequest, RouteMatch, RouteResult, RouteRule, ValueConditio
 export class Router<T, S = unknown> {
   private readonly tables: RouterIndex;
   private readonly search: Search;
-  /** The rules of all candidates, and their values: what wins is likely in no cache, and the way to it is to be short. */
+  /** Of all candidates. */
   private readonly rules: readonly RouteRule<T, S>[];
   private readonly values: readonly T[];
   /** Not kept by itself: only analyses want to know what else there was. */
@@ -60,9 +60,14 @@ export class Router<T, S = unknown> {
     if (bestKind === null) return methodNotAllowed(search.methodRefused);
     const { captures, emptySegments } = bestKind;
     const path = emptySegments === 'keep' ? request.unmergedPath : request.path;
-    const found = (this.found ??= new Found(this.rules));
-    found.set(best, this.values[best], bestKind, captures === null ? noParams : captureParams(captures, path));
+    const found = (this.found ??= new Found(this.rules, this.values));
+    found.set(best, bestKind, captures === null ? noParams : captureParams(captures, path));
     return found;
+  }
+
+  /** The value of the rule with the number that an answer gave. */
+  valueOf(number: number): T {
+    return this.values[number];
   }
 
   /** All candidates that match, also those that do not win, in no order; for analyses. */
@@ -110,18 +115,18 @@ const randomSeed = (): number => randomInt(2 ** 31);
  */
 class Found<T, S> implements RouteFound<T, S> {
   readonly kind = 'route';
-  value: T;
   shared: S;
   params = noParams;
   encodedSlash: RouteFound<T>['encodedSlash'] = 'refuse';
   emptySegments: RouteFound<T>['emptySegments'] = 'merge';
   // Not compared by who compares answers: two routers number their rules in different ways.
   readonly #rules: readonly RouteRule<T, S>[];
+  readonly #values: readonly T[];
   #id = 0;
 
-  constructor(rules: readonly RouteRule<T, S>[]) {
+  constructor(rules: readonly RouteRule<T, S>[], values: readonly T[]) {
     this.#rules = rules;
-    this.value = rules[0].value;
+    this.#values = values;
     this.shared = rules[0].shared;
   }
 
@@ -129,11 +134,18 @@ class Found<T, S> implements RouteFound<T, S> {
     return this.#rules[this.#id];
   }
 
+  get value(): T {
+    return this.#values[this.#id];
+  }
+
+  get number(): number {
+    return this.#id;
+  }
+
   /** @param params what the candidate of this number captured. */
-  set(id: number, value: T, kind: CandidateKind, params: RouteFound<T>['params']): void {
+  set(id: number, kind: CandidateKind, params: RouteFound<T>['params']): void {
     const { shared, encodedSlash, emptySegments } = kind;
     this.#id = id;
-    this.value = value;
     // It came with one of the rules.
     this.shared = shared as S;
     this.encodedSlash = encodedSlash;

@@ -7,8 +7,10 @@ import type { RoutableRequest, RouteRule } from './route-rule.ts';
 import {
   ANY_COUNT,
   END_COUNT,
-  HAS_EXACT,
-  HAS_LITERALS,
+  EXACT_COUNT,
+  EXACT_PATHS,
+  EXACT_WAYS,
+  LITERALS,
   NODE_RANK,
   NODE_WAYS,
   PARAM,
@@ -77,10 +79,9 @@ export class Search {
     const regexCount = words[table + REGEX_COUNT];
     // `OPTIONS *` has no path, so nothing that is said of paths matches it, not even what leaves everything open.
     if (path.charCodeAt(0) === SLASH) {
-      if (words[table + HAS_EXACT] !== 0) {
-        const exact = this.index.find(table, path, 0, path.length);
-        if (exact !== 0) this.tryAll(exact + NODE_WAYS, words[exact + END_COUNT]);
-      }
+      const exactPaths = words[table + EXACT_PATHS];
+      const exact = exactPaths === 0 ? 0 : this.index.find(exactPaths, path, 0, path.length);
+      if (exact !== 0) this.tryAll(exact + EXACT_WAYS, words[exact + EXACT_COUNT]);
       this.walk(words[table + ROOT], 0);
       this.tryAll(table + TABLE_WAYS, regexCount);
     }
@@ -96,7 +97,8 @@ export class Search {
     if (slash < path.length) {
       const next = path.indexOf('/', slash + 1);
       const end = next === -1 ? path.length : next;
-      const literal = words[node + HAS_LITERALS] === 0 ? 0 : this.index.find(node, path, slash + 1, end);
+      const literals = words[node + LITERALS];
+      const literal = literals === 0 ? 0 : this.index.find(literals, path, slash + 1, end);
       if (literal !== 0) this.walk(literal, end);
       const param = words[node + PARAM];
       if (param !== 0 && end > slash + 1) this.walk(param, end);

@@ -24,7 +24,18 @@ export class PathTable {
     if (pattern === null) this.anyPath.push(id);
     else if (pattern === 'regex') this.regexes.push(id);
     else if (pattern.exactPath !== null) this.addExact(pattern.exactPath, id);
-    else this.root.add(pattern, id, rank);
+    else this.addPattern(pattern, id, rank);
+  }
+
+  private addPattern({ segments, rest }: PathPattern, id: Id, rank: number): void {
+    let node = this.root;
+    node.bestRank = Math.min(node.bestRank, rank);
+    for (const segment of segments) {
+      node = node.child(segment);
+      node.bestRank = Math.min(node.bestRank, rank);
+    }
+    if (rest === null) (node.ends ??= []).push(id);
+    else (node.rests ??= []).push(id);
   }
 
   private addExact(path: string, id: Id): void {
@@ -46,19 +57,8 @@ export class TrieNode {
   /** Candidates whose pattern leaves open what follows. */
   rests: Id[] | null = null;
 
-  add({ segments, rest }: PathPattern, id: Id, rank: number): void {
-    this.bestRank = Math.min(this.bestRank, rank);
-    // Behind the root there is a node for each segment.
-    let node: TrieNode = this;
-    for (const segment of segments) {
-      node = node.child(segment);
-      node.bestRank = Math.min(node.bestRank, rank);
-    }
-    if (rest === null) (node.ends ??= []).push(id);
-    else (node.rests ??= []).push(id);
-  }
-
-  private child(segment: string | null): TrieNode {
+  /** The node behind a segment, null for any; made when it is not there. */
+  child(segment: string | null): TrieNode {
     if (segment === null) return (this.param ??= new TrieNode());
     this.literals ??= new Map();
     let node = this.literals.get(segment);
