@@ -68,7 +68,7 @@ async function compileSnapshot(
 ): Promise<Snapshot> {
   const pace = new Pace(() => env.clock.now());
   const shared = new SharedParts(upstreams);
-  const rules: RouteRule<Route>[] = [];
+  const rules: RouteRule<RouteInfo, RouteHandling>[] = [];
   for (const name in config.routes) {
     if (pace.isDue) await pace.rest();
     rules.push(compileRule(name, config.routes[name], shared, config, env));

@@ -107,9 +107,7 @@ const families: readonly (readonly [prefix: string, kind: number])[] = [
 const longestName = Math.max(...kinds.map(([name]) => name.length));
 /** Most names are told apart by their length and their first letter. */
 const byLength = Array.from({ length: longestName + 1 }, (_, length) =>
-  kinds
-    .filter(([name]) => name.length === length)
-    .map(([name, kind]) => ({ name, initial: name.charCodeAt(0), kind })),
+  kinds.filter(([name]) => name.length === length).map(([name, kind]) => ({ name, initial: name.charCodeAt(0), kind })),
 );
 const X = 0x78;
 const DASH = 0x2d;

@@ -134,6 +134,12 @@ export class ProxyExchange implements Exchange, StreamHandler {
     return this.lazyRoute;
   }
 
+  /** For one that may last: from now on it holds on to its own route, and not to all routes of its snapshot. */
+  keepRoute(): void {
+    this.lazyRoute = this.route;
+    this.router = null;
+  }
+
   set route(route: RouteInfo) {
     this.lazyRoute = route;
   }
