@@ -2,7 +2,7 @@
  * From the document of a configuration to what serves it. The only file that knows both: what is data stays behind it,
  * what is alive is in front.
  */
-import type { Policy, PolicyDefinition, PolicyEnv, Reply } from './contract.ts';
+import type { Policy, PolicyDefinition, PolicyEnv, Reply, RouteInfo } from './contract.ts';
 import { CompileError } from './compile/compile-error.ts';
 import { captureNames, toRule } from './compile/rule.ts';
 import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
@@ -17,7 +17,7 @@ import type {
 import { errors } from './errors.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
-import { compileChain, type Route, type RouteAction, type RouteRewrite } from './proxy/route.ts';
+import { compileChain, type Route, type RouteAction, type RouteHandling, type RouteRewrite } from './proxy/route.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
 import type { Upstream } from './proxy/upstream.ts';
@@ -68,7 +68,7 @@ async function compileSnapshot(
 ): Promise<Snapshot> {
   const pace = new Pace(() => env.clock.now());
   const shared = new SharedParts(upstreams);
-  const rules: RouteRule<Route>[] = [];
+  const rules: RouteRule<RouteInfo, RouteHandling>[] = [];
   for (const name in config.routes) {
     if (pace.isDue) await pace.rest();
     rules.push(compileRule(name, config.routes[name], shared, config, env));
@@ -98,6 +98,7 @@ const noTimeouts = { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinit
 class SharedParts {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   private readonly plainActions = new Map<string, RouteAction>();
+  private readonly plainHandlings = new Map<RouteAction, Map<Route['timeouts'], RouteHandling>>();
   private readonly timeouts = new Map<string, Route['timeouts']>();
 
   constructor(upstreams: ReadonlyMap<string, Upstream>) {
@@ -112,6 +113,21 @@ class SharedParts {
   forward(parts: readonly WeightedUpstream[], rewrite: RouteRewrite): RouteAction {
     const weighted = parts.map(({ upstream, weight }) => ({ upstream: this.upstreams.get(upstream)!, weight }));
     return { kind: 'forward', split: splitByWeight(weighted), rewrite };
+  }
+
+  /** One for all routes that have the same action without policies. */
+  handling(chain: Route['chain'], action: RouteAction, timeouts: Route['timeouts']): RouteHandling {
+    const make = (): RouteHandling => ({ chain, action, timeouts });
+    if (chain !== noPolicies || !this.isPlain(action)) return make();
+    return computed(
+      computed(this.plainHandlings, action, () => new Map<Route['timeouts'], RouteHandling>()),
+      timeouts,
+      make,
+    );
+  }
+
+  private isPlain(action: RouteAction): boolean {
+    return action.kind === 'forward' && action.rewrite === noRewrite;
   }
 
   timeoutsOf({ connect, firstByte, idle, total }: RouteTimeouts): Route['timeouts'] {
@@ -144,13 +160,13 @@ function compileRule(
   shared: SharedParts,
   { baseDir }: GatewayConfig,
   env: CompileEnv,
-): RouteRule<Route> {
-  return toRule(config, {
-    info: { name, methods: config.match.methods ?? null },
-    chain: compilePolicies(name, config.policies, { baseDir }, env),
-    action: compileAction(name, config, shared),
-    timeouts: shared.timeoutsOf(config.timeouts),
-  });
+): RouteRule<RouteInfo, RouteHandling> {
+  const handling = shared.handling(
+    compilePolicies(name, config.policies, { baseDir }, env),
+    compileAction(name, config, shared),
+    shared.timeoutsOf(config.timeouts),
+  );
+  return toRule(config, { name, methods: config.match.methods ?? null }, handling);
 }
 
 function compileAction(name: string, config: RouteConfig, shared: SharedParts): RouteAction {

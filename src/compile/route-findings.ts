@@ -16,7 +16,7 @@ export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>)
   const findings: Finding[] = [];
   const rules: RouteRule<null>[] = [];
   for (const name in routes) {
-    rules.push(toRule(routes[name], null));
+    rules.push(toRule(routes[name], null, null));
     findTemplateErrors(routes[name], findings);
   }
   const { issues, sound } = findIssues(rules, findings);

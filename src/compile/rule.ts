@@ -3,8 +3,8 @@ import type { RouteConfig } from '../config/schema.ts';
 import { parsePathPattern } from '../proxy/router/pattern.ts';
 import type { RouteRule } from '../proxy/router/route-rule.ts';
 
-/** @param value what the router gives back when the route wins. */
-export function toRule<T>({ name, match, priority, policies }: RouteConfig, value: T): RouteRule<T> {
+/** @param value and `shared` are what the router gives back when the route wins. */
+export function toRule<T, S>({ name, match, priority, policies }: RouteConfig, value: T, shared: S): RouteRule<T, S> {
   return {
     name,
     priority,
@@ -20,6 +20,7 @@ export function toRule<T>({ name, match, priority, policies }: RouteConfig, valu
     },
     answersPreflight: policies.some((use) => use.name === 'cors'),
     value,
+    shared,
   };
 }
 

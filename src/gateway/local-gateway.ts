@@ -165,7 +165,7 @@ export class LocalGateway implements Gateway {
     for (const listener of this.listeners.all) {
       for (const { handler } of listener.served) {
         if (!(handler instanceof ProxyExchange)) continue;
-        const { name } = handler.chosen.info;
+        const { name } = handler.route;
         if (!gone.has(name) || Object.hasOwn(routes, name)) continue;
         handler.fail('ROUTE_GONE', 'the route is no longer configured');
       }

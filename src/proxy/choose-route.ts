@@ -36,12 +36,9 @@ export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorC
     exchange.methodRefused = true;
     return null;
   }
-  const { match, value } = found.rule;
-  if (target.hasEncodedSlash && match.encodedSlash === 'refuse') return refuse(exchange, 'BAD_PATH', 'encoded slash');
-  if (match.emptySegments === 'keep') exchange.path = target.unmergedPath;
-  exchange.chosen = value;
-  exchange.route = value.info;
-  exchange.params = found.params;
+  if (target.hasEncodedSlash && found.encodedSlash === 'refuse') return refuse(exchange, 'BAD_PATH', 'encoded slash');
+  if (found.emptySegments === 'keep') exchange.path = target.unmergedPath;
+  exchange.setRoute(snapshot.router, found);
   return null;
 }
 

@@ -20,7 +20,9 @@ import { failure } from './failure.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteHandling } from './route.ts';
+import type { RouteFound } from './router/route-rule.ts';
+import type { Router } from './router/router.ts';
 import type { Surroundings } from './snapshot.ts';
 import type { TransformSink } from './transforms.ts';
 
@@ -57,9 +59,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
   path = '';
   query = '';
   params: Params = noParams;
-  route: RouteInfo;
-  /** The compiled route; `route` is what policies see of it. */
-  chosen: Route;
+  /** What happens to it, by its route; `route` is what policies see of that. */
+  chosen: RouteHandling;
 
   requestBody: Uint8Array | null = null;
   responseBody: Uint8Array | null = null;
@@ -100,6 +101,9 @@ export class ProxyExchange implements Exchange, StreamHandler {
   tunnelled: { readonly bytesIn: number; readonly bytesOut: number } | null = null;
   responseTransform: TransformSink | null = null;
 
+  private lazyRoute: RouteInfo | null;
+  private router: Router<RouteInfo, RouteHandling> | null = null;
+  private routeNumber = 0;
   private view: ClientView | null = null;
   private lazySearchParams: URLSearchParams | null = null;
   private lazyCookies: ReadonlyMap<string, string> | null = null;
@@ -118,11 +122,39 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.peer = stream.peer;
     this.requestHeaders = stream.headers;
     this.chosen = route;
-    this.route = route.info;
+    this.lazyRoute = route.info;
     stream.handler = this;
   }
 
   // ---- what is only made when somebody asks for it -----------------------------------------------------------------
+
+  /** Of a hundred thousand routes the one that was chosen is in no cache of the processor, so it has to be asked for. */
+  get route(): RouteInfo {
+    this.lazyRoute ??= this.router!.valueOf(this.routeNumber);
+    return this.lazyRoute;
+  }
+
+  /** For one that may last: from now on it holds on to its own route, and not to all routes of its snapshot. */
+  keepRoute(): void {
+    this.lazyRoute = this.route;
+    this.router = null;
+  }
+
+  set route(route: RouteInfo) {
+    this.lazyRoute = route;
+  }
+
+  /** Sets `route` and what happens to it. */
+  setRoute(
+    router: Router<RouteInfo, RouteHandling>,
+    { number, shared, params }: RouteFound<RouteInfo, RouteHandling>,
+  ): void {
+    this.router = router;
+    this.routeNumber = number;
+    this.lazyRoute = null;
+    this.chosen = shared;
+    this.params = params;
+  }
 
   get clientIp(): string {
     return this.trusted.isEmpty ? this.peer.address : this.clientView.ip;

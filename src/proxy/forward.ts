@@ -340,6 +340,7 @@ export class Forward implements UpstreamCall {
     const { exchange } = this;
     this.answeredAt = exchange.around.clock.now();
     exchange.status = 101;
+    exchange.keepRoute();
     exchange.headSent = true;
     const end = exchange.stream.sendUpgrade(head.statusText, 'websocket', head.headers);
     const tunnel = new Tunnel(end.socket, socket, this.idleMs, exchange.around.wheel, {

@@ -75,6 +75,7 @@ export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead,
   // The upstream's alternatives are not the gateway's (RFC 7838); a policy may name some later.
   if (head.headers.mayHave(altSvc)) head.headers.removeWhere((kind) => kind === ALT_SVC);
   exchange.bodyText = bodyText;
+  if (bodyText === null) exchange.keepRoute();
   exchange.bodyLength = head.contentLength;
   const maxBytes = exchange.chosen.chain.buffersResponse;
   if (maxBytes > 0) collectResponse(exchange, maxBytes);

@@ -1,10 +1,15 @@
-/** What is compiled from one route of the configuration. Frozen; belongs to one snapshot. */
+/** What is compiled from the routes of the configuration. Frozen; belongs to one snapshot. */
 import type { Policy, Reply, RouteInfo } from '../contract.ts';
 import type { RedirectTemplate, Template } from './rewrite.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface Route {
+/** One route: what it is called, and what happens to its requests. */
+export interface Route extends RouteHandling {
   readonly info: RouteInfo;
+}
+
+/** What happens to requests. Many routes that differ in their matches alone have one in common. */
+export interface RouteHandling {
   readonly chain: PolicyChain;
   readonly action: RouteAction;
   readonly timeouts: RouteTimeouts;

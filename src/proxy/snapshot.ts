@@ -1,13 +1,14 @@
 /** Everything that is needed to serve, compiled from one configuration and frozen. Exchanges keep the one they began with. */
+import type { RouteInfo } from '../contract.ts';
 import type { IpSet } from '../util/ip-set.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TimerWheel } from '../wire/timer-wheel.ts';
 import type { Observer } from './finish.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteHandling } from './route.ts';
 import type { Router } from './router/router.ts';
 
 export interface Snapshot {
-  readonly router: Router<Route>;
+  readonly router: Router<RouteInfo, RouteHandling>;
   /** Serves requests that no route matches. */
   readonly notFound: Route;
   /** For each listener, whose forwarding headers are believed. */

@@ -38,7 +38,7 @@ const method = fc.constantFrom('GET', 'PUT', 'OPTIONS', 'DELETE');
 const rare = <T>(value: fc.Arbitrary<T>, usual: T): fc.Arbitrary<T> =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: value });
 
-function ruleOf(emptySegments: 'merge' | 'keep'): fc.Arbitrary<Omit<RouteRule<string>, 'name' | 'value'>> {
+function ruleOf(emptySegments: 'merge' | 'keep'): fc.Arbitrary<Omit<RouteRule<string>, 'name' | 'value' | 'shared'>> {
   const path = fc.oneof(
     { weight: 5, arbitrary: emptySegments === 'keep' ? keptPattern : mergedPattern },
     { weight: 1, arbitrary: regex },
@@ -72,7 +72,7 @@ export const rules = (maxLength: number): fc.Arbitrary<RouteRule<string>[]> =>
           bodies.map((_, i) => `r${i}`),
           { minLength: bodies.length },
         )
-        .map((names) => bodies.map((body, i) => ({ ...body, name: names[i], value: names[i] }))),
+        .map((names) => bodies.map((body, i) => ({ ...body, name: names[i], value: names[i], shared: null }))),
     );
 
 /** Segments with the parameters that are sent on and set aside for matching. */

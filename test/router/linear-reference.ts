@@ -21,7 +21,10 @@ export function linearMatch<T>(rules: readonly RouteRule<T>[], request: Routable
   const ways = rules.flatMap((rule) => waysInto(rule)).filter((way) => isOpen(way, request));
   const isAccepted = ({ rule }: Way<T>): boolean => acceptsMethod(rule, request);
   const [best] = ways.filter(isAccepted).toSorted((a, b) => compare(a, b, request));
-  if (best !== undefined) return { kind: 'route', rule: best.rule, params: captures(best, request) };
+  if (best !== undefined) {
+    const { value, shared, match } = best.rule;
+    return { ...match, kind: 'route', number: 0, rule: best.rule, value, shared, params: captures(best, request) };
+  }
   if (ways.length === 0) return null;
   return { kind: 'method', allowed: [...new Set(ways.flatMap(({ rule }) => rule.match.methods ?? []))].toSorted() };
 }

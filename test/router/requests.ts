@@ -15,6 +15,7 @@ export function rule(
     priority,
     answersPreflight,
     value: name,
+    shared: null,
     match: {
       hosts: [],
       paths: [],

@@ -2,7 +2,7 @@
 import { Conditions } from './conditions.ts';
 import { compileLinearRegex, type LinearRegex } from './linear-regex.ts';
 import { parsePathPattern, type PathPattern } from './pattern.ts';
-import type { PathMatch, RouteFound, RouteMatch, RouteRule } from './route-rule.ts';
+import type { PathMatch, RouteMatch, RouteRule } from './route-rule.ts';
 import {
   ANY_PATH_SPECIFICITY,
   type Rankable,
@@ -11,11 +11,10 @@ import {
   patternSpecificity,
   rank,
 } from './specificity.ts';
-import type { Ranked } from './trie.ts';
 
 /** One way to match a rule. */
-export interface Candidate<T> extends Ranked, Rankable {
-  readonly rule: RouteRule<T>;
+export interface Candidate<T, S = unknown> extends Rankable {
+  readonly rule: RouteRule<T, S>;
   /** Lower-case; null for any. */
   readonly host: string | null;
   /** As it was written; empty for any. */
@@ -26,8 +25,6 @@ export interface Candidate<T> extends Ranked, Rankable {
   readonly regex: LinearRegex | null;
   /** null when it has none. */
   readonly conditions: Conditions | null;
-  /** The answer when this candidate wins, or null when it captures something. */
-  readonly found: RouteFound<T> | null;
   rank: number;
 }
 
@@ -37,24 +34,22 @@ type CompiledPath = Pick<Candidate<unknown>, 'pathSource' | 'pathSpecificity' | 
  * The candidates of all rules, ranked.
  * @throws {TypeError} naming the rule, when a path or a regular expression is not valid.
  */
-export function rankedCandidates<T>(rules: readonly RouteRule<T>[]): Candidate<T>[] {
-  const candidates: Candidate<T>[] = [];
+export function rankedCandidates<T, S>(rules: readonly RouteRule<T, S>[]): Candidate<T, S>[] {
+  const candidates: Candidate<T, S>[] = [];
   for (const rule of rules) addCandidates(rule, candidates);
   rank(candidates);
   return candidates;
 }
 
-function addCandidates<T>(rule: RouteRule<T>, candidates: Candidate<T>[]): void {
+function addCandidates<T, S>(rule: RouteRule<T, S>, candidates: Candidate<T, S>[]): void {
   const { match } = rule;
   try {
     const hosts = match.hosts.length === 0 ? anyHost : new Set(match.hosts.map((host) => host.toLowerCase()));
     const paths = match.paths.length === 0 ? anyPath : match.paths.map((path) => compilePath(path, match));
     const conditions = Conditions.of(match);
-    const answer: RouteFound<T> = { kind: 'route', rule, params: noParams };
     for (const host of hosts) {
       for (const { pathSource, pathSpecificity, pattern, regex } of paths) {
-        const found = pattern === null || pattern.exactPath !== null ? answer : null;
-        candidates.push({ rule, host, pathSource, pathSpecificity, pattern, regex, conditions, found, rank: 0 });
+        candidates.push({ rule, host, pathSource, pathSpecificity, pattern, regex, conditions, rank: 0 });
       }
     }
   } catch (error) {
@@ -67,8 +62,6 @@ function addCandidates<T>(rule: RouteRule<T>, candidates: Candidate<T>[]): void 
 export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
   return a.rank - b.rank || compareText(a.rule.name, b.rule.name) || compareText(a.pathSource, b.pathSource);
 }
-
-const noParams: Readonly<Record<string, string>> = Object.freeze({});
 
 const anyHost = [null];
 const anyPath: readonly CompiledPath[] = [

@@ -55,18 +55,37 @@ export function parsePathPattern(source: string, emptySegments: 'merge' | 'keep'
   return new PathPattern(null, rest === null ? segments : segments.slice(0, -1), captures);
 }
 
+/** Where patterns capture and what that is called; the same for many patterns that differ in their literals alone. */
+export interface CaptureShape {
+  /** How many segments the pattern has, without what `rest` captures. */
+  readonly depth: number;
+  /** Which of them are captured, in order, the first is 0; as many as `names`. */
+  readonly places: readonly number[];
+  readonly names: readonly string[];
+  readonly rest: string | null;
+}
+
+/** null for a pattern that captures nothing. */
+export function captureShapeOf({ exactPath, segments, names, rest }: PathPattern): CaptureShape | null {
+  if (exactPath !== null) return null;
+  const places = Array.from(segments.keys()).filter((place) => segments[place] === null);
+  return { depth: segments.length, places, names, rest };
+}
+
 /**
- * What the pattern captures from a path that it matches.
+ * What a pattern captures from a path that it matches.
  * @param path its segments are those that were matched, with path parameters.
  */
-export function captureParams({ segments, names, rest }: PathPattern, path: string): Record<string, string> {
+export function captureParams({ depth, places, names, rest }: CaptureShape, path: string): Record<string, string> {
   const params: Record<string, string> = {};
   let captured = 0;
   let slash = 0;
-  for (const segment of segments) {
+  for (let place = 0; place < depth; place++) {
     const next = path.indexOf('/', slash + 1);
     const end = next === -1 ? path.length : next;
-    if (segment === null) params[names[captured++]] = path.substring(slash + 1, end);
+    if (captured < places.length && places[captured] === place) {
+      params[names[captured++]] = path.substring(slash + 1, end);
+    }
     slash = end;
   }
   if (rest !== null) params[rest] = path.substring(slash + 1);

@@ -34,7 +34,7 @@ export interface RouteMatch {
 }
 
 /** One route for the router. */
-export interface RouteRule<T> {
+export interface RouteRule<T, S = unknown> {
   /** Unique. It decides between rules that are equal in everything else. */
   readonly name: string;
   /** Higher wins, before anything else is compared. */
@@ -44,6 +44,8 @@ export interface RouteRule<T> {
   readonly answersPreflight: boolean;
   /** What the caller wants back when the rule wins. */
   readonly value: T;
+  /** What it wants besides and has in common with many rules, the same object for all of them: it is found sooner. */
+  readonly shared: S;
 }
 
 /** What the router looks at in a request. */
@@ -65,10 +67,18 @@ export interface RoutableRequest {
   readonly headers: HeaderList;
 }
 
-/** The rule that wins and what its path captured. */
-export interface RouteFound<T> {
+/** The rule that wins and what its path captured. A router has one, which is good until the next match. */
+export interface RouteFound<T, S = unknown> {
   readonly kind: 'route';
-  readonly rule: RouteRule<T>;
+  /** Rule and value are looked up when they are asked for, and that is likely in memory that no cache has. */
+  readonly rule: RouteRule<T, S>;
+  readonly value: T;
+  /** By which the router gives the value later. Only this answer and this router know the number. */
+  readonly number: number;
+  /** As the rule has them, and at hand. */
+  readonly shared: S;
+  readonly encodedSlash: RouteMatch['encodedSlash'];
+  readonly emptySegments: RouteMatch['emptySegments'];
   /** As in the path that is sent on: percent-encoded, path parameters included. What `*` stands for is named `*`. */
   readonly params: Readonly<Record<string, string>>;
 }
@@ -81,4 +91,4 @@ export interface MethodNotAllowed {
 }
 
 /** null: no rule matches. */
-export type RouteResult<T> = RouteFound<T> | MethodNotAllowed | null;
+export type RouteResult<T, S = unknown> = RouteFound<T, S> | MethodNotAllowed | null;
