@@ -1,5 +1,6 @@
 /** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
 import { resolve } from 'node:path';
+import { isPemText } from '../wire/tls/pem-source.ts';
 import { checkPolicyList } from './checks/policy-lists.ts';
 import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
 import type { Finding } from './problem.ts';
@@ -110,14 +111,14 @@ export function assembleListener(listener: ListenerConfig, baseDir: string): Lis
   const absolute = { ...listener, unix: unix === null ? null : resolve(baseDir, unix) };
   if (tls === undefined) return absolute;
   const certificates = tls.certificates.map(({ cert, key }) => ({
-    cert: resolve(baseDir, cert),
-    key: resolve(baseDir, key),
+    cert: resolvePem(baseDir, cert),
+    key: resolvePem(baseDir, key),
   }));
   const { clientAuth } = tls;
   if (clientAuth === undefined) return { ...absolute, tls: { ...tls, certificates } };
   return {
     ...absolute,
-    tls: { ...tls, certificates, clientAuth: { ...clientAuth, ca: resolve(baseDir, clientAuth.ca) } },
+    tls: { ...tls, certificates, clientAuth: { ...clientAuth, ca: resolvePem(baseDir, clientAuth.ca) } },
   };
 }
 
@@ -132,12 +133,17 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
     connections,
     tls: {
       ...tls,
-      ...(ca !== undefined && { ca: resolve(baseDir, ca) }),
-      ...(cert !== undefined && { cert: resolve(baseDir, cert) }),
-      ...(key !== undefined && { key: resolve(baseDir, key) }),
+      ...(ca !== undefined && { ca: resolvePem(baseDir, ca) }),
+      ...(cert !== undefined && { cert: resolvePem(baseDir, cert) }),
+      ...(key !== undefined && { key: resolvePem(baseDir, key) }),
     },
     hostHeader,
   };
+}
+
+/** PEM text stays as it is. */
+function resolvePem(baseDir: string, value: string): string {
+  return isPemText(value) ? value : resolve(baseDir, value);
 }
 
 export function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {

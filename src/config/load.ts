@@ -252,6 +252,7 @@ class Loader {
     const { clock = systemClock, checksCertificates = true } = this.options;
     const around: CertificateSurroundings = {
       readFile: this.readFile,
+      interpolations: this.source.interpolations,
       wallNow: clock.wallNow(),
       findings: this.findings,
     };

@@ -44,8 +44,8 @@ export interface Sections {
 }
 
 export function readSections(config: unknown, interpolations: Interpolations, findings: Finding[]): Sections {
-  const written = writtenSections(config, findings);
   const before = findings.length;
+  const written = writtenSections(config, findings);
   const accepted: Record<string, unknown> = {};
   const reader = new SectionReader(interpolations, findings);
   for (const [name, schema] of Object.entries<z.core.$ZodType>(gatewaySchema.shape)) {

@@ -205,8 +205,8 @@ suite('certificates', () => {
         ({ line, code, message }) => `${line} ${code} ${message.replace(/(\.pem|\.key): (?!the file).*/, '$1: …')}`,
       ),
       [
-        '2 BAD_CERTIFICATE missing.pem: the file cannot be read (ENOENT)',
-        '2 BAD_CERTIFICATE missing.key: the file cannot be read (ENOENT)',
+        '2 BAD_CERTIFICATE missing.pem: the file cannot be read (there is no such file or folder)',
+        '2 BAD_CERTIFICATE missing.key: the file cannot be read (there is no such file or folder)',
         '4 BAD_CERTIFICATE good.key is not the key of the certificate in other.pem',
         '5 BAD_CERTIFICATE empty.pem: …',
         '5 BAD_CERTIFICATE good.pem: …',
@@ -255,12 +255,50 @@ suite('certificates', () => {
     );
   });
 
+  test('that hold something else say what is missing, in words', async () => {
+    const locked = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n';
+    const text = listener(`certificates: [{cert: good.pem, key: good.key}, {cert: good.key, key: good.pem},
+  {cert: empty.pem, key: empty.pem}, {cert: good.pem, key: locked.key}]`);
+    assert.deepEqual(
+      await problemsOf(text, { files: { ...files, '/gw/locked.key': locked } }),
+      [
+        '1:93 error BAD_CERTIFICATE good.pem: there is no private key in it (PEM form is expected)',
+        '1:78 error BAD_CERTIFICATE good.key: there is no certificate in it (PEM form is expected)',
+        '2:10 error BAD_CERTIFICATE empty.pem: there is no certificate in it (PEM form is expected)',
+        '2:26 error BAD_CERTIFICATE empty.pem: there is no private key in it (PEM form is expected)',
+        '2:60 error BAD_CERTIFICATE locked.key: the key is protected by a passphrase; a gateway must be able to start unattended',
+      ].toSorted(),
+    );
+  });
+
+  test('may be given as PEM text, which no message shows', async () => {
+    const env = { CERT: good.cert, KEY: good.key, OTHER: other.key };
+    const clientCa = 'clientAuth: {ca: "${file:other.pem}"}';
+    const pair = (cert: string, key: string): string =>
+      listener(`certificates: [{cert: ${cert}, key: ${key}}], ${clientCa}`);
+    const loaded = await loadText(pair('"${env:CERT}"', '"${file:good.key}"'), { ...options, env });
+    assert.deepEqual(loaded.problems, []);
+    const tls = loaded.config?.listeners['s']?.tls;
+    assert.deepEqual(tls?.certificates, [{ cert: good.cert, key: good.key.trimEnd() }]);
+    assert.equal(tls?.clientAuth?.ca, other.cert.trimEnd());
+    assert.ok(loaded.secrets.includes(good.key.trimEnd()));
+
+    const written = pair(JSON.stringify(good.cert), JSON.stringify(good.key));
+    assert.deepEqual(
+      (await loadText(written, options)).problems.map(({ severity, code }) => `${severity} ${code}`),
+      ['warning SECRET_IN_CLEAR'],
+    );
+    const mismatched = await problemsOf(pair(JSON.stringify(good.cert), '"${env:OTHER}"'), { ...options, env });
+    assert.match(mismatched.join('\n'), /BAD_CERTIFICATE \S+\.key is not the key of the certificate in \S+\.cert$/m);
+    assert.doesNotMatch(mismatched.join('\n'), /BEGIN/);
+  });
+
   test('of authorities must be some', async () => {
     const clientAuth = async (ca: string): Promise<string[]> =>
       problemsOf(listener(`certificates: [{cert: good.pem, key: good.key}], clientAuth: {ca: ${ca}}`), options);
     assert.match(
       (await clientAuth('missing.pem')).join(),
-      /^1:89 error BAD_TLS_FILE missing\.pem: the file cannot be read \(ENOENT\)$/,
+      /^1:89 error BAD_TLS_FILE missing\.pem: the file cannot be read \(there is no such file or folder\)$/,
     );
     assert.match((await clientAuth('empty.pem')).join(), /BAD_TLS_FILE empty\.pem: there is no certificate in it/);
     assert.match((await clientAuth('broken.pem')).join(), /BAD_TLS_FILE broken\.pem: /);

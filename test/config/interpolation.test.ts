@@ -73,11 +73,18 @@ routes:
     const hint = 'is not understood: write ${env:NAME}, ${env:NAME:-default} or ${file:path}, or $${ for a literal ${';
     assert.deepEqual(await problemsOf(text, options), [
       '2:10 error INTERPOLATION the environment variable NOPE is not set',
-      '3:9 error INTERPOLATION the file /nope cannot be read (ENOENT)',
+      '3:9 error INTERPOLATION the file /nope cannot be read (there is no such file or folder)',
       `5:23 error INTERPOLATION \${oops} ${hint}`,
       `6:23 error INTERPOLATION \${env:X ${hint}`,
       `7:23 error INTERPOLATION \${env:1X} ${hint}`,
       `7:23 error INTERPOLATION \${env:} ${hint}`,
+    ]);
+  });
+
+  test('takes no value from a file that is not UTF-8', async () => {
+    const binary = { files: { '/gw/key': Buffer.from([0x61, 0xff, 0x62]).toString('utf8') } };
+    assert.deepEqual(await problemsOf(routes.replace('BODY', '"${file:key}"'), binary), [
+      '1:30 error INTERPOLATION the file key is not UTF-8 text',
     ]);
   });
 

@@ -125,11 +125,24 @@ export default definePolicy({
     assert.equal(loaded.modules.get(join(folder, 'tenant.ts'))?.name, 'tenant');
   });
 
+  test('in another encoding than UTF-8 are a problem at the first character that is not', async () => {
+    const latin1 = join(folder, 'latin1.yaml');
+    writeFileSync(latin1, 'routes:\n  r: {respond: {body: "caf\xe9"}}\n', 'latin1');
+    assert.deepEqual(told(await loadConfig(latin1, registry)), [
+      '2:27 SYNTAX this is not UTF-8: save the file in that encoding',
+    ]);
+    const utf16 = join(folder, 'utf16.json');
+    writeFileSync(utf16, '\ufeff{"routes": {}}', 'utf16le');
+    assert.deepEqual(told(await loadConfig(utf16, registry)), [
+      '1:1 SYNTAX this is not UTF-8: save the file in that encoding',
+    ]);
+  });
+
   test('that are not there are a problem, not an exception', async () => {
     const missing = await loadConfig('/nowhere/gateway.yaml', registry);
-    assert.deepEqual(told(missing), ['1:1 FILE the configuration cannot be read (ENOENT)']);
+    assert.deepEqual(told(missing), ['1:1 FILE the configuration cannot be read (there is no such file or folder)']);
     assert.equal(missing.config, null);
     const directory = await loadConfig(folder, registry);
-    assert.deepEqual(told(directory), ['1:1 FILE the configuration cannot be read (EISDIR)']);
+    assert.deepEqual(told(directory), ['1:1 FILE the configuration cannot be read (it is a directory)']);
   });
 });

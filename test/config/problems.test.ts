@@ -81,9 +81,30 @@ routes:
     for (const text of ['- 1', 'text', '5', '"${env:X:-y}"']) {
       assert.deepEqual(await problemsOf(text), [
         '1:1 error BAD_VALUE a configuration is a mapping with keys such as listeners, upstreams and routes',
-        '1:1 warning NO_ROUTES there are no routes: every request will be answered 404',
       ]);
     }
+  });
+
+  test('do not tell of missing routes where a key may be meant for them', async () => {
+    assert.deepEqual(await problemsOf('routs: {}'), [
+      '1:1 error UNKNOWN_KEY unknown key "routs" at the top (did you mean "routes"?)',
+    ]);
+    assert.deepEqual(await problemsOf('threads: 1'), [
+      '1:1 warning NO_ROUTES there are no routes: every request will be answered 404',
+    ]);
+  });
+
+  test('of what stands for a list of one point to it', async () => {
+    const text = 'routes:\n  r:\n    match:\n      path:\n        regex: "^/("\n    respond: {}\n';
+    const { analyse } = await loadText(text, {
+      analyseRoutes: async () => [
+        { severity: 'error', code: 'X', message: 'bad', path: ['routes', 'r', 'match', 'path', 0, 'regex'] },
+      ],
+    });
+    assert.deepEqual(
+      (await analyse()).map(({ line, column }) => `${line}:${column}`),
+      ['5:16'],
+    );
   });
 
   test('come with the same places in JSON', async () => {

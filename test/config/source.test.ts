@@ -303,11 +303,14 @@ suite('JSON', () => {
 
   test('tells duplicate keys and the place of the first error', () => {
     assert.deepEqual(told(json('{"a": 1,\n "a": 2}')), ['2:2 DUPLICATE_KEY "a" is written twice here']);
-    assert.deepEqual(told(json('{"a": 1,\n}')), ['2:1 SYNTAX a key in double quotes is expected']);
+    assert.deepEqual(told(json('{"a": 1,\n}')), ['2:1 SYNTAX JSON has no comma before }']);
     assert.deepEqual(told(json('{"a": \'x\'}')), [
       '1:7 SYNTAX a value is expected: a string in double quotes, a number, true, false, null, { or [',
     ]);
-    assert.deepEqual(told(json('// no\n{}')).length, 1);
+    assert.deepEqual(told(json('[1,]')), ['1:4 SYNTAX JSON has no comma before ]']);
+    assert.deepEqual(told(json('{"a": 1} // no')), ['1:10 SYNTAX JSON has no comments']);
+    assert.deepEqual(told(json('// no\n{}')), ['1:1 SYNTAX JSON has no comments']);
+    assert.deepEqual(told(json('{"a": 1, /* no */ "b": 1}')), ['1:10 SYNTAX JSON has no comments']);
     assert.deepEqual(told(json('{"a": "never ends')), ['1:7 SYNTAX this string does not end']);
     assert.match(told(json('['.repeat(100_000))).join(), /SYNTAX this is nested too deeply/);
   });

@@ -1,14 +1,17 @@
 /** Whether the certificates, keys and authorities that a configuration names can be used. */
 import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { isPemText } from '../../wire/tls/pem-source.ts';
+import { noteSecret } from '../policies.ts';
 import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { ListenerConfig, ListenerTlsConfig, UpstreamTlsConfig } from '../schema.ts';
-import { reasonOf } from '../source/interpolation.ts';
+import { type Interpolations, reasonOf } from '../source/interpolation.ts';
 
 /** What the checks need: files of the configuration, and the time for expiry. */
 export interface CertificateSurroundings {
   /** Reads a file by its path as written. Throws when it cannot. */
   readonly readFile: (path: string) => string;
+  readonly interpolations: Interpolations;
   readonly wallNow: number;
   readonly findings: Finding[];
 }
@@ -56,17 +59,43 @@ function isUsable(
     around.findings.push({ severity: 'error', code, message, path: [...path, name] });
     return false;
   };
-  const parsedCert = parse(cert, around, (pem) => new X509Certificate(pem));
-  const parsedKey = parse(key, around, (pem) => createPrivateKey(pem));
-  if (typeof parsedCert === 'string') refuse('cert', `${cert}: ${parsedCert}`);
-  if (typeof parsedKey === 'string') refuse('key', `${key}: ${parsedKey}`);
+  const certName = nameOf(cert, [...path, 'cert']);
+  const keyName = nameOf(key, [...path, 'key']);
+  if (isPemText(key)) noteSecret(key, [...path, 'key'], around.interpolations, around.findings);
+  const parsedCert = parse(cert, around, readCertificate);
+  const parsedKey = parse(key, around, readPrivateKey);
+  if (typeof parsedCert === 'string') refuse('cert', `${certName}: ${parsedCert}`);
+  if (typeof parsedKey === 'string') refuse('key', `${keyName}: ${parsedKey}`);
   if (typeof parsedCert === 'string' || typeof parsedKey === 'string') return false;
-  if (!belongs(parsedCert, parsedKey)) return refuse('key', `${key} is not the key of the certificate in ${cert}`);
+  if (!belongs(parsedCert, parsedKey)) {
+    return refuse('key', `${keyName} is not the key of the certificate in ${certName}`);
+  }
   // Whatever OpenSSL has against the two (a weak key, a broken chain) is known now, not at the first handshake.
-  const refusal = parse(cert, around, (pem) => createSecureContext({ cert: pem, key: around.readFile(key) }));
-  if (typeof refusal === 'string') return refuse('cert', `${cert}: ${refusal}`);
-  checkValidity(parsedCert, cert, [...path, 'cert'], around);
+  const refusal = parse(cert, around, (pem) => createSecureContext({ cert: pem, key: readPem(key, around) }));
+  if (typeof refusal === 'string') return refuse('cert', `${certName}: ${refusal}`);
+  checkValidity(parsedCert, certName, [...path, 'cert'], around);
   return true;
+}
+
+/** What messages call it: the name of the file, or of the place where the PEM text itself stands. */
+function nameOf(value: string, path: Path): string {
+  return isPemText(value) ? formatPath(path) : value;
+}
+
+/** OpenSSL says of text that is no PEM at all that it has "no start line", which tells nobody what to do. */
+function readCertificate(pem: string): X509Certificate {
+  if (!/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(pem)) throw new Error('there is no certificate in it (PEM form is expected)');
+  return new X509Certificate(pem);
+}
+
+function readPrivateKey(pem: string): KeyObject {
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
+    throw new Error('there is no private key in it (PEM form is expected)');
+  }
+  if (/-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED/.test(pem)) {
+    throw new Error('the key is protected by a passphrase; a gateway must be able to start unattended');
+  }
+  return createPrivateKey(pem);
 }
 
 function belongs(certificate: X509Certificate, key: KeyObject): boolean {
@@ -77,8 +106,8 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
   }
 }
 
-function checkAuthority(file: string, path: Path, around: CertificateSurroundings): void {
-  const parsed = parse(file, around, (pem) => {
+function checkAuthority(ca: string, path: Path, around: CertificateSurroundings): void {
+  const parsed = parse(ca, around, (pem) => {
     const blocks =
       pem.match(
         /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g,
@@ -87,7 +116,7 @@ function checkAuthority(file: string, path: Path, around: CertificateSurrounding
     return blocks.map((block) => new X509Certificate(block));
   });
   if (typeof parsed !== 'string') return;
-  around.findings.push({ severity: 'error', code: 'BAD_TLS_FILE', message: `${file}: ${parsed}`, path });
+  around.findings.push({ severity: 'error', code: 'BAD_TLS_FILE', message: `${nameOf(ca, path)}: ${parsed}`, path });
 }
 
 /** An expired certificate is served all the same: refusing to start would not make it valid. */
@@ -101,11 +130,15 @@ function checkValidity(certificate: X509Certificate, file: string, path: Path, a
   around.findings.push({ severity: 'warning', code: 'CERTIFICATE_EXPIRY', message, path });
 }
 
-/** What `read` makes of the text of a file, or in words why it cannot. */
-function parse<T extends object>(file: string, around: CertificateSurroundings, read: (pem: string) => T): T | string {
+function readPem(value: string, { readFile }: CertificateSurroundings): string {
+  return isPemText(value) ? value : readFile(value);
+}
+
+/** What `read` makes of PEM text, itself or in a file, or in words why it cannot. */
+function parse<T extends object>(value: string, around: CertificateSurroundings, read: (pem: string) => T): T | string {
   let pem: string;
   try {
-    pem = around.readFile(file);
+    pem = readPem(value, around);
   } catch (error) {
     return `the file cannot be read (${reasonOf(error)})`;
   }

@@ -2,7 +2,7 @@
 import { IpSet } from '../../util/ip-set.ts';
 import { z } from '../../util/schema.ts';
 import { duration, size } from '../../util/units.ts';
-import { fileName, flag, integer, notAvailable, oneOrMore, secret } from './scalars.ts';
+import { flag, integer, notAvailable, oneOrMore, pem, secret } from './scalars.ts';
 
 /** An IP address or a CIDR block. */
 const addressBlock = z.string().refine(isAddressBlock, {
@@ -49,12 +49,12 @@ const listenerTimeouts = z.strictObject({
 });
 
 const certificate = z.strictObject({
-  cert: fileName().describe('The certificate chain in PEM form, the certificate of the server first.'),
-  key: fileName().describe('Its private key in PEM form.'),
+  cert: pem().describe('The certificate chain in PEM form, the certificate of the server first: a file, or the text.'),
+  key: pem().describe('Its private key in PEM form: a file, or the text by `${env:NAME}` or `${file:path}`.'),
 });
 
 const clientAuth = z.strictObject({
-  ca: fileName().describe('The authorities, in PEM form, that client certificates must come from.'),
+  ca: pem().describe('The authorities, in PEM form, that client certificates must come from.'),
   require: flag()
     .default(true)
     .describe('Refuse clients without a certificate. When false, a certificate is verified if there is one.'),

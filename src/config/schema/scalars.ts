@@ -54,6 +54,11 @@ export function reference() {
   return z.string().min(1, { error: 'is empty' });
 }
 
+/** PEM text, or the path of a file with it, relative to the folder of the configuration. */
+export function pem() {
+  return z.string().min(1, { error: 'is empty' });
+}
+
 /** The path of a file, relative to the folder of the configuration. */
 export function fileName() {
   return z.string().min(1, { error: 'is empty' });

@@ -2,7 +2,7 @@
 import { z } from '../../util/schema.ts';
 import { duration, percentage } from '../../util/units.ts';
 import { authority } from './http-text.ts';
-import { fileName, flag, integer, notAvailable } from './scalars.ts';
+import { flag, integer, notAvailable, pem } from './scalars.ts';
 
 const MAX_WEIGHT = 10_000;
 
@@ -168,9 +168,9 @@ const connections = z.strictObject({
 });
 
 const upstreamTls = z.strictObject({
-  ca: fileName().optional().describe('The authorities, in PEM form, to trust instead of those of the system.'),
-  cert: fileName().optional().describe('The certificate, in PEM form, to present to the upstream.'),
-  key: fileName().optional().describe('Its private key in PEM form.'),
+  ca: pem().optional().describe('The authorities, in PEM form, to trust instead of those of the system.'),
+  cert: pem().optional().describe('The certificate, in PEM form, to present to the upstream.'),
+  key: pem().optional().describe('Its private key in PEM form.'),
   serverName: z.string().min(1).optional().describe('The name to ask for (SNI) and to verify. By default the host.'),
   insecure: flag()
     .default(false)

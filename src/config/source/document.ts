@@ -42,6 +42,7 @@ type Read = <H extends SourceHandler>(makeHandler: () => H) => H;
 function readDocument(source: SourceText, read: Read): SourceDocument {
   let builder: ValueBuilder;
   try {
+    checkEncoding(source.text);
     builder = read(() => new ValueBuilder(source.interpolations));
   } catch (error) {
     if (error instanceof YamlErrors) return unreadable(source, error.errors);
@@ -59,6 +60,12 @@ function readDocument(source: SourceText, read: Read): SourceDocument {
     return { file: source.file, line, column, severity: 'error', code, message: plain, path };
   });
   return { value: builder.value, problems, locate };
+}
+
+/** What is not UTF-8 has become U+FFFD when the file was decoded; nobody has a use for that character in a configuration. */
+function checkEncoding(text: string): void {
+  const offset = text.indexOf('\ufffd');
+  if (offset !== -1) throw new SourceError('this is not UTF-8: save the file in that encoding', offset);
 }
 
 /** A configuration that a module exports: its value, with positions as far as its text shows them. */

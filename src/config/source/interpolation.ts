@@ -91,6 +91,10 @@ export class Interpolations {
         refuse(`the file ${path} is too large for a value (${text.length} characters)`);
         return '';
       }
+      if (text.includes('\ufffd')) {
+        refuse(`the file ${path} is not UTF-8 text`);
+        return '';
+      }
       // Editors end the last line; a password does not contain that.
       return text.replace(/\r?\n$/, '');
     } catch (error) {
@@ -151,8 +155,18 @@ function keyOf(path: Path): string {
   return JSON.stringify(path);
 }
 
-/** `ENOENT` and the like, without the path that the platform repeats. */
+const READ_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is no directory',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+};
+
+/** Why a file cannot be read, without the path that the platform repeats. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
-  return (error as NodeJS.ErrnoException).code ?? error.message;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error.message;
+  return READ_FAILURES[code] ?? code;
 }

@@ -40,7 +40,7 @@ class JsonReader {
   }
 
   private fail(message: string): never {
-    throw new SourceError(message, this.position);
+    throw new SourceError(this.text[this.position] === '/' ? 'JSON has no comments' : message, this.position);
   }
 
   private skipSpace(): void {
@@ -112,7 +112,10 @@ class JsonReader {
     const found = this.text[this.position];
     if (found !== ',' && found !== closing) this.fail(`a comma or ${closing} is expected`);
     this.position++;
-    return found === ',';
+    if (found === closing) return false;
+    this.skipSpace();
+    if (this.text[this.position] === closing) this.fail(`JSON has no comma before ${closing}`);
+    return true;
   }
 
   private string(): string {

@@ -70,6 +70,8 @@ export class PositionTree implements SourceHandler {
     let node = this.root;
     for (const [depth, key] of path.entries()) {
       const child = node.children.get(key);
+      // One thing may stand for a list of it: its place is that of the first element.
+      if (child === undefined && key === 0) continue;
       if (child === undefined) break;
       node = child;
       if (atKey && depth === path.length - 1 && node.keyOffset >= 0) return node.keyOffset;

@@ -14,7 +14,12 @@ export class TlsFileError extends Error {
   }
 }
 
-/** One PEM file, or PEM text itself: what contains `-----BEGIN ` is text, anything else the name of a file. */
+/** Whether a value is PEM text itself: what contains `-----BEGIN ` is, anything else is the name of a file. */
+export function isPemText(value: string): boolean {
+  return value.includes('-----BEGIN ');
+}
+
+/** One PEM file, or PEM text itself. */
 export class PemSource {
   /** The absolute path, or for PEM text the place in the configuration. */
   readonly file: string;
@@ -26,7 +31,7 @@ export class PemSource {
    * @param place where in the configuration the value stands, such as `certificates[0].key`.
    */
   constructor(value: string, baseDir: string, place: string) {
-    this.isFile = !value.includes('-----BEGIN ');
+    this.isFile = !isPemText(value);
     this.file = this.isFile ? resolve(baseDir, value) : place;
     this.inline = this.isFile ? '' : value;
   }
