@@ -121,6 +121,8 @@ export abstract class ResponseWriter extends Connection {
    * would be taken for the end of the body it is reset instead.
    */
   abort(): void {
+    // A head that came together with what broke it has not left yet.
+    this.uncork();
     if (this.endsByClose && isPlainTcp(this.socket)) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }

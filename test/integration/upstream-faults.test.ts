@@ -151,6 +151,15 @@ describe('an upstream that fails in its response', () => {
   }
 });
 
+describe('what came before a fault', () => {
+  it('reaches the client, although all of it came at once', async (t) => {
+    const good = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n';
+    const { client } = await start(t, { onRequest: () => `${good}no size\r\n` });
+    await client.write(get()).untilEnded();
+    assert.match(client.received, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n5\r\nhello\r\n$/);
+  });
+});
+
 describe('a connection to an upstream', () => {
   const lingering: readonly (readonly [what: string, reply: string])[] = [
     ['with a byte too many', `${ok()}x`],
