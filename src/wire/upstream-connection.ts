@@ -354,8 +354,10 @@ export class UpstreamConnection extends Connection implements BodySource {
   }
 
   protected onTimeout(): void {
+    const { deadlineAt } = this.calls[0] ?? { deadlineAt: 0 };
     if (this.first !== null) this.fail('UPSTREAM_CONNECT_TIMEOUT', 'connect timed out');
     else if (this.calls.length === 0) this.discard();
+    else if (deadlineAt !== 0 && this.wheel.now() >= deadlineAt) this.fail('UPSTREAM_TIMEOUT', 'longer than `total`');
     else if (this.head === null) this.fail('UPSTREAM_TIMEOUT', 'no response in time');
     else this.fail('UPSTREAM_TIMEOUT', 'the response stood still');
   }

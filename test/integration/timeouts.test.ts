@@ -266,7 +266,8 @@ describe('an upstream', () => {
     assert.equal(client.ended, false);
     clock.advance(1_100);
     assert.equal((await client.transcript()).responses.length, 0);
-    assert.equal((await gateway.observation()).code, 'UPSTREAM_TIMEOUT');
+    const { code: failed, reason } = await gateway.observation();
+    assert.deepEqual([failed, reason], ['UPSTREAM_TIMEOUT', 'longer than `total`']);
   });
 
   it('is not given more than `total` for an upload either', async (t) => {
