@@ -344,8 +344,9 @@ export class Forward implements UpstreamCall {
     exchange.headSent = true;
     const end = exchange.stream.sendUpgrade(head.statusText, 'websocket', head.headers);
     const tunnel = new Tunnel(end.socket, socket, this.idleMs, exchange.around.wheel, {
-      onTunnelClosed: (bytesIn, bytesOut) => {
+      onTunnelClosed: (bytesIn, bytesOut, failed) => {
         this.leave();
+        if (failed !== null) exchange.noteFailure(failed.code, failed.reason);
         exchange.tunnelled = { bytesIn, bytesOut };
         finish(exchange);
       },

@@ -3,6 +3,7 @@
  * with backpressure, until both sides have ended or neither has said anything for its idle time.
  */
 import type { Socket } from 'node:net';
+import type { ErrorCode } from '../errors.ts';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
 
 /** The client's side of a tunnel. */
@@ -17,9 +18,15 @@ export interface ClientIntake {
   fromClient(bytes: Uint8Array): void;
 }
 
+/** Why a tunnel ended that neither side has closed. */
+export interface TunnelFailure {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
 export interface TunnelEvents {
-  /** Both directions are done. Called once. */
-  onTunnelClosed(bytesFromClient: number, bytesFromUpstream: number, idledOut: boolean): void;
+  /** Both directions are done. Called once. @param failure null when they were closed as usual. */
+  onTunnelClosed(bytesFromClient: number, bytesFromUpstream: number, failure: TunnelFailure | null): void;
 }
 
 export class Tunnel {
@@ -31,7 +38,7 @@ export class Tunnel {
   private readonly events: TunnelEvents;
   private bytesFromClient = 0;
   private bytesFromUpstream = 0;
-  private idledOut = false;
+  private failure: TunnelFailure | null = null;
   private open = 2;
 
   /** @param idleMs without a byte in either direction after which both sides are closed. */
@@ -44,8 +51,8 @@ export class Tunnel {
     this.timer = new Timer(() => this.idleOut());
     this.wheel.arm(this.timer, idleMs);
     client.setNoDelay(true);
-    this.watch(client, upstream);
-    this.watch(upstream, client);
+    this.watch(client, upstream, 'CLIENT_CLOSED');
+    this.watch(upstream, client, 'UPSTREAM_RESET');
     client.resume();
   }
 
@@ -67,7 +74,10 @@ export class Tunnel {
     if (!to.write(bytes)) from.pause();
   }
 
-  private watch(from: Socket, to: Socket): void {
+  private watch(from: Socket, to: Socket, code: ErrorCode): void {
+    from.on('error', (error: NodeJS.ErrnoException) => {
+      this.failure ??= { code, reason: error.code ?? 'broken off' };
+    });
     to.on('drain', () => {
       this.wheel.arm(this.timer, this.idleMs);
       from.resume();
@@ -78,12 +88,12 @@ export class Tunnel {
       to.destroySoon();
       if (--this.open > 0) return;
       this.timer.disarm();
-      this.events.onTunnelClosed(this.bytesFromClient, this.bytesFromUpstream, this.idledOut);
+      this.events.onTunnelClosed(this.bytesFromClient, this.bytesFromUpstream, this.failure);
     });
   }
 
   private idleOut(): void {
-    this.idledOut = true;
+    this.failure ??= { code: 'UPSTREAM_TIMEOUT', reason: 'the tunnel stood still' };
     this.client.destroy();
     this.upstream.destroy();
   }

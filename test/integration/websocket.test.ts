@@ -187,10 +187,11 @@ describe('a tunnel', () => {
     clock.advance(60_100);
     await client.untilEnded();
     await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
-    assert.equal((await gateway.observation()).status, 101);
+    const { status, code, reason } = await gateway.observation();
+    assert.deepEqual([status, code, reason], [101, 'UPSTREAM_TIMEOUT', 'the tunnel stood still']);
   });
 
-  it('ends on both sides when either is reset', async (t) => {
+  it('ends on both sides when either is reset, and the log says which', async (t) => {
     for (const side of ['client', 'upstream'] as const) {
       const { client, upstream, gateway } = await start(t, switching());
       await switchOver(client);
@@ -198,7 +199,8 @@ describe('a tunnel', () => {
       else upstream.connections[0].reset();
       await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
       if (side === 'upstream') await client.untilEnded();
-      await gateway.observation();
+      const { code, reason } = await gateway.observation();
+      assert.deepEqual([code, reason], [side === 'client' ? 'CLIENT_CLOSED' : 'UPSTREAM_RESET', 'ECONNRESET']);
     }
   });
 
