@@ -69,6 +69,10 @@ function act(exchange: ProxyExchange): void {
   const { action } = exchange.chosen;
   switch (action.kind) {
     case 'forward':
+      if (isLastHop(exchange)) {
+        answerAsLastHop(exchange);
+        return;
+      }
       exchange.forward = new Forward(exchange, action);
       exchange.forward.start();
       return;
@@ -83,6 +87,26 @@ function act(exchange: ProxyExchange): void {
       else sendReply(exchange, action.reply);
       return;
   }
+}
+
+/**
+ * RFC 9110, section 7.6.2: OPTIONS and TRACE go no further than their Max-Forwards says. Counts this hop; what is no
+ * number goes nowhere.
+ */
+function isLastHop({ method, requestHeaders }: ProxyExchange): boolean {
+  if (method !== 'OPTIONS' && method !== 'TRACE') return false;
+  const given = requestHeaders.getAll('max-forwards');
+  if (given.length === 0) return false;
+  const left = given.length === 1 && /^[0-9]{1,9}$/.test(given[0]) ? Number(given[0]) : 0;
+  requestHeaders.set('max-forwards', String(left - 1));
+  return left === 0;
+}
+
+/** What the gateway knows of the route is all it can say; it does not send anybody's request back to him. */
+function answerAsLastHop(exchange: ProxyExchange): void {
+  const { methods } = exchange.route;
+  if (exchange.method === 'TRACE') exchange.fail('NOT_IMPLEMENTED', 'TRACE to the gateway itself');
+  else sendReply(exchange, { status: 200, headers: methods === null ? [] : [['allow', methods.join(', ')]] });
 }
 
 /** RFC 9110, section 15.5.6: a 405 says what would be allowed. */
