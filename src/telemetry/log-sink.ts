@@ -15,8 +15,11 @@ export interface LogSinkOptions {
 /** Lines are written together once there are this many bytes of them, or a second has passed. */
 const flushBytes = 64 * 1024;
 const flushPeriodMs = 1000;
-/** What may wait for a slow disk or reader; lines beyond that are dropped and counted. */
-const maxWaitingBytes = 1024 * 1024;
+/**
+ * What may wait for a slow disk or reader; lines beyond that are dropped and counted. Enough for the lines of ten thousand
+ * clients that are cut off in one turn of the event loop.
+ */
+const maxWaitingBytes = 8 * 1024 * 1024;
 /** How soon a reader that was full is tried again. */
 const retryPeriodMs = 10;
 /** How long `close` waits for what is left to be written. */
