@@ -35,8 +35,8 @@ const CLOSED = 5;
 const smallBody = 16_384;
 /** How much of a read is looked at as text at first; heads are rarely longer. */
 const firstLook = 16_384;
-/** A client that closes its side may only have finished sending; after this time it counts as gone. */
-const halfCloseGraceMs = 250;
+/** A client that closes its side may only have finished sending; a request may be on its way when we begin to drain. */
+const graceMs = 250;
 /** Time for a client to read the last response before unread data would reset the connection (RFC 9112, section 9.6). */
 const lingerMs = 2_000;
 /** A client that leaves this many bytes of responses unread gets no further request served until it has read them. */
@@ -86,14 +86,13 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   /**
-   * Finishes the request that it is serving, then closes.
-   * @param idleMs how long it waits for another request, its last, when it has none; 0 closes an idle connection at once.
+   * Finishes the request that it is serving, or that is on its way, then closes.
+   * @param idleMs how long it waits for another request, its last, when it has none; at least a moment.
    */
   drain(idleMs: number): void {
     this.draining = true;
     if (this.state !== HEAD || this.headText !== '') return;
-    if (idleMs === 0) this.finish();
-    else this.wheel.arm(this.timer, Math.min(idleMs, this.home.settings.timeouts.keepAliveMs));
+    this.wheel.arm(this.timer, Math.min(Math.max(idleMs, graceMs), this.home.settings.timeouts.keepAliveMs));
   }
 
   // ---- reading -----------------------------------------------------------------------------------------------------
@@ -299,11 +298,11 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.handler = nobody;
     this.head = noRequest;
     const isLast = this.ended && this.stash === null && !this.looping;
-    if (this.closing || this.draining || isLast) {
+    if (this.closing || isLast) {
       this.finish();
       return;
     }
-    this.wheel.arm(this.timer, this.home.settings.timeouts.keepAliveMs);
+    this.wheel.arm(this.timer, this.draining ? graceMs : this.home.settings.timeouts.keepAliveMs);
     // Not at once: who has just responded still has this stream in hand.
     if (!this.looping && this.blocked) process.nextTick(resumeConnection, this);
   }
@@ -347,7 +346,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   protected onStalled(stalled: boolean): void {
     if (stalled) this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
-    else if (this.leaving) this.wheel.arm(this.timer, halfCloseGraceMs);
+    else if (this.leaving) this.wheel.arm(this.timer, graceMs);
     else if (this.state !== BODY) this.timer.disarm();
   }
 
@@ -370,7 +369,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     else if (this.state === BODY) this.socket.destroy();
     else if (this.state === RESPONDING) {
       this.leaving = true;
-      this.wheel.arm(this.timer, halfCloseGraceMs);
+      this.wheel.arm(this.timer, graceMs);
     }
   }
 

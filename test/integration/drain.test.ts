@@ -98,6 +98,23 @@ describe('a gateway that is stopped', () => {
     await assert.rejects(RawClient.connect(t, gateway.address()), { code: 'ECONNREFUSED' });
   });
 
+  it('serves the requests that were on their way to idle connections, and says that they were the last', async (t) => {
+    const { client, gateway, stop } = await start(t, { onRequest: () => ok() });
+    await client.write(get).response();
+    const fresh = await RawClient.connect(t, gateway.address());
+    await settle();
+    const stopping = stop(hour);
+    for (const each of [client, fresh]) {
+      const { responses } = await each.write(get).transcript();
+      assert.deepEqual(
+        responses.map(({ status, fields }) => [status, fieldValue(fields, 'connection')]),
+        [[200, 'close']],
+      );
+      each.destroy();
+    }
+    await stopping;
+  });
+
   it('breaks off what is left after the grace', async (t) => {
     const { upstream, client, stop, gateway } = await start(t);
     client.write(get);
