@@ -264,11 +264,14 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.deadline?.disarm();
   }
 
-  onClientGone(): void {
+  onClientGone(isCut: boolean): void {
     if (this.finished) return;
     this.forward?.cancel();
     if (!this.headSent) this.status = errors.CLIENT_CLOSED.status;
-    this.noteFailure('CLIENT_CLOSED', 'the client closed the connection');
+    this.noteFailure(
+      'CLIENT_CLOSED',
+      isCut ? 'the client did not read its response' : 'the client closed the connection',
+    );
     finish(this);
   }
 

@@ -42,6 +42,7 @@ const lingerMs = 2_000;
 /** A client that leaves this many bytes of responses unread gets no further request served until it has read them. */
 const maxUnreadBytes = 262_144;
 
+const unread = new Error('the client did not read its response');
 const nobody: StreamHandler = { onClientGone() {}, onBadBody() {} };
 
 export class ServerConnection extends ResponseWriter implements ServerStream {
@@ -355,7 +356,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (state === HEAD && headText !== '') this.refuse('REQUEST_TIMEOUT', 'head too slow');
     else if (state === HEAD) this.finish();
     else if (state === BODY && socket.writableLength === 0) this.failBody('REQUEST_TIMEOUT', 'body too slow');
-    else socket.destroy();
+    else socket.destroy(this.leaving ? undefined : unread);
   }
 
   protected onEnd(): void {
@@ -379,7 +380,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.handler = nobody;
     this.sink = null;
     this.stash = null;
-    if (state < LINGERING && !this.responded) handler.onClientGone();
+    if (state < LINGERING && !this.responded) handler.onClientGone(this.failure === unread);
     this.home.onConnectionClosed(this);
   }
 }

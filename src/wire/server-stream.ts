@@ -78,8 +78,11 @@ export interface StreamMemo {
 }
 
 export interface StreamHandler {
-  /** The client is gone, or too slow to be kept, before its response was complete. Nothing more can be sent. */
-  onClientGone(): void;
+  /**
+   * The client is gone before its response was complete. Nothing more can be sent.
+   * @param isCut whether it was cut off, because it did not read what was sent.
+   */
+  onClientGone(isCut: boolean): void;
   /** The request body cannot be read to its end: malformed, too large or too slow. A response can still be sent. */
   onBadBody(code: ErrorCode, reason: string): void;
 }
