@@ -8,6 +8,7 @@ import type { Peer } from '../contract.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { readIntoBlocks } from './accepted-socket.ts';
+import { BodyPace } from './body-pace.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink, OwnedSocket } from './connection.ts';
 import type { ConnectionHome } from './connection-home.ts';
@@ -62,6 +63,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   private state = HEAD;
   private headText = '';
   private body: BodyReader | null = null;
+  private pace: BodyPace | null = null;
   private sink: BodySink | null = null;
   /** Bytes that were read but cannot be used yet; reading is paused while there are any. */
   private stash: Buffer | null = null;
@@ -128,7 +130,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   /** Goes on with what was put aside, then with the socket. Called when a body is wanted and when a request is done. */
   resume(): void {
-    if (this.state === BODY) this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
+    if (this.state === BODY) this.pace?.goOn(this.bytesIn);
     this.blocked = false;
     const { stash } = this;
     this.stash = null;
@@ -142,7 +144,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   /** Ends a pass of reading; waits if the sink still holds what it was given. */
   private flushBody(): void {
     if (this.state !== BODY || this.sink === null || this.sink.flush(this)) return;
-    this.timer.disarm();
+    this.pace?.pause();
     this.halt();
   }
 
@@ -224,7 +226,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   readBody(sink: BodySink): void {
     if (this.state !== BODY) return;
     this.sink = sink;
-    this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
+    this.pace = new BodyPace(this.wheel, this.timer, this.home.settings.timeouts.bodyIdleMs);
     if (this.head.expectsContinue) {
       this.head.expectsContinue = false;
       this.writeWhole('HTTP/1.1 100 Continue\r\n\r\n');
@@ -243,7 +245,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       return to;
     }
     if (!body.done) {
-      this.wheel.arm(this.timer, this.home.settings.timeouts.bodyIdleMs);
+      this.pace?.goOn(this.bytesIn);
       return at;
     }
     this.body = null;

@@ -91,7 +91,7 @@ describe('a client', () => {
     const { clock, client, gateway, upstream } = await start(t);
     client.write(postHead);
     await upstream.connection();
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 2; i++) {
       await parted(client, 'x');
       clock.advance(29_000);
     }
@@ -105,6 +105,46 @@ describe('a client', () => {
     assert.equal((await gateway.observation()).code, 'REQUEST_TIMEOUT');
     await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
     assert.equal(upstream.requests.length, 0);
+  });
+
+  it('whose body trickles is answered 408 after a minute, and later when it brings a KiB in 30 s', async (t) => {
+    for (const [piece, seconds] of [
+      ['x', 80],
+      ['x'.repeat(256), 100],
+    ] as const) {
+      const { clock, client, gateway } = await start(t, { onRequest: () => ok() });
+      client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n');
+      await settle();
+      let passed = 0;
+      for (; client.received === '' && passed < 300; passed += 20) {
+        await parted(client, piece);
+        clock.advance(20_000);
+        await settle();
+      }
+      assert.deepEqual([(await client.response()).status, passed], [408, seconds]);
+      assert.equal((await gateway.observation()).reason, 'body too slow');
+    }
+    const { clock, client } = await start(t, { onRequest: () => ok() });
+    client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20480\r\n\r\n');
+    await settle();
+    for (let i = 0; i < 20; i++) {
+      await parted(client, 'x'.repeat(1024));
+      clock.advance(29_000);
+    }
+    assert.equal((await client.response()).status, 200);
+  });
+
+  it('is not held responsible for the time that the upstream takes over its body', async (t) => {
+    const length = 64 * 2 ** 20;
+    const { clock, client, upstream, gateway } = await start(t, {}, { route: { timeouts: { idle: '1h' } } });
+    client.write(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${length + 1}\r\n\r\n`);
+    const { socket } = await upstream.connection();
+    socket.pause();
+    client.socket.write(Buffer.alloc(length));
+    await standstill(client.socket);
+    clock.advance(1_000_000);
+    await settle();
+    assert.deepEqual([client.received, gateway.observations.length], ['', 0]);
   });
 
   it('that does not read its response is cut after the body time-out', async (t) => {
@@ -122,7 +162,8 @@ describe('a client', () => {
     await settle();
     assert.deepEqual(gateway.observations, []);
     clock.advance(1_100);
-    assert.equal((await gateway.observation()).code, 'CLIENT_CLOSED');
+    const { code, reason } = await gateway.observation();
+    assert.deepEqual([code, reason], ['CLIENT_CLOSED', 'the client did not read its response']);
     await upstream.until(() => upstream.connections[0].closed, 'the end of the connection');
   });
 

@@ -44,7 +44,12 @@ const listenerTimeouts = z.strictObject({
   head: duration({ min: 1 })
     .prefault('10s')
     .describe('For the head of a request to arrive, from its first byte. Beyond it 408.'),
-  bodyIdle: duration({ min: 1 }).prefault('30s').describe('For the next bytes of a request body. Beyond it 408.'),
+  bodyIdle: duration({ min: 1 })
+    .prefault('30s')
+    .describe(
+      'For the next bytes of a request body, or for the client to read more of a response. In the long run every KiB of a ' +
+        'body may take this time, or 30s if that is longer; the first minute is free. Beyond it 408.',
+    ),
   keepAlive: duration({ min: 1 }).prefault('60s').describe('For the next request on an open connection.'),
 });
 
