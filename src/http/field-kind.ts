@@ -96,12 +96,14 @@ const kinds: readonly (readonly [name: string, kind: number])[] = [
   ['date', DATE],
 ];
 
-/** Whole families of names that gateways and authentication layers set about the client. */
+/** Whole families of names that gateways and authentication layers set about the client, for those behind them. */
 const families: readonly (readonly [prefix: string, kind: number])[] = [
   ['x-forwarded-', IDENTITY],
   ['x-consumer-', IDENTITY],
   ['x-credential-', IDENTITY],
   ['x-authenticated-', IDENTITY],
+  // What an Envoy behind us would take for an instruction from inside (CVE-2023-27487).
+  ['x-envoy-', IDENTITY],
 ];
 
 const longestName = Math.max(...kinds.map(([name]) => name.length));

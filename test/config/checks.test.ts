@@ -109,7 +109,8 @@ routes: {r: {respond: {}}}
     );
   });
 
-  test('of the admin port reach only this machine, unless there is a token', async () => {
+  test('of the admin port reach only this machine, unless there is a token (CVE-2020-11710), and none is built in (CVE-2020-13945)', async () => {
+    assert.equal((await loadText('routes: {r: {respond: {}}}')).config?.admin.token, undefined);
     const admin = async (rest: string): Promise<string[]> =>
       problemsOf(`admin: {${rest}}\nroutes: {r: {respond: {}}}`, { env: { T: 'sesame' } });
     for (const host of ['127.0.0.1', '127.8.8.8', '"::1"', 'localhost']) {

@@ -58,13 +58,15 @@ const claims: readonly (readonly [name: string, value: string])[] = [
   ['X-Consumer', 'evil'],
   ['X-Consumer-Username', 'evil'],
   ['X-Userinfo', 'evil'],
+  ['X-Envoy-Original-Path', '/public'],
+  ['X-Envoy-Internal', 'true'],
   ['Remote-User', 'evil'],
   ['X-Original-URL', '/evil'],
   ['Proxy', 'http://evil.example'],
 ];
 
 describe('what a client says about itself', () => {
-  it('CVE-2024-45806, GHSA-7r4p-vjf4-gxv4: is removed before the gateway says what is true', async (t) => {
+  it('CVE-2024-45806, GHSA-7r4p-vjf4-gxv4, CVE-2023-27487: is removed before the gateway says what is true', async (t) => {
     const { forward } = await start(t);
     for (const spelling of [(name: string) => name, (name: string) => name.toUpperCase()]) {
       const fields = await forward(claims.map(([name, value]) => `${spelling(name)}: ${value}\r\n`).join(''));
