@@ -84,7 +84,9 @@ function nameOf(value: string, path: Path): string {
 
 /** OpenSSL says of text that is no PEM at all that it has "no start line", which tells nobody what to do. */
 function readCertificate(pem: string): X509Certificate {
-  if (!/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(pem)) throw new Error('there is no certificate in it (PEM form is expected)');
+  if (!/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/.test(pem)) {
+    throw new Error('there is no certificate in it (PEM form is expected)');
+  }
   return new X509Certificate(pem);
 }
 
