@@ -347,6 +347,9 @@ describe('mistakes in a file of tests', () => {
       'gateway.yaml:1:24  error  UNKNOWN_UPSTREAM  there is no upstream "b"',
     ]);
     const missing = await runTestFile('none.test.yaml', { cwd: await folderWith(t), env: {} });
-    assert.match(problemsOf(missing).join(), /^none\.test\.yaml:1:1 .*cannot be read \(ENOENT\)$/);
+    assert.match(
+      problemsOf(missing).join(),
+      /^none\.test\.yaml:1:1 .*cannot be read \(there is no such file or folder\)$/,
+    );
   });
 });
