@@ -4,19 +4,12 @@
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply, RouteInfo } from './contract.ts';
 import { CompileError } from './compile/compile-error.ts';
-import { captureNames, toRule } from './compile/rule.ts';
+import { compileLocation, compileReply, compileRewrite, noRewrite } from './compile/route-parts.ts';
+import { toRule } from './compile/rule.ts';
 import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
-import type {
-  GatewayConfig,
-  PolicyUse,
-  RespondConfig,
-  RouteConfig,
-  RouteTimeouts,
-  WeightedUpstream,
-} from './config/schema.ts';
+import type { GatewayConfig, PolicyUse, RouteConfig, RouteTimeouts, WeightedUpstream } from './config/schema.ts';
 import { errors } from './errors.ts';
 import { splitByWeight } from './proxy/balance.ts';
-import { compileHost, compileRedirect, compileTemplate, type TemplateError } from './proxy/rewrite.ts';
 import { compileChain, type Route, type RouteAction, type RouteHandling, type RouteRewrite } from './proxy/route.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
@@ -140,7 +133,6 @@ class SharedParts {
   }
 }
 
-const noRewrite: RouteRewrite = { path: null, host: null };
 const noPolicies = compileChain([]);
 
 function computed<K, V>(known: Map<K, V>, key: K, make: () => V): V {
@@ -163,39 +155,19 @@ function compileRule(
 ): RouteRule<RouteInfo, RouteHandling> {
   const handling = shared.handling(
     compilePolicies(name, config.policies, { baseDir }, env),
-    compileAction(name, config, shared),
+    compileAction(config, shared),
     shared.timeoutsOf(config.timeouts),
   );
   return toRule(config, { name, methods: config.match.methods ?? null }, handling);
 }
 
-function compileAction(name: string, config: RouteConfig, shared: SharedParts): RouteAction {
+function compileAction(config: RouteConfig, shared: SharedParts): RouteAction {
   const { redirect, respond, rewrite } = config;
   const parts = config.upstream ?? [];
   if (parts.length === 1 && rewrite === null) return shared.forwardTo(parts[0].upstream);
-  const captures = captureNames(config.match.path);
-  if (redirect !== null) {
-    const to = must(`routes.${name}.redirect.to`, compileRedirect(redirect.to, captures));
-    return { kind: 'redirect', status: redirect.status, to };
-  }
+  if (redirect !== null) return { kind: 'redirect', status: redirect.status, to: compileLocation(config, redirect) };
   if (respond !== null) return { kind: 'reply', reply: compileReply(respond) };
-  const { path, host } = rewrite ?? {};
-  return shared.forward(parts, {
-    path: path === undefined ? null : must(`routes.${name}.rewrite.path`, compileTemplate(path, captures)),
-    host: host === undefined ? null : must(`routes.${name}.rewrite.host`, compileHost(host)),
-  });
-}
-
-function compileReply({ status, headers, body }: RespondConfig): Reply {
-  const fields = Object.entries(headers);
-  const isTyped = fields.some(([name]) => name.toLowerCase() === 'content-type');
-  if (body !== '' && !isTyped) fields.push(['content-type', 'text/plain; charset=utf-8']);
-  return { status, headers: fields, body };
-}
-
-function must<T extends object | string>(place: string, result: T | TemplateError): T {
-  if (typeof result === 'object' && 'error' in result) throw new CompileError(`${place}: ${result.error}`);
-  return result;
+  return shared.forward(parts, compileRewrite(config));
 }
 
 // ---- policies ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** The command line. Commands are loaded when they are called for: `run` should not wait for what it does not use. */
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
+import type { ExplainOptions } from './explain.ts';
 import type { PlanOptions } from './plan.ts';
 import { version } from './version.ts';
 
@@ -14,6 +15,8 @@ function toOneLine(text: string): string {
     .replace(/\.$/, '');
   return `${line}. Try: gatewright --help\n`;
 }
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 const program = new Command('gatewright')
   .description('An API gateway: one entry point in front of a set of services.')
@@ -66,6 +69,22 @@ program
   .action(async (files: readonly string[], options: { format: 'text' | 'json' }) => {
     const { runTests } = await import('./test.ts');
     process.exitCode = await runTests(files, options, processIo);
+  });
+
+program
+  .command('explain')
+  .argument('<method>', 'the method of the request')
+  .argument('<url>', 'http://host/path?query, or a path')
+  .option('-H, --header <line>', "a header as 'name: value'; may be repeated", collect, [])
+  .option('--listener <name>', 'the listener that the request comes in on')
+  .option('--config <file>', 'the configuration; by default gateway.yaml')
+  .option('--admin <url>', 'ask the admin API of a gateway that runs')
+  .option('--token-env <name>', 'the environment variable with its token (default: GATEWRIGHT_ADMIN_TOKEN)')
+  .addOption(format)
+  .description('say which route a request gets and why, and what would be done with it')
+  .action(async (method: string, url: string, options: ExplainOptions) => {
+    const { runExplain } = await import('./explain.ts');
+    process.exitCode = await runExplain(method, url, options, processIo);
   });
 
 program

@@ -92,11 +92,16 @@ function leaseTarget(
       },
       wheel,
     );
-    const isDefaultPort = port === (secure ? 443 : 80);
-    return new Target(url, weight, unix === null ? formatAuthority(host, isDefaultPort ? 0 : port) : 'localhost', pool);
+    return new Target(url, weight, targetAuthority(target), pool);
   };
   const identity = identityOf('target', upstream, target, connections, secure ? tlsConfig : null);
   return keep.lease(identity, make, ({ pool }) => pool.close());
+}
+
+/** The Host of a target itself: for `hostHeader: target`, and for clients that name none. */
+export function targetAuthority({ host, port, unix, tls }: UpstreamConfig['targets'][number]): string {
+  const isDefaultPort = port === (tls ? 443 : 80);
+  return unix === null ? formatAuthority(host, isDefaultPort ? 0 : port) : 'localhost';
 }
 
 function createBalancer(name: string, config: UpstreamConfig, targets: readonly Target[]): Upstream['balancer'] {
@@ -106,7 +111,7 @@ function createBalancer(name: string, config: UpstreamConfig, targets: readonly 
 }
 
 /** Weights that differ are meant to count, also where nobody has said `weighted-round-robin`. */
-function balanceOf({ balance, targets }: UpstreamConfig): string {
+export function balanceOf({ balance, targets }: UpstreamConfig): string {
   const isUneven = targets.some(({ weight }) => weight !== targets[0].weight);
   return balance === 'round-robin' && isUneven ? 'weighted-round-robin' : balance;
 }

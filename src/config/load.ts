@@ -288,6 +288,7 @@ class Loader {
       ),
       routes,
       notFound: assembleNotFound(sections, policies),
+      defaultPolicies: policies.defaults.length,
       telemetry: { accessLog: assembleAccessLog(telemetry.accessLog, baseDir) },
     };
   }

@@ -125,5 +125,7 @@ export interface GatewayConfig {
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;
+  /** How many policies `defaults.policies` has: those with which the policies of each route and of `notFound` begin. */
+  readonly defaultPolicies: number;
   readonly telemetry: { readonly accessLog: AccessLogConfig | null };
 }

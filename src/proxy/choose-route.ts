@@ -1,15 +1,44 @@
 /** Station 3: from the bytes of the target to one canonical path, and from that to one route. */
+import type { RouteInfo } from '../contract.ts';
 import type { ErrorCode } from '../errors.ts';
 import { VIA, kindBits } from '../http/field-kind.ts';
 import { goesInCircles } from '../http/forwarded.ts';
 import { parseAuthority } from '../http/host.ts';
 import { CanonicalTarget, canonicalizeTarget } from '../http/path.ts';
+import type { ServerStream } from '../wire/server-stream.ts';
 import type { ProxyExchange } from './exchange.ts';
-import type { RoutableRequest } from './router/route-rule.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { RoutableRequest, RouteFound } from './router/route-rule.ts';
+import type { Router } from './router/router.ts';
 
 /** Scratch of this station, which never waits. */
 const target = new CanonicalTarget();
+
+/** What this station needs of an exchange, and what it sets there: `explain` asks with less than a whole one. */
+export type RoutedExchange<H> = Pick<
+  ProxyExchange,
+  | 'listener'
+  | 'method'
+  | 'protocol'
+  | 'requestHeaders'
+  | 'host'
+  | 'port'
+  | 'path'
+  | 'query'
+  | 'route'
+  | 'reason'
+  | 'methodRefused'
+  | 'dropClaims'
+> & {
+  readonly stream: Pick<ServerStream, 'target' | 'method' | 'authority' | 'memo'>;
+  chosen: H;
+  setRoute(router: RouteTable<H>['router'], found: RouteFound<RouteInfo, H>): void;
+};
+
+/** What it needs of a snapshot. */
+export interface RouteTable<H> {
+  readonly router: Pick<Router<RouteInfo, H>, 'match' | 'valueOf'>;
+  readonly notFound: H & { readonly info: RouteInfo };
+}
 
 const via = kindBits((kind) => kind === VIA);
 
@@ -18,7 +47,7 @@ const via = kindBits((kind) => kind === VIA);
  * the canonical path and no other form of it (CVE-2019-9901, CVE-2021-43557).
  * @returns why the request cannot be routed, or null.
  */
-export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorCode | null {
+export function chooseRoute<H>(exchange: RoutedExchange<H>, snapshot: RouteTable<H>): ErrorCode | null {
   exchange.chosen = snapshot.notFound;
   exchange.route = snapshot.notFound.info;
   const { stream } = exchange;
@@ -42,13 +71,13 @@ export function chooseRoute(exchange: ProxyExchange, snapshot: Snapshot): ErrorC
   return null;
 }
 
-function refuse(exchange: ProxyExchange, code: ErrorCode, reason: string): ErrorCode {
+function refuse(exchange: Pick<ProxyExchange, 'reason'>, code: ErrorCode, reason: string): ErrorCode {
   exchange.reason = reason;
   return code;
 }
 
 /** Detecting loops is what Via is for (RFC 9110, section 7.6.3); hardly any request has one. */
-function hasCircled({ requestHeaders }: ProxyExchange): boolean {
+function hasCircled({ requestHeaders }: Pick<ProxyExchange, 'requestHeaders'>): boolean {
   return requestHeaders.mayHave(via) && goesInCircles(requestHeaders.joinKind(VIA));
 }
 
@@ -56,7 +85,7 @@ function hasCircled({ requestHeaders }: ProxyExchange): boolean {
  * An absolute-form target names the host itself and Host must not contradict it (RFC 9112, section 3.2.2); two names for
  * one request would be two requests to two readers.
  */
-function setHost(exchange: ProxyExchange): boolean {
+function setHost(exchange: RoutedExchange<unknown>): boolean {
   const { authority: named, memo } = exchange.stream;
   if (target.authority === '' && named !== '' && named === memo.authority) {
     exchange.host = memo.host;
@@ -85,7 +114,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const routable = {} as Mutable<RoutableRequest>;
 
-function asRoutable(exchange: ProxyExchange): RoutableRequest {
+function asRoutable(exchange: RoutedExchange<unknown>): RoutableRequest {
   routable.listener = exchange.listener;
   routable.method = exchange.method;
   routable.host = exchange.host;

@@ -42,6 +42,11 @@ const nothingReceived: ForwardingFields = Object.freeze({
   xForwardedPort: '',
 });
 
+/** @param believed whether what it says of the client's identity may stay. */
+export function removeClaims(headers: HeaderFields, believed: boolean): void {
+  headers.removeWhere((kind) => isClaim(kind) && !(believed && kind === IDENTITY));
+}
+
 export class ProxyExchange implements Exchange, StreamHandler {
   readonly stream: ServerStream;
   readonly around: Surroundings;
@@ -102,7 +107,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   responseTransform: TransformSink | null = null;
 
   private lazyRoute: RouteInfo | null;
-  private router: Router<RouteInfo, RouteHandling> | null = null;
+  private router: Pick<Router<RouteInfo, RouteHandling>, 'valueOf'> | null = null;
   private routeNumber = 0;
   private view: ClientView | null = null;
   private lazySearchParams: URLSearchParams | null = null;
@@ -146,7 +151,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
 
   /** Sets `route` and what happens to it. */
   setRoute(
-    router: Router<RouteInfo, RouteHandling>,
+    router: Pick<Router<RouteInfo, RouteHandling>, 'valueOf'>,
     { number, shared, params }: RouteFound<RouteInfo, RouteHandling>,
   ): void {
     this.router = router;
@@ -216,7 +221,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
         xForwardedPort: headers.joinKind(X_FORWARDED_PORT),
       };
     }
-    headers.removeWhere((kind) => isClaim(kind) && !(believed && kind === IDENTITY));
+    removeClaims(headers, believed);
   }
 
   // ---- what happens to it ------------------------------------------------------------------------------------------

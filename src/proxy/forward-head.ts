@@ -18,7 +18,7 @@ import type { ProxyExchange } from './exchange.ts';
 import type { Target, Upstream } from './upstream.ts';
 
 /** `GET /path?query HTTP/1.1` and Host. */
-export function requestLine(exchange: ProxyExchange, path: string, host: string): string {
+export function requestLine(exchange: Pick<ProxyExchange, 'method' | 'query'>, path: string, host: string): string {
   const { query } = exchange;
   const target = query === '' ? path : `${path}?${query}`;
   return `${exchange.method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
@@ -26,10 +26,10 @@ export function requestLine(exchange: ProxyExchange, path: string, host: string)
 
 /** The Host that the upstream gets. A client of HTTP/1.0 may have named none. */
 export function upstreamHost(
-  exchange: ProxyExchange,
+  exchange: Pick<ProxyExchange, 'host' | 'port'>,
   rewritten: string | null,
-  upstream: Upstream,
-  target: Target,
+  upstream: Pick<Upstream, 'hostHeader'>,
+  target: Pick<Target, 'authority'>,
 ): string {
   if (rewritten !== null) return rewritten;
   if (upstream.hostHeader === 'target') return target.authority;

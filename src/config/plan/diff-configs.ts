@@ -64,9 +64,13 @@ function showPercentage(value: unknown): string {
   return typeof value === 'number' ? formatPercentage(value) : show(value);
 }
 
-/** Sections that are compared by rules of their own, and the folder, which is not a setting. */
+/**
+ * Sections that are compared by rules of their own. The folder is no setting; how many policies come from the defaults
+ * changes nothing that the routes do not show.
+ */
 const knownSections: readonly string[] = [
   'baseDir',
+  'defaultPolicies',
   'listeners',
   'admin',
   'upstreams',

@@ -66,15 +66,31 @@ function hostSpecificity(host: string | null): number {
   return host.startsWith('*.') ? host.split('.').length - 1 : EXACT_HOST;
 }
 
+/** What decides which of two candidates goes first, in the order in which it is looked at. */
+const orders: readonly (readonly [reason: OrderReason, compare: (a: Specificity, b: Specificity) => number])[] = [
+  ['priority', (a, b) => b.priority - a.priority],
+  ['host', (a, b) => b.host - a.host],
+  ['path', (a, b) => compareText(a.path, b.path)],
+  ['methods', (a, b) => Number(b.listsMethods) - Number(a.listsMethods)],
+  ['headers', (a, b) => b.headers - a.headers],
+  ['query', (a, b) => b.query - a.query],
+];
+
 function compareSpecificity(a: Specificity, b: Specificity): number {
-  return (
-    b.priority - a.priority ||
-    b.host - a.host ||
-    compareText(a.path, b.path) ||
-    Number(b.listsMethods) - Number(a.listsMethods) ||
-    b.headers - a.headers ||
-    b.query - a.query
-  );
+  for (const [, compare] of orders) {
+    const order = compare(a, b);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** `name`: they are equal in everything else. */
+export type OrderReason = 'priority' | 'host' | 'path' | 'methods' | 'headers' | 'query' | 'name';
+
+/** Why the one of two candidates that goes first does so. */
+export function orderReason(a: Rankable, b: Rankable): OrderReason {
+  const [one, other] = [specificityOf(a), specificityOf(b)];
+  return orders.find(([, compare]) => compare(one, other) !== 0)?.[0] ?? 'name';
 }
 
 export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

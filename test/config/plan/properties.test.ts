@@ -70,7 +70,7 @@ function placesIn(value: unknown, path = ''): Place[] {
   const holder = value as Place['holder'];
   return Object.entries(value).flatMap(([key, item]) => {
     const here = `${path}/${key}`;
-    const isSetting = here !== '/baseDir' && !/^\/routes\/[^/]+\/name$/.test(here);
+    const isSetting = here !== '/baseDir' && here !== '/defaultPolicies' && !/^\/routes\/[^/]+\/name$/.test(here);
     const own = isSetting ? [{ holder, key, path: here }] : [];
     return own.concat(placesIn(item, here));
   });
