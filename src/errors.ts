@@ -84,7 +84,7 @@ export const errors = {
     retry: false,
     proxyStatus: 'http_request_error',
     title: 'The request needs a feature of HTTP that is not supported',
-    help: 'A transfer coding other than `chunked`, or the method CONNECT: a gateway is not a forward proxy. Also TRACE with `Max-Forwards: 0`.',
+    help: 'A transfer coding other than `chunked`, or the method CONNECT: a gateway is not a forward proxy. Also TRACE with `Max-Forwards: 0`, and TRACE for a route that does not list it among its methods.',
   },
   VERSION_NOT_SUPPORTED: {
     status: 505,

@@ -91,10 +91,13 @@ function act(exchange: ProxyExchange): void {
 
 /**
  * RFC 9110, section 7.6.2: OPTIONS and TRACE go no further than their Max-Forwards says. Counts this hop; what is no
- * number goes nowhere.
+ * number goes nowhere. TRACE goes nowhere unless the route asks for it: it would bring back to the client whatever policies
+ * have added for the upstream alone (cross-site tracing, CVE-2004-2320).
  */
-function isLastHop({ method, requestHeaders }: ProxyExchange): boolean {
+function isLastHop(exchange: ProxyExchange): boolean {
+  const { method, requestHeaders } = exchange;
   if (method !== 'OPTIONS' && method !== 'TRACE') return false;
+  if (method === 'TRACE' && !exchange.route.methods?.includes('TRACE')) return true;
   const given = requestHeaders.getAll('max-forwards');
   if (given.length === 0) return false;
   const left = given.length === 1 && /^[0-9]{1,9}$/.test(given[0]) ? Number(given[0]) : 0;
@@ -105,7 +108,7 @@ function isLastHop({ method, requestHeaders }: ProxyExchange): boolean {
 /** What the gateway knows of the route is all it can say; it does not send anybody's request back to him. */
 function answerAsLastHop(exchange: ProxyExchange): void {
   const { methods } = exchange.route;
-  if (exchange.method === 'TRACE') exchange.fail('NOT_IMPLEMENTED', 'TRACE to the gateway itself');
+  if (exchange.method === 'TRACE') exchange.fail('NOT_IMPLEMENTED', 'TRACE that goes no further');
   else sendReply(exchange, { status: 200, headers: methods === null ? [] : [['allow', methods.join(', ')]] });
 }
 

@@ -32,4 +32,12 @@ describe('a method', () => {
       ['OPTIONS 0', 'TRACE 9', 'OPTIONS undefined', 'GET 0'],
     );
   });
+
+  it('TRACE is sent on only where the route asks for it: it brings back what was meant for the upstream', async (t) => {
+    const upstream = await RawUpstream.start(t);
+    const gateway = await TestGateway.start(t, proxyTo(upstream.url));
+    const answer = await request(t, gateway.address(), 'TRACE / HTTP/1.1\r\nhost: localhost\r\n\r\n');
+    assert.equal(answer.status, 501);
+    assert.equal(upstream.requests.length, 0);
+  });
 });
