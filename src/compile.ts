@@ -68,7 +68,7 @@ async function compileSnapshot(
   }
   const { notFound } = config;
   return {
-    router: Router.compile(rules),
+    router: await pace.run(Router.compileInSteps(rules)),
     notFound: {
       info: { name: '', methods: null },
       chain: compilePolicies('notFound', notFound.policies, config, env),

@@ -5,6 +5,7 @@
  * same of host and path. Where very many say the same, the work is bounded; what is reported is always so, but then it may
  * not be all.
  */
+import { atOnce } from '../../util/pace.ts';
 import { type Candidate, compareCandidates, rankedCandidates } from './candidate.ts';
 import { covers } from './coverage.ts';
 import type { RouteRule } from './route-rule.ts';
@@ -45,7 +46,7 @@ const MAX_VARIATIONS = 6;
  * @throws {TypeError} for rules that `Router.compile` does not accept.
  */
 export function analyseRoutes(rules: readonly RouteRule<unknown>[]): RouteIssue[] {
-  const candidates = rankedCandidates(rules);
+  const candidates = atOnce(rankedCandidates(rules));
   const router = Router.of(candidates);
   const shadowed = findShadowed(candidates, router);
   const isShadowed = new Set(shadowed.map(({ route }) => route));

@@ -1,4 +1,5 @@
 /** Rules as the router tries them: one candidate for each of their hosts with each of their paths. */
+import type { Steps } from '../../util/pace.ts';
 import { Conditions } from './conditions.ts';
 import { compileLinearRegex, type LinearRegex } from './linear-regex.ts';
 import { parsePathPattern, type PathPattern } from './pattern.ts';
@@ -34,10 +35,13 @@ type CompiledPath = Pick<Candidate<unknown>, 'pathSource' | 'pathSpecificity' | 
  * The candidates of all rules, ranked.
  * @throws {TypeError} naming the rule, when a path or a regular expression is not valid.
  */
-export function rankedCandidates<T, S>(rules: readonly RouteRule<T, S>[]): Candidate<T, S>[] {
+export function* rankedCandidates<T, S>(rules: readonly RouteRule<T, S>[]): Steps<Candidate<T, S>[]> {
   const candidates: Candidate<T, S>[] = [];
-  for (const rule of rules) addCandidates(rule, candidates);
-  rank(candidates);
+  for (const rule of rules) {
+    addCandidates(rule, candidates);
+    yield;
+  }
+  yield* rank(candidates);
   return candidates;
 }
 

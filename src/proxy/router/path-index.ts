@@ -13,6 +13,8 @@
  *     or, free   0
  */
 
+import type { Steps } from '../../util/pace.ts';
+
 /** Every text under every parent goes through this: 31 bits, and others for another seed. */
 export type TextHash = (seed: number, parent: number, text: string, start: number, end: number) => number;
 
@@ -119,15 +121,15 @@ export class PathIndexWriter {
   }
 
   /** @param nextSeed each time a number that nobody outside can know. */
-  finish(hash: TextHash, nextSeed: () => number): PathIndex {
+  *finish(hash: TextHash, nextSeed: () => number): Steps<PathIndex> {
     for (let tries = 1; ; tries++) {
-      const table = this.fill(hash, nextSeed(), tries === MAX_SEEDS ? Infinity : MAX_PROBES);
+      const table = yield* this.fill(hash, nextSeed(), tries === MAX_SEEDS ? Infinity : MAX_PROBES);
       if (table !== null) return new PathIndex(table, hash);
     }
   }
 
   /** null where an entry would come to stand too far from its own slot. */
-  private fill(hash: TextHash, seed: number, maxProbes: number): Table | null {
+  private *fill(hash: TextHash, seed: number, maxProbes: number): Steps<Table | null> {
     const { texts, parents, ends } = this;
     const mask = 2 ** Math.ceil(Math.log2(texts.length * 2 + 1)) - 1;
     const slots = firstSlotBehind(this.outside.length + this.wordsOutside());
@@ -145,6 +147,7 @@ export class PathIndexWriter {
       const slot = slots + number * SLOT;
       words[slot + PARENT] = parents[entry];
       filler.fill(slot, own, text, this.startOf(entry), ends[entry]);
+      yield;
     }
     return { words, slots, mask, seed };
   }

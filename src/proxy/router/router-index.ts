@@ -2,6 +2,7 @@
  * The candidates of a router in flat memory: for each host its tables, for each table a trie by segment. What the words
  * of an entry mean is said here; who reads them is the search.
  */
+import type { Steps } from '../../util/pace.ts';
 import { type Candidate, compareCandidates } from './candidate.ts';
 import { type CandidateKind, CandidateKinds } from './candidate-kind.ts';
 import { type PathIndex, PathIndexWriter, type TextHash } from './path-index.ts';
@@ -71,11 +72,11 @@ class HostTables {
 }
 
 /** @param candidates are known by their place in this list. */
-export function buildIndex(
+export function* buildIndex(
   candidates: readonly Candidate<unknown>[],
   hash: TextHash,
   nextSeed: () => number,
-): RouterIndex {
+): Steps<RouterIndex> {
   const hosts = new Map<string, HostTables>();
   const wildcards = new Map<string, HostTables>();
   const anyHost = new HostTables();
@@ -84,13 +85,14 @@ export function buildIndex(
     if (host === null) anyHost.add(candidate, id);
     else if (host.startsWith('*.')) tablesOf(wildcards, host.slice(2)).add(candidate, id);
     else tablesOf(hosts, host).add(candidate, id);
+    yield;
   }
   const writer = new RouterWriter(candidates);
-  for (const [host, tables] of hosts) writer.addHost(EXACT_HOSTS, host, tables);
-  for (const [host, tables] of wildcards) writer.addHost(WILDCARD_HOSTS, host, tables);
+  for (const [host, tables] of hosts) yield* writer.addHost(EXACT_HOSTS, host, tables);
+  for (const [host, tables] of wildcards) yield* writer.addHost(WILDCARD_HOSTS, host, tables);
   return {
-    anyHost: writer.addAnyHost(anyHost),
-    index: writer.index.finish(hash, nextSeed),
+    anyHost: yield* writer.addAnyHost(anyHost),
+    index: yield* writer.index.finish(hash, nextSeed),
     kinds: writer.kinds.all,
     hasHosts: hosts.size > 0,
     hasWildcards: wildcards.size > 0,
@@ -116,31 +118,34 @@ class RouterWriter {
     this.candidates = candidates;
   }
 
-  addHost(parent: number, host: string, tables: HostTables): void {
-    this.writeHost(tables);
+  *addHost(parent: number, host: string, tables: HostTables): Steps<void> {
+    yield* this.writeHost(tables);
     this.index.endEntry(parent, host);
   }
 
   /** Returns the place of its content. */
-  addAnyHost(tables: HostTables): number {
-    this.writeHost(tables);
+  *addAnyHost(tables: HostTables): Steps<number> {
+    yield* this.writeHost(tables);
     return this.index.endContent();
   }
 
-  private writeHost({ merged, unmerged }: HostTables): void {
-    const places = [merged, unmerged].map((table) => (table === null ? 0 : this.addTable(table)));
-    for (const place of places) this.index.write(place);
+  private *writeHost({ merged, unmerged }: HostTables): Steps<void> {
+    const mergedPlace = merged === null ? 0 : yield* this.addTable(merged);
+    const unmergedPlace = unmerged === null ? 0 : yield* this.addTable(unmerged);
+    this.index.write(mergedPlace);
+    this.index.write(unmergedPlace);
   }
 
-  private addTable({ bestRank, root, exact, regexes, anyPath }: PathTable): number {
+  private *addTable({ bestRank, root, exact, regexes, anyPath }: PathTable): Steps<number> {
     const { index } = this;
     const parent = exact.size === 0 ? 0 : this.nextParent++;
     for (const [path, ids] of exact) {
       index.write(ids.length);
       this.writeWays(ids);
       index.endEntry(parent, path);
+      yield;
     }
-    this.writeNode(root);
+    yield* this.writeNode(root);
     const place = index.endContent();
     index.write(bestRank);
     index.write(place);
@@ -153,16 +158,17 @@ class RouterWriter {
   }
 
   /** Adds all nodes below a node, and then writes its content. */
-  private writeNode({ bestRank, literals, param, ends, rests }: TrieNode): void {
+  private *writeNode({ bestRank, literals, param, ends, rests }: TrieNode): Steps<void> {
     const { index } = this;
     const parent = literals === null ? 0 : this.nextParent++;
     if (literals !== null) {
       for (const [segment, node] of literals) {
-        this.writeNode(node);
+        yield* this.writeNode(node);
         index.endEntry(parent, segment);
+        yield;
       }
     }
-    if (param !== null) this.writeNode(param);
+    if (param !== null) yield* this.writeNode(param);
     const paramPlace = param === null ? 0 : index.endContent();
     index.write(bestRank);
     index.write(paramPlace);

@@ -3,6 +3,7 @@
  * depends on the request and on the rules that could match it, not on how many others there are.
  */
 import { randomInt } from 'node:crypto';
+import { atOnce, type Steps } from '../../util/pace.ts';
 import { type Candidate, rankedCandidates } from './candidate.ts';
 import type { CandidateKind } from './candidate-kind.ts';
 import { type TextHash, mixedHash } from './path-index.ts';
@@ -25,8 +26,8 @@ export class Router<T, S = unknown> {
 
   private found: Found<T, S> | null = null;
 
-  private constructor(candidates: readonly Candidate<T, S>[], hash: TextHash) {
-    this.tables = buildIndex(candidates, hash, randomSeed);
+  private constructor(candidates: readonly Candidate<T, S>[], tables: RouterIndex) {
+    this.tables = tables;
     this.rules = candidates.map(({ rule }) => rule);
     this.values = candidates.map(({ rule }) => rule.value);
     this.search = new Search(this.tables.index, this.tables.kinds, this.rules);
@@ -37,12 +38,18 @@ export class Router<T, S = unknown> {
    * @throws {TypeError} naming a rule with a path or a regular expression that is not valid.
    */
   static compile<T, S>(rules: readonly RouteRule<T, S>[], hash: TextHash = mixedHash): Router<T, S> {
-    return new Router(rankedCandidates(rules), hash);
+    return atOnce(Router.compileInSteps(rules, hash));
+  }
+
+  /** As `compile`, for a thread that serves meanwhile. */
+  static *compileInSteps<T, S>(rules: readonly RouteRule<T, S>[], hash: TextHash = mixedHash): Steps<Router<T, S>> {
+    const candidates = yield* rankedCandidates(rules);
+    return new Router(candidates, yield* buildIndex(candidates, hash, randomSeed));
   }
 
   /** @param candidates of all rules, ranked together. */
   static of<T, S>(candidates: readonly Candidate<T, S>[]): Router<T, S> {
-    const router = new Router(candidates, mixedHash);
+    const router = new Router(candidates, atOnce(buildIndex(candidates, mixedHash, randomSeed)));
     router.candidates = candidates;
     return router;
   }
@@ -76,7 +83,7 @@ export class Router<T, S = unknown> {
     this.search.all = all;
     this.run(request);
     this.search.all = null;
-    const candidates = (this.candidates ??= rankedCandidates([...new Set(this.rules)]));
+    const candidates = (this.candidates ??= atOnce(rankedCandidates([...new Set(this.rules)])));
     return all.map((id) => candidates[id]);
   }
 

@@ -4,6 +4,7 @@
  * What the order compares is known when rules are compiled, so each candidate gets a rank there: a number that is lower
  * the earlier it wins, and equal for candidates that nothing but their names tells apart.
  */
+import type { Steps } from '../../util/pace.ts';
 import type { PathPattern } from './pattern.ts';
 import type { RouteRule } from './route-rule.ts';
 
@@ -29,7 +30,7 @@ interface Specificity {
 }
 
 /** Sets the ranks of candidates. They can be compared among the candidates of one call. */
-export function rank(candidates: readonly Rankable[]): void {
+export function* rank(candidates: readonly Rankable[]): Steps<void> {
   const groups = new Map<string, { readonly specificity: Specificity; readonly members: Rankable[] }>();
   for (const candidate of candidates) {
     const specificity = specificityOf(candidate);
@@ -38,10 +39,12 @@ export function rank(candidates: readonly Rankable[]): void {
     const group = groups.get(key);
     if (group === undefined) groups.set(key, { specificity, members: [candidate] });
     else group.members.push(candidate);
+    yield;
   }
   const sorted = [...groups.values()].toSorted((a, b) => compareSpecificity(a.specificity, b.specificity));
   for (const [index, group] of sorted.entries()) {
     for (const member of group.members) member.rank = index;
+    yield;
   }
 }
 
