@@ -179,8 +179,8 @@ async function measureManyRoutes(bench: Bench): Promise<Sample> {
       await untilLogged(target, 'the configuration was changed', turn);
       times.push(lastLoggedAt(target, 'the configuration was changed') - begun);
     }
-    const { body } = await probe({ port: target.adminPort, tls: false }, { path: '/api/v1/status' });
-    const { threads } = JSON.parse(body.toString()) as { threads: { stallMs: number }[] };
+    const status = await fetch(`http://127.0.0.1:${target.adminPort}/api/v1/status`);
+    const { threads } = (await status.json()) as { threads: { stallMs: number }[] };
     const sorted = times.toSorted((a, b) => a - b);
     return { reloadMs: sorted[sorted.length >> 1], stallMs: Math.max(...threads.map(({ stallMs }) => stallMs)) };
   } finally {
