@@ -40,15 +40,18 @@ export interface EmbeddedGateway extends Pick<Gateway, 'start' | 'status' | 'sto
  */
 export async function createGateway(config: ConfigInput): Promise<EmbeddedGateway> {
   const log = new AppLog({ level: 'info', clock: systemClock });
-  let modules: PolicyModules = new Map();
+  const modules = new WeakMap<GatewayConfig, PolicyModules>();
   let revision = 0;
   const publish = async (input: ConfigInput): Promise<Publication> => {
     const loaded = await load(input);
-    modules = loaded.modules;
+    modules.set(loaded.config, loaded.modules);
     log.hide(loaded.secrets);
     return { revision: ++revision, config: loaded.config, secrets: loaded.secrets, codeDigest: '' };
   };
-  const gateway = new LocalGateway(await publish(config), { log, modulesOf: () => modules });
+  const gateway = new LocalGateway(await publish(config), {
+    log,
+    modulesOf: (published) => modules.get(published) ?? new Map(),
+  });
   return {
     start: () => gateway.start(),
     status: () => gateway.status(),

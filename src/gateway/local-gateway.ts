@@ -13,6 +13,7 @@ import type { Surroundings } from '../proxy/snapshot.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { systemClock, type Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
+import { Turns } from '../util/turns.ts';
 import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
 import { accessEntry } from './access-entry.ts';
 import {
@@ -77,7 +78,10 @@ export class LocalGateway implements Gateway {
   private readonly listeners: OpenListeners;
   private readonly startedAt: number;
   private serving: Generation | null = null;
-  private isDraining = false;
+  private readonly turns = new Turns();
+  /** Routes that are no longer configured, with the revision that they were gone in. */
+  private readonly gone = new Map<string, number>();
+  private stopped: Promise<void> | null = null;
 
   constructor(first: Publication, env: GatewayEnv) {
     const clock = env.clock ?? systemClock;
@@ -107,14 +111,25 @@ export class LocalGateway implements Gateway {
     return this.apply(this.first);
   }
 
-  async apply(publication: Publication): Promise<readonly ListenerAddress[]> {
-    const prepared = await this.prepare(publication, alone(publication.config));
-    prepared.commit();
-    return prepared.addresses;
+  apply(publication: Publication): Promise<readonly ListenerAddress[]> {
+    return this.turns.alone(async () => {
+      const prepared = await this.prepare(publication, alone(publication.config));
+      if (this.isDraining) {
+        prepared.abort();
+        throw new Error('the gateway was stopped');
+      }
+      prepared.commit();
+      return prepared.addresses;
+    });
+  }
+
+  private get isDraining(): boolean {
+    return this.stopped !== null;
   }
 
   /**
-   * Does everything for a configuration that can fail, in short steps, while the one before serves on.
+   * Does everything for a configuration that can fail, in short steps, while the one before serves on. One after another:
+   * each is committed or aborted before the next.
    * @throws {CompileError} for a configuration that cannot be served, or a `ListenError`; then nothing has changed.
    */
   async prepare(publication: Publication, openingOf: (name: string) => Opening): Promise<Prepared> {
@@ -149,27 +164,36 @@ export class LocalGateway implements Gateway {
     this.serving = next;
     this.around.observe = this.observerOf(next);
     if (before === null) return;
-    this.endRoutesThatAreGone(before.publication.config, next.publication.config);
+    this.endRoutesThatAreGone(before.publication.config, next.publication);
     letGo(before);
   }
 
   /** What their requests began, WebSockets included, gets a grace to end by itself. */
-  private endRoutesThatAreGone(before: GatewayConfig, after: GatewayConfig): void {
-    const gone = new Set(Object.keys(before.routes).filter((name) => !Object.hasOwn(after.routes, name)));
-    if (gone.size > 0) this.around.wheel.arm(new Timer(() => this.endExchangesOf(gone)), drainGraceMs);
+  private endRoutesThatAreGone(before: GatewayConfig, { config, revision }: Publication): void {
+    // One that has come back meanwhile is served again.
+    for (const name of this.gone.keys()) if (Object.hasOwn(config.routes, name)) this.gone.delete(name);
+    this.endRoutes(
+      Object.keys(before.routes).filter((name) => !Object.hasOwn(config.routes, name)),
+      revision,
+    );
   }
 
-  private endExchangesOf(gone: ReadonlySet<string>): void {
-    // One that has come back meanwhile is served again.
-    const routes = this.serving?.publication.config.routes ?? {};
+  /** Breaks off, after a grace, what requests of these routes have begun. */
+  endRoutes(names: readonly string[], revision: number): void {
+    if (names.length === 0) return;
+    for (const name of names) this.gone.set(name, revision);
+    const end = (): void => this.endExchangesGoneIn(revision);
+    this.around.wheel.arm(new Timer(end), drainGraceMs);
+  }
+
+  private endExchangesGoneIn(revision: number): void {
     for (const listener of this.listeners.all) {
       for (const { handler } of listener.served) {
-        if (!(handler instanceof ProxyExchange)) continue;
-        const { name } = handler.route;
-        if (!gone.has(name) || Object.hasOwn(routes, name)) continue;
+        if (!(handler instanceof ProxyExchange) || this.gone.get(handler.route.name) !== revision) continue;
         handler.fail('ROUTE_GONE', 'the route is no longer configured');
       }
     }
+    for (const [name, since] of this.gone) if (since === revision) this.gone.delete(name);
   }
 
   /** Gives a listener that waits for it a server that listens already. */
@@ -182,9 +206,12 @@ export class LocalGateway implements Gateway {
     this.listeners.accept(listener, socket);
   }
 
-  /** Stops accepting, but closes nothing: whoever gets the servers accepts on. */
-  release(): (readonly [name: string, servers: Server[]])[] {
-    return this.listeners.release();
+  /**
+   * Stops accepting, but closes nothing: whoever gets the servers accepts on.
+   * @param kept how many servers each listener keeps.
+   */
+  release(kept: number): (readonly [name: string, servers: Server[]])[] {
+    return this.listeners.release(kept);
   }
 
   status(): Promise<GatewayStatus> {
@@ -212,20 +239,22 @@ export class LocalGateway implements Gateway {
     return Promise.resolve({ threads: [thread], listeners, upstreams });
   }
 
-  /** @param idleMs see `Listener.drain`. */
-  async stop(graceMs: number, idleMs = 0): Promise<void> {
-    this.isDraining = true;
+  /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */
+  stop(graceMs: number, idleMs = 0): Promise<void> {
     const drained = this.listeners.drain(idleMs);
     // A timer cannot wait longer than this; nobody waits that long.
     const grace = setTimeout(() => this.listeners.destroy(), Math.min(graceMs, 2 ** 31 - 1));
-    await drained;
-    clearTimeout(grace);
+    void drained.then(() => clearTimeout(grace));
+    this.stopped ??= drained.then(() => this.close());
+    return this.stopped;
+  }
+
+  private async close(): Promise<void> {
     const { serving } = this;
     this.serving = null;
     if (serving === null) return;
     serving.compiled.close();
-    const accessLog = serving.accessLog?.value;
-    await accessLog?.close();
+    await serving.accessLog?.value.close();
   }
 
   private compileEnv(modules: PolicyModules): CompileEnv {

@@ -36,6 +36,10 @@ interface OpenListener {
   readonly tls: Lease<ListenerTls> | null;
 }
 
+interface ReadyListener extends OpenListener {
+  readonly configure: () => void;
+}
+
 /** While it is removed, clients may still ask once more on connections that are open: see `Listener.drain`. */
 const idleMs = 5_000;
 
@@ -52,30 +56,31 @@ export class OpenListeners {
 
   /** @throws {ListenError} when one of those that are new cannot be opened; then none is. */
   async prepare(config: GatewayConfig, openingOf: (name: string) => Opening): Promise<ListenersChange> {
-    const next = new Map<string, OpenListener & { readonly settings: ListenerSettings }>();
-    const opened: OpenListener[] = [];
+    const next = new Map<string, ReadyListener>();
+    const opened: Listener[] = [];
+    const leases: Lease<ListenerTls>[] = [];
     const undo = (): void => {
-      for (const { listener } of opened) {
+      for (const listener of opened) {
         void listener.drain();
         listener.destroy();
       }
-      for (const { tls } of next.values()) tls?.release();
+      for (const lease of leases) lease.release();
     };
     for (const [name, listenerConfig] of Object.entries(config.listeners)) {
-      const tls = this.leaseTls(name, listenerConfig, config.baseDir);
-      const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name));
       const place = placeOf(name, listenerConfig);
       const known = this.open.get(place);
-      const listener = known?.listener ?? new Listener(settings, this.env.wheel);
-      const entry = { listener, tls, settings };
       const opening: Opening =
         known === undefined ? openingOf(name) : { kind: 'wait', port: portOf(known.address.url) };
-      if (known === undefined) opened.push({ ...entry, address: { name, url: '' } });
       try {
+        const tls = this.leaseTls(name, listenerConfig, config.baseDir);
+        if (tls !== null) leases.push(tls);
+        const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name));
+        const listener = known?.listener ?? new Listener(settings, this.env.wheel);
+        if (known === undefined) opened.push(listener);
+        const configure = listener.prepare(settings);
         const port = await bind(listener, listenerConfig, opening);
-        next.set(place, { ...entry, address: { name, url: urlOf(listenerConfig, port) } });
+        next.set(place, { listener, tls, configure, address: { name, url: urlOf(listenerConfig, port) } });
       } catch (error) {
-        tls?.release();
         undo();
         throw listenError(name, listenerConfig, opening.port, error);
       }
@@ -87,12 +92,17 @@ export class OpenListeners {
     };
   }
 
-  private move(next: ReadonlyMap<string, OpenListener & { readonly settings: ListenerSettings }>): void {
+  private move(next: ReadonlyMap<string, ReadyListener>): void {
     const before = this.open;
     this.open = new Map(next);
-    for (const { listener, settings } of next.values()) {
-      listener.configure(settings);
-      listener.open();
+    for (const { address, listener, configure } of next.values()) {
+      configure();
+      try {
+        listener.open();
+      } catch (error) {
+        // Somebody has moved the folder since the socket was made in it. The others serve all the same.
+        this.env.log.error('a listener is not where it should be', { listener: address.name, url: address.url, error });
+      }
     }
     for (const [place, { listener, tls }] of before) {
       if (!next.has(place)) this.remove(listener);
@@ -125,7 +135,9 @@ export class OpenListeners {
 
   /** Gives a listener that is open, or made ready to be, a server that listens already. */
   adopt(name: string, server: Server): void {
-    this.find(name)?.adopt(server);
+    const listener = this.find(name);
+    if (listener === undefined) server.close();
+    else listener.adopt(server);
   }
 
   accept(name: string, socket: Socket): void {
@@ -134,9 +146,9 @@ export class OpenListeners {
     else listener.accept(socket);
   }
 
-  /** Gives away what accepts, by listener. */
-  release(): (readonly [name: string, servers: Server[]])[] {
-    return Array.from(this.open.values(), ({ address, listener }) => [address.name, listener.release()] as const);
+  /** Gives away what accepts, by listener. @param kept how many servers each keeps. */
+  release(kept: number): (readonly [name: string, servers: Server[]])[] {
+    return Array.from(this.open.values(), ({ address, listener }) => [address.name, listener.release(kept)] as const);
   }
 
   /** Stops accepting. Resolves when the last connection is closed. */

@@ -5,7 +5,7 @@
  * listener can change all of its settings without closing its socket, and the socket can move to another thread, with the
  * connections that wait in its accept queue.
  */
-import type { Server, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
@@ -13,7 +13,7 @@ import { canonicalIp } from '../util/ip-set.ts';
 import { adoptSocket } from './accepted-socket.ts';
 import { type Admission, LocalAdmission } from './admission.ts';
 import type { ServerConnectionOptions } from './connection-home.ts';
-import { openServer, type ListenAddress, type ListenOptions } from './listening-socket.ts';
+import { type ListenAddress, type ListenOptions, openServer, UnixSocket } from './listening-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
 import type { ProxiedConnection } from './proxy-protocol.ts';
 import { ServerConnection } from './server-connection.ts';
@@ -52,6 +52,7 @@ export class Listener {
   private turnedAway = 0;
   /** What accepts: none before it listens and after it was closed, several when it took some over. */
   private readonly servers = new Set<Server>();
+  private unixSocket: UnixSocket | null = null;
   /** Does the handshakes of those settings; null for plain connections. */
   private tlsServer: TlsServer | null = null;
   private readonly connections = new Set<ServerConnection>();
@@ -63,7 +64,8 @@ export class Listener {
   private readonly sockets = new Set<Socket>();
   /** What was accepted before `open`; null afterwards. */
   private early: Socket[] | null = [];
-  private draining = false;
+  /** How long it waits for last requests since it drains; null before that. */
+  private drainIdleMs: number | null = null;
   private readonly drained = Promise.withResolvers<void>();
 
   /** @param admission counts connections against the limit; by default those of this listener alone. */
@@ -71,7 +73,7 @@ export class Listener {
     this.settings = settings;
     this.wheel = wheel;
     this.admission = admission;
-    this.makeTlsServer();
+    this.tlsServer = this.makeTlsServer(settings.tls);
   }
 
   /**
@@ -79,10 +81,14 @@ export class Listener {
    * @returns the port, which the kernel chose if the configured one is 0; 0 for a Unix socket.
    */
   async listen(address: ListenAddress, options: ListenOptions = {}): Promise<number> {
+    if ('path' in address) {
+      this.unixSocket = await UnixSocket.open(address.path);
+      this.adopt(this.unixSocket.server);
+      return 0;
+    }
     const server = await openServer(address, options);
     this.adopt(server);
-    const bound = server.address();
-    return bound === null || typeof bound === 'string' ? 0 : bound.port;
+    return (server.address() as AddressInfo).port;
   }
 
   /** Accepts from a server that listens already, beside others that it may have. */
@@ -95,20 +101,22 @@ export class Listener {
     server.on('connection', (socket: Socket) => this.accept(socket));
   }
 
-  /** Serves from now on. */
+  /** Serves from now on. @throws {Error} when a Unix socket cannot be moved to its place. */
   open(): void {
     const { early } = this;
     this.early = null;
     for (const server of this.servers) Object.assign(server, { pauseOnConnect: false });
     for (const socket of early ?? []) this.accept(socket);
+    this.unixSocket?.takePlace();
   }
 
   /**
    * Stops accepting without closing what accepts: whoever gets the servers goes on. Connections stay, and so do Unix
    * sockets, which cannot be handed to another thread.
+   * @param kept how many of the servers it keeps.
    */
-  release(): Server[] {
-    const released = [...this.servers].filter((server) => typeof server.address() !== 'string');
+  release(kept = 0): Server[] {
+    const released = [...this.servers].filter((server) => typeof server.address() !== 'string').slice(kept);
     for (const server of released) {
       this.servers.delete(server);
       server.removeAllListeners();
@@ -116,11 +124,21 @@ export class Listener {
     return released;
   }
 
-  /** What holds for new connections and, but for the protocols in front of HTTP, for the next requests on open ones. */
-  configure(settings: ListenerSettings): void {
+  /**
+   * Makes everything of other settings that can fail.
+   * @returns what puts them to use, for new connections and, but for the protocols in front of HTTP, for the next requests
+   * on open ones.
+   */
+  prepare(settings: ListenerSettings): () => void {
     const isSameTls = settings.tls === this.settings.tls;
-    this.settings = settings;
-    if (!isSameTls) this.makeTlsServer();
+    const tlsServer = isSameTls ? this.tlsServer : this.makeTlsServer(settings.tls);
+    return () => {
+      this.settings = settings;
+      if (tlsServer === this.tlsServer) return;
+      // It never listened itself; closed, it is no longer told of new certificates.
+      this.tlsServer?.close();
+      this.tlsServer = tlsServer;
+    };
   }
 
   get openConnections(): number {
@@ -138,7 +156,7 @@ export class Listener {
    * they were being closed, would be lost. It is served, as the last one.
    */
   drain(idleMs = 0): Promise<void> {
-    this.draining = true;
+    this.drainIdleMs = idleMs;
     for (const connection of this.connections) connection.drain(idleMs);
     // They have not asked for anything yet.
     if (idleMs === 0) for (const socket of this.handshaking.values()) socket.destroy();
@@ -151,6 +169,7 @@ export class Listener {
   destroy(): void {
     for (const connection of this.connections) connection.socket.destroy();
     for (const socket of this.sockets) socket.destroy();
+    for (const socket of this.early ?? []) socket.destroy();
   }
 
   /** Takes a connection that was accepted here or elsewhere. */
@@ -163,8 +182,8 @@ export class Listener {
     const isPlain = this.tlsServer === null && !this.settings.proxyProtocol;
     const socket = isPlain ? adoptSocket(accepted) : accepted;
     this.admit(socket);
-    // One that was accepted elsewhere, or too early, has not begun to read.
-    if (socket.isPaused() && this.tlsServer === null) socket.resume();
+    // One that was accepted elsewhere, or too early, has not begun to read. TLS reads for itself.
+    if (socket.isPaused() && (this.tlsServer === null || this.settings.proxyProtocol)) socket.resume();
   }
 
   /** Somebody else may have taken a Unix socket's place: what waits in the old one's queue is taken first. */
@@ -172,26 +191,21 @@ export class Listener {
     const close = (): void => {
       for (const server of this.servers) server.close();
       this.servers.clear();
+      this.unixSocket?.close();
       this.noteClosed();
     };
     if (idleMs === 0 || this.servers.size === 0) close();
     else this.wheel.arm(new Timer(close), lastAcceptMs);
   }
 
-  private makeTlsServer(): void {
-    const { tls } = this.settings;
-    // It never listens itself; closed, it is no longer told of new certificates.
-    this.tlsServer?.close();
-    if (tls === null) {
-      this.tlsServer = null;
-      return;
-    }
+  private makeTlsServer(tls: ListenerTls | null): TlsServer | null {
+    if (tls === null) return null;
     const server = new TlsServer({ ...tls.options, allowHalfOpen: true });
     tls.attach(server);
     server.on('secureConnection', (socket: TLSSocket) =>
       this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
     );
-    this.tlsServer = server;
+    return server;
   }
 
   private admit(socket: Socket): void {
@@ -214,7 +228,7 @@ export class Listener {
   }
 
   private noteClosed(): void {
-    if (this.draining && this.servers.size === 0 && this.sockets.size === 0) this.drained.resolve();
+    if (this.drainIdleMs !== null && this.servers.size === 0 && this.sockets.size === 0) this.drained.resolve();
   }
 
   private noteHandshake(socket: Socket): void {
@@ -264,7 +278,8 @@ export class Listener {
     const connection = new ServerConnection(socket, describePeer(socket, proxied), this.wheel, this, isSecure);
     this.connections.add(connection);
     if (this.handshaking.size > 0) this.handshaking.delete(remoteEnd(socket));
-    if (this.draining) connection.drain(0);
+    // It waited to be accepted, or shook hands, when the draining began: it gets as long as the others.
+    if (this.drainIdleMs !== null) connection.drain(this.drainIdleMs);
   }
 
   onConnectionClosed(connection: ServerConnection): void {

@@ -1,6 +1,7 @@
 /** Opens the sockets that listeners accept on, on one thread or on several at the same address. */
 import { connect, Server, type Socket } from 'node:net';
 import { renameSync, rmSync, statSync } from 'node:fs';
+import { threadId } from 'node:worker_threads';
 
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -18,15 +19,14 @@ const backlog = 4096;
 /** Where every thread can have a socket of its own at one address (`reusePort` of `server.listen`). */
 export const canShareAddresses = ['linux', 'freebsd', 'dragonfly', 'sunos', 'aix'].includes(process.platform);
 
-/** Where a Unix socket is made before it is moved to its place. */
-let unixSockets = 0;
-
 /**
  * A server that listens and has nobody yet to take its connections.
  * @throws {Error} with a `code` such as `EADDRINUSE`.
  */
-export async function openServer(address: ListenAddress, { shared = false }: ListenOptions = {}): Promise<Server> {
-  if ('path' in address) return openUnixServer(address.path);
+export function openServer(
+  address: { readonly host: string; readonly port: number },
+  { shared = false }: ListenOptions = {},
+): Promise<Server> {
   return listen(new Server(), { ...address, reusePort: shared });
 }
 
@@ -52,16 +52,43 @@ export async function assertFree(address: { readonly host: string; readonly port
   return port;
 }
 
+/** How many were made by this thread. */
+let unixSockets = 0;
+
 /**
- * Listens under another name and moves the socket to its place, so that there is no moment at which nobody listens there
- * when one process or thread takes over from another. A socket on which nobody listens any longer is replaced.
+ * A Unix socket that listens under another name until it takes its place. So there is no moment at which nobody listens
+ * there when one thread or process takes over from another, and one that is given up before leaves what was there alone.
  */
-async function openUnixServer(path: string): Promise<Server> {
-  const draft = `${path}.${process.pid}.${++unixSockets}`;
-  rmSync(draft, { force: true });
-  const server = await listen(new Server(), { path: draft });
-  renameSync(draft, path);
-  return server;
+export class UnixSocket {
+  readonly server: Server;
+  private readonly path: string;
+  private readonly draft: string;
+  private inode = -1;
+
+  private constructor(server: Server, path: string, draft: string) {
+    this.server = server;
+    this.path = path;
+    this.draft = draft;
+  }
+
+  static async open(path: string): Promise<UnixSocket> {
+    const draft = `${path}.${process.pid}.${threadId}.${++unixSockets}`;
+    rmSync(draft, { force: true });
+    return new UnixSocket(await listen(new Server(), { path: draft }), path, draft);
+  }
+
+  /** From now on clients find this one. A socket on which nobody listens any longer is replaced. */
+  takePlace(): void {
+    if (this.inode !== -1) return;
+    renameSync(this.draft, this.path);
+    this.inode = statSync(this.path).ino;
+  }
+
+  /** Closes it, and removes it from its place unless another one has taken that. */
+  close(): void {
+    this.server.close();
+    if (statSync(this.path, { throwIfNoEntry: false })?.ino === this.inode) rmSync(this.path, { force: true });
+  }
 }
 
 /** @throws {Error} with the code `EADDRINUSE` when somebody listens at a path, or when something else is there. */

@@ -62,13 +62,13 @@ async function findAddress(
 
 /**
  * How the listeners of one thread get what accepts for them.
- * @param given the places whose sockets the thread is going to be handed.
+ * @param given the places whose sockets the thread is going to be handed. Unix sockets cannot be.
  */
 export function openingsFor(
   thread: number,
   listeners: Listeners,
   addresses: Addresses,
-  given: ReadonlySet<string> = new Set(),
+  given: Pick<Addresses, 'has'> = new Map(),
 ): Openings {
   const openings: Record<string, Opening> = {};
   for (const [name, listener] of Object.entries(listeners)) {

@@ -14,6 +14,7 @@ export interface ThreadBirth {
   readonly ticketSecret: Uint8Array;
 }
 
+/** A publication on its way to threads. */
 export interface PublicationParcel extends Omit<Publication, 'config'> {
   readonly config: ConfigParcel;
 }
@@ -26,8 +27,8 @@ export type Order =
   | { readonly kind: 'prepare'; readonly publication: PublicationParcel; readonly openings: Openings }
   | { readonly kind: 'commit' }
   | { readonly kind: 'abort' }
-  /** Give away what accepts. */
-  | { readonly kind: 'release' }
+  /** Give away what accepts, but for some servers of each listener. */
+  | { readonly kind: 'release'; readonly kept: number }
   | { readonly kind: 'status' };
 
 export interface OrderResults {
@@ -44,6 +45,8 @@ export type ToThread =
   | { readonly kind: 'order'; readonly id: number; readonly order: Order }
   | { readonly kind: 'adopt'; readonly listener: string; readonly server: Server }
   | { readonly kind: 'accept'; readonly listener: string; readonly socket: Socket }
+  /** Give what was begun for these routes a grace to end: see `LocalGateway.endRoutes`. */
+  | { readonly kind: 'routes-gone'; readonly names: readonly string[]; readonly revision: number }
   /** Ends the thread once it is done: see `LocalGateway.stop`. */
   | { readonly kind: 'stop'; readonly graceMs: number; readonly idleMs: number };
 

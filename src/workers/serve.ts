@@ -4,14 +4,22 @@ import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { importPolicies } from '../config/policy-modules.ts';
 import type { GatewayConfig } from '../config/schema.ts';
-import { type GatewayStatus, ListenError, type Publication } from '../gateway/gateway.ts';
+import { type GatewayStatus, ListenError, type ListenerAddress, type Publication } from '../gateway/gateway.ts';
 import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { Pace } from '../util/pace.ts';
 import { lookEveryMs, StallWatch } from '../util/stall-watch.ts';
 import { unpackConfig } from './config-parcel.ts';
-import type { FromThread, Order, OrderResults, PublicationParcel, ThreadBirth, ToThread } from './messages.ts';
+import type {
+  FromThread,
+  Openings,
+  Order,
+  OrderResults,
+  PublicationParcel,
+  ThreadBirth,
+  ToThread,
+} from './messages.ts';
 
 class Server {
   private readonly birth: ThreadBirth;
@@ -20,6 +28,8 @@ class Server {
   private prepared: Prepared | null = null;
   /** From when it serves: before, it holds nobody up. */
   private stalls: StallWatch | null = null;
+  /** Counts what was asked to be made ready or to be given up. */
+  private attempt = 0;
 
   constructor(birth: ThreadBirth) {
     this.birth = birth;
@@ -39,11 +49,15 @@ class Server {
         void this.answer(message.id, message.order);
         return;
       case 'adopt':
-        this.gateway?.adopt(message.listener, message.server);
+        if (this.gateway === null) message.server.close();
+        else this.gateway.adopt(message.listener, message.server);
         return;
       case 'accept':
         if (this.gateway === null) message.socket.destroy();
         else this.gateway.accept(message.listener, message.socket);
+        return;
+      case 'routes-gone':
+        this.gateway?.endRoutes(message.names, message.revision);
         return;
       case 'stop':
         void this.stop(message.graceMs, message.idleMs);
@@ -52,7 +66,7 @@ class Server {
 
   private async answer(id: number, order: Order): Promise<void> {
     try {
-      if (order.kind === 'release') this.release(id);
+      if (order.kind === 'release') this.release(id, order.kept);
       else tell({ kind: 'done', id, result: await this.obey(order) });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -60,29 +74,23 @@ class Server {
     }
   }
 
-  private release(id: number): void {
-    const result = this.gateway?.release() ?? [];
+  private release(id: number, kept: number): void {
+    const result = this.gateway?.release(kept) ?? [];
     const servers = result.flatMap(([, released]) => released);
     tell({ kind: 'done', id, result }, servers);
   }
 
   private async obey(order: Exclude<Order, { kind: 'release' }>): Promise<OrderResults[Order['kind']]> {
     switch (order.kind) {
-      case 'prepare': {
-        const publication = await unpack(order.publication);
-        this.log.hide(publication.secrets);
-        this.gateway ??= this.createGateway(publication);
-        this.prepared = await this.gateway.prepare(publication, (name) => order.openings[name]);
-        return this.prepared.addresses;
-      }
+      case 'prepare':
+        return this.prepare(order.publication, order.openings);
       case 'commit':
         this.stalls ??= new StallWatch(systemClock.now());
         this.prepared?.commit();
         this.prepared = null;
         return null;
       case 'abort':
-        this.prepared?.abort();
-        this.prepared = null;
+        this.abort();
         return null;
       case 'status':
         return this.status(this.gateway!);
@@ -94,6 +102,28 @@ class Server {
     const stallMs = Math.round(this.stalls?.longestMs ?? 0);
     const [own] = status.threads;
     return { ...status, threads: [{ ...own, stallMs }] };
+  }
+
+  private async prepare(parcel: PublicationParcel, openings: Openings): Promise<readonly ListenerAddress[]> {
+    this.abort();
+    const { attempt } = this;
+    const publication = await unpack(parcel);
+    this.log.hide(publication.secrets);
+    this.gateway ??= this.createGateway(publication);
+    const prepared = await this.gateway.prepare(publication, (name) => openings[name]);
+    if (attempt !== this.attempt) {
+      // Nobody has waited for it.
+      prepared.abort();
+      throw new Error('it was given up');
+    }
+    this.prepared = prepared;
+    return prepared.addresses;
+  }
+
+  private abort(): void {
+    this.attempt++;
+    this.prepared?.abort();
+    this.prepared = null;
   }
 
   private createGateway(first: Publication): LocalGateway {

@@ -18,7 +18,18 @@ export class ThreadLost extends Error {
   override readonly name = 'ThreadLost';
 }
 
+/** The thread is there and does not answer in time. */
+export class ThreadSilent extends Error {
+  override readonly name = 'ThreadSilent';
+}
+
+/** Longer than a thread may hang. */
+const answerLimitMs = 15_000;
+/** A thread ends itself at the end of the grace that it was given; one that does not within this time is ended. */
+const endLimitMs = 3_000;
+
 interface Pending {
+  readonly timer: NodeJS.Timeout;
   resolve(result: never): void;
   reject(error: Error): void;
 }
@@ -32,6 +43,10 @@ export class ServingThread {
   private readonly pending = new Map<number, Pending>();
   private lastId = 0;
   private lastError: Error | null = null;
+  private hasEnded = false;
+  private isKilled = false;
+  private reasonOfEnd = new Error('it has ended');
+  private stopTimer: NodeJS.Timeout | undefined;
   private beats = 0;
   private beatAt: number;
   /** Nobody expects it to go on. */
@@ -48,26 +63,40 @@ export class ServingThread {
     worker.on('error', (error: unknown) => {
       this.lastError = error instanceof Error ? error : new Error(String(error));
     });
+    worker.on('messageerror', (error) => void this.kill(error));
     worker.on('exit', (code) => {
-      const error = this.lastError ?? new Error(`the thread ended with code ${code}`);
-      for (const pending of this.pending.values()) pending.reject(new ThreadLost(error.message));
+      this.hasEnded = true;
+      this.reasonOfEnd = this.lastError ?? new Error(`the thread ended with code ${code}`);
+      clearTimeout(this.stopTimer);
+      for (const { reject, timer } of this.pending.values()) {
+        clearTimeout(timer);
+        reject(new ThreadLost(this.reasonOfEnd.message));
+      }
       this.pending.clear();
-      resolve(this.isEnding ? null : error);
+      resolve(this.isEnding ? null : this.reasonOfEnd);
     });
     this.tell({ kind: 'birth', birth: { ...birth, heartbeat: this.heartbeat.buffer } });
   }
 
-  /** @throws what the thread refuses it with, or `ThreadLost`. */
-  ask<O extends Order>(order: O): Promise<OrderResults[O['kind']]> {
+  /**
+   * @param withinMs how long the answer may take.
+   * @throws what the thread refuses it with, `ThreadLost` when it ends, or `ThreadSilent`.
+   */
+  ask<O extends Order>(order: O, withinMs: number = answerLimitMs): Promise<OrderResults[O['kind']]> {
     const id = ++this.lastId;
     return new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject });
+      if (this.hasEnded) throw new ThreadLost(this.reasonOfEnd.message);
       this.tell({ kind: 'order', id, order });
+      const timer = setTimeout(() => {
+        this.pending.delete(id);
+        reject(new ThreadSilent(`thread ${this.thread} has not answered within ${withinMs / 1000} s`));
+      }, withinMs);
+      this.pending.set(id, { resolve, reject, timer });
     });
   }
 
   /** How long its event loop has not turned, as far as can be seen from here. */
-  silentMs(now: number): number {
+  private silentMs(now: number): number {
     const beats = Atomics.load(this.heartbeat, 0);
     if (beats !== this.beats) {
       this.beats = beats;
@@ -85,15 +114,35 @@ export class ServingThread {
     this.tell({ kind: 'accept', listener, socket }, [socket]);
   }
 
+  endRoutes(names: readonly string[], revision: number): void {
+    this.tell({ kind: 'routes-gone', names, revision });
+  }
+
   /** Lets it finish what it has begun. Resolves when it has ended. */
   async stop(graceMs: number, idleMs: number): Promise<void> {
     this.isEnding = true;
     this.tell({ kind: 'stop', graceMs, idleMs });
+    clearTimeout(this.stopTimer);
+    if (graceMs !== Infinity && !this.hasEnded) {
+      this.stopTimer = setTimeout(() => void this.kill(), graceMs + endLimitMs);
+    }
     await this.ended;
+  }
+
+  /**
+   * Ends it if its event loop has stood still for too long.
+   * @returns for how long it has, if that is why it is ended now; otherwise 0.
+   */
+  endIfHanging(now: number, limitMs: number): number {
+    const silentMs = this.silentMs(now);
+    if (this.isKilled || silentMs < limitMs) return 0;
+    void this.kill(new Error('its event loop stood still'));
+    return silentMs;
   }
 
   /** Ends it at once. What it was expected to do remains undone, so `ended` tells of it unless it was to end anyway. */
   async kill(reason?: Error): Promise<void> {
+    this.isKilled = true;
     if (reason === undefined) this.isEnding = true;
     else this.lastError = reason;
     await this.worker.terminate();
@@ -103,6 +152,7 @@ export class ServingThread {
     const pending = this.pending.get(message.id);
     if (pending === undefined) return;
     this.pending.delete(message.id);
+    clearTimeout(pending.timer);
     if (message.kind === 'done') pending.resolve(message.result as never);
     else pending.reject(message.cannotListen ? new ListenError(message.reason) : new Error(message.reason));
   }

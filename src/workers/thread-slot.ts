@@ -1,21 +1,20 @@
 /**
  * One of the numbered places of a gateway's threads. A thread that dies or hangs there is replaced, later each time that
- * it happens again soon; one that is replaced on purpose hands over what it accepts with, and ends when it is done.
+ * it happens again soon.
  */
 import type { GatewayLog, ThreadStatus } from '../gateway/gateway.ts';
 import type { Clock } from '../util/clock.ts';
-import type { Openings, PublicationParcel } from './messages.ts';
-import { type ServingThread, ThreadLost } from './serving-thread.ts';
+import type { ServingThread } from './serving-thread.ts';
 
 export interface SlotEnv {
   readonly clock: Clock;
   readonly log: GatewayLog;
   readonly hangLimitMs: number;
-  spawn(thread: number): ServingThread;
-  /** What is served at the moment, and how a thread that begins anew gets to listen. */
-  current(thread: number): { readonly publication: PublicationParcel; readonly openings: Openings };
-  /** A thread serves that was not there before. */
-  onServing(): void;
+  /**
+   * Makes a thread ready for what is served at the moment and has the slot `install` it, while nothing else changes.
+   * @returns false when that is no longer wanted. Rejects when the thread could not begin.
+   */
+  begin(slot: ThreadSlot): Promise<boolean>;
   onEvent(kind: 'thread-died' | 'thread-replaced', about: Readonly<Record<string, unknown>>): void;
 }
 
@@ -24,21 +23,15 @@ const backoffMs = 100;
 const longestBackoffMs = 10_000;
 /** A thread that has served this long has not died of what its predecessor died of. */
 const stableMs = 60_000;
-/** Threads that were replaced and still finish something, in one place; the oldest gets a grace when there are more. */
-const mostLeaving = 4;
-/** For those. */
-const leavingGraceMs = 30_000;
-/** Clients may ask once more on connections that are open: see `Listener.drain`. */
-export const leavingIdleMs = 5_000;
 
 export class ThreadSlot {
   readonly number: number;
   private readonly env: SlotEnv;
   private serving: ServingThread | null = null;
-  private readonly leaving = new Set<ServingThread>();
   private servingSince = 0;
   private failures = 0;
   private restarts = 0;
+  private restartTimer: NodeJS.Timeout | undefined;
   private isStopping = false;
 
   constructor(number: number, env: SlotEnv) {
@@ -51,43 +44,20 @@ export class ThreadSlot {
     return this.serving;
   }
 
-  /** Makes a thread ready beside the one that serves. @throws what it refuses the publication with. */
-  async prepare(publication: PublicationParcel, openings: Openings): Promise<ServingThread> {
-    const thread = this.env.spawn(this.number);
-    try {
-      await thread.ask({ kind: 'prepare', publication, openings });
-      return thread;
-    } catch (error) {
-      await thread.kill();
-      throw error;
-    }
-  }
-
-  /** The thread that was made ready serves from now on. @returns the one that did. */
+  /** The thread serves from now on. @returns the one that did, which is no longer this slot's. */
   install(thread: ServingThread): ServingThread | null {
     const before = this.serving;
     this.serving = thread;
     this.servingSince = this.env.clock.now();
     void thread.ended.then((error) => this.onEnded(thread, error));
-    this.env.onServing();
     return before;
-  }
-
-  /** Lets a thread that was replaced finish what it has begun. */
-  retire(thread: ServingThread): void {
-    this.leaving.add(thread);
-    void thread.stop(Infinity, leavingIdleMs);
-    const [oldest] = this.leaving;
-    if (this.leaving.size > mostLeaving && oldest !== undefined) void oldest.stop(leavingGraceMs, 0);
   }
 
   /** Replaces the thread if its event loop has stood still for too long. */
   supervise(): void {
-    const { serving, env } = this;
-    const silentMs = serving?.silentMs(env.clock.now()) ?? 0;
-    if (serving === null || silentMs < env.hangLimitMs) return;
-    env.log.error('a serving thread hangs and is replaced', { thread: this.number, silentMs: Math.round(silentMs) });
-    void serving.kill(new Error('its event loop stood still'));
+    const { env, number: thread } = this;
+    const silentMs = Math.round(this.serving?.endIfHanging(env.clock.now(), env.hangLimitMs) ?? 0);
+    if (silentMs > 0) env.log.error('a serving thread hangs and is replaced', { thread, silentMs });
   }
 
   status(own: ThreadStatus | null): ThreadStatus {
@@ -106,20 +76,23 @@ export class ThreadSlot {
     return { ...(own ?? unknown), restarts };
   }
 
-  async stop(graceMs: number, idle: number): Promise<void> {
+  /** Nothing is replaced any longer. @returns the thread that serves, which is no longer this slot's. */
+  close(): ServingThread | null {
     this.isStopping = true;
-    const all = [...this.leaving, ...(this.serving === null ? [] : [this.serving])];
-    await Promise.all(all.map((thread) => thread.stop(graceMs, idle)));
+    clearTimeout(this.restartTimer);
+    const { serving } = this;
+    this.serving = null;
+    return serving;
   }
 
   private onEnded(thread: ServingThread, error: Error | null): void {
-    this.leaving.delete(thread);
     if (this.serving !== thread) return;
     this.serving = null;
-    if (this.isStopping || error === null) return;
-    const { env, number } = this;
-    env.log.error('a serving thread died and is replaced', { thread: number, error });
-    env.onEvent('thread-died', { thread: number, reason: error.message });
+    const { env, number, isStopping } = this;
+    if (isStopping) return;
+    const reason = error?.message ?? 'it ended';
+    env.log.error('a serving thread died and is replaced', { thread: number, error: error ?? reason });
+    env.onEvent('thread-died', { thread: number, reason });
     if (env.clock.now() - this.servingSince > stableMs) this.failures = 0;
     this.restart();
   }
@@ -128,40 +101,21 @@ export class ThreadSlot {
     if (this.isStopping) return;
     const delayMs = this.failures === 0 ? 0 : Math.min(longestBackoffMs, backoffMs * 2 ** (this.failures - 1));
     this.failures++;
-    setTimeout(() => void this.begin(), delayMs);
+    clearTimeout(this.restartTimer);
+    this.restartTimer = setTimeout(() => void this.begin(), delayMs);
   }
 
   private async begin(): Promise<void> {
-    if (this.isStopping) return;
-    const { env, number } = this;
+    const { env, number: thread } = this;
     try {
-      const { publication, openings } = env.current(number);
-      const thread = await this.prepare(publication, openings);
-      if (this.isStopping) {
-        await thread.kill();
-        return;
-      }
-      await thread.ask({ kind: 'commit' });
+      if (!(await env.begin(this))) return;
       this.restarts++;
-      this.install(thread);
-      await this.catchUp(thread, publication);
-      env.log.info('a serving thread was replaced', { thread: number, restarts: this.restarts });
-      env.onEvent('thread-replaced', { thread: number, restarts: this.restarts });
+      env.log.info('a serving thread was replaced', { thread, restarts: this.restarts });
+      env.onEvent('thread-replaced', { thread, restarts: this.restarts });
     } catch (error) {
-      if (!(error instanceof ThreadLost)) env.log.error('a serving thread cannot begin', { thread: number, error });
+      if (this.isStopping) return;
+      env.log.error('a serving thread cannot begin', { thread, error });
       if (this.serving === null) this.restart();
-    }
-  }
-
-  /** The configuration may have changed while it began. */
-  private async catchUp(thread: ServingThread, begun: PublicationParcel): Promise<void> {
-    let served = begun;
-    for (;;) {
-      const { publication, openings } = this.env.current(this.number);
-      if (publication === served) return;
-      await thread.ask({ kind: 'prepare', publication, openings });
-      await thread.ask({ kind: 'commit' });
-      served = publication;
     }
   }
 }

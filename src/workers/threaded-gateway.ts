@@ -8,16 +8,20 @@ import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
 import type { Gateway, GatewayLog, GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
-import { placeOf, urlOf } from '../gateway/places.ts';
+import { listenError, placeOf, urlOf } from '../gateway/places.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
-import { canShareAddresses } from '../wire/listening-socket.ts';
+import { Turns } from '../util/turns.ts';
+import { canShareAddresses, openServer } from '../wire/listening-socket.ts';
 import { Acceptor } from './acceptor.ts';
 import { type Addresses, listenerAt, openingsFor, planAddresses } from './addresses.ts';
+import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
+import { HandOver } from './hand-over.ts';
 import { mergeStatus } from './merge-status.ts';
 import type { PublicationParcel } from './messages.ts';
-import { ServingThread, ThreadLost, spareThread } from './serving-thread.ts';
-import { leavingIdleMs, ThreadSlot } from './thread-slot.ts';
+import { RetiredThreads } from './retired-threads.ts';
+import { ServingThread, spareThread } from './serving-thread.ts';
+import { ThreadSlot } from './thread-slot.ts';
 
 /** Sockets of one listener that listen already: from a process before this one, or from whoever has started it. */
 export interface InheritedSockets {
@@ -34,6 +38,8 @@ export interface ThreadedGatewayEnv {
   readonly spare?: Worker;
   /** How long an event loop may stand still before its thread is replaced. Default 5 s. */
   readonly hangLimitMs?: number;
+  /** How long a thread may take to make a configuration ready. Default 30 s. */
+  readonly prepareLimitMs?: number;
   /** Whether threads can have sockets at one address; by default what the platform says. */
   readonly mayShare?: boolean;
   /** By the name of the listener. */
@@ -47,12 +53,11 @@ interface Served {
   readonly parcel: PublicationParcel;
   readonly listeners: GatewayConfig['listeners'];
   readonly open: Addresses;
+  readonly routes: GatewayConfig['routes'];
 }
 
-/** Servers that listen at a place and are looking for a thread. */
-type Homeless = readonly (readonly [place: string, servers: readonly Server[]])[];
-
 const hangLimitMs = 5_000;
+const prepareLimitMs = 30_000;
 const superviseEveryMs = 250;
 /** A thread that does not answer within this time is shown as silent. */
 const statusTimeoutMs = 500;
@@ -64,38 +69,36 @@ export class ThreadedGateway implements Gateway {
   private readonly ticketSecret = randomBytes(32);
   private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
   private slots: ThreadSlot[] = [];
-  /** Those that are no longer wanted and still finish something. */
-  private readonly leaving = new Set<ThreadSlot>();
+  private readonly retired = new RetiredThreads();
+  /** Those that are being made ready. */
+  private readonly unborn = new Set<ServingThread>();
   private spare: Worker | null;
   private served: Served | null = null;
-  private stopSupervising: (() => void) | null = null;
+  private readonly stopSupervising: () => void;
   private turn = 0;
-  /** Changes are made one after another. */
-  private lastChange: Promise<unknown> = Promise.resolve();
+  /** Changes are made one after another, and no thread begins meanwhile. */
+  private readonly turns = new Turns();
+  private committing: Promise<void> = Promise.resolve();
+  private isStopping = false;
 
   constructor(first: Publication, env: ThreadedGatewayEnv) {
     this.first = first;
     this.env = env;
     this.clock = env.clock ?? systemClock;
     this.spare = env.spare ?? null;
+    this.stopSupervising = this.clock.every(superviseEveryMs, () => this.supervise());
   }
 
-  async start(): Promise<readonly ListenerAddress[]> {
-    const addresses = await this.apply(this.first);
-    this.stopSupervising = this.clock.every(superviseEveryMs, () => {
-      for (const slot of this.slots) slot.supervise();
-    });
-    return addresses;
+  start(): Promise<readonly ListenerAddress[]> {
+    return this.apply(this.first);
   }
 
   apply(publication: Publication): Promise<readonly ListenerAddress[]> {
-    const change = this.lastChange.then(() => this.change(publication));
-    this.lastChange = change.catch(() => {});
-    return change;
+    return this.turns.alone(() => this.change(publication));
   }
 
   private get addresses(): ListenerAddress[] {
-    const { listeners, open } = this.served!;
+    const { listeners, open } = this.served ?? { listeners: {}, open: new Map() as Addresses };
     return Object.entries(listeners).map(([name, listener]) => {
       return { name, url: urlOf(listener, open.get(placeOf(name, listener))!.port) };
     });
@@ -109,20 +112,16 @@ export class ThreadedGateway implements Gateway {
   // ---- changes -----------------------------------------------------------------------------------------------------
 
   private async change(publication: Publication): Promise<readonly ListenerAddress[]> {
-    const { served } = this;
+    if (this.isStopping) throw wasStopped();
     const { config } = publication;
-    const { listeners } = config;
-    const inherited = served === null ? this.inheritedServers(listeners) : [];
-    const known = served?.open ?? this.inheritedAddresses(listeners);
+    const { listeners, routes } = config;
+    const known = this.served?.open ?? this.takeInherited(listeners);
     const open = await planAddresses(listeners, known, this.env.mayShare ?? canShareAddresses);
-    const opened = await this.openAcceptor(listeners, open, inherited);
-    const parcel: PublicationParcel = { ...publication, config: packConfig(config) };
-    const next = { parcel, listeners, open };
-    const isSameCode = served?.parcel.codeDigest === publication.codeDigest;
-    const count = threadCount(config);
+    const opened: string[] = [];
     try {
-      if (isSameCode && count === this.slots.length) await this.changeInPlace(next);
-      else await this.changeThreads(next, count, inherited);
+      await this.openAcceptor(listeners, open, opened);
+      const parcel = { ...publication, config: packConfig(config) };
+      await this.move({ parcel, listeners, open, routes }, known, threadCount(config));
     } catch (error) {
       for (const place of opened) this.acceptor.close(place);
       throw error;
@@ -132,136 +131,124 @@ export class ThreadedGateway implements Gateway {
     return this.addresses;
   }
 
-  /** Every thread changes while it serves. */
-  private async changeInPlace(next: Served): Promise<void> {
-    const threads = this.slots.flatMap(({ live }) => (live === null ? [] : [live]));
-    const prepared = await Promise.allSettled(
-      threads.map((thread) => {
-        const openings = openingsFor(thread.thread, next.listeners, next.open);
-        return thread.ask({ kind: 'prepare', publication: next.parcel, openings });
-      }),
+  /** Threads change while they serve; where there is none yet, or its code is not the right one, a new one begins. */
+  private async move(next: Served, known: Addresses, count: number): Promise<void> {
+    const isSameCode = this.served?.parcel.codeDigest === next.parcel.codeDigest;
+    const slots = Array.from({ length: count }, (_, number) => this.slots[number] ?? this.createSlot(number));
+    const candidates = slots.map((slot) => {
+      return new Candidate(slot, isSameCode && slot.live !== null ? slot.live : this.spawn(slot.number));
+    });
+    const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
+    const results = await Promise.allSettled(
+      candidates.map((candidate, number) =>
+        candidate.prepare(next.parcel, openingsFor(number, next.listeners, next.open, known), limitMs),
+      ),
     );
-    // One that was lost is replaced by one that begins with what is served then.
-    const refused = prepared.find((result) => result.status === 'rejected' && !(result.reason instanceof ThreadLost));
-    const order = { kind: refused === undefined ? 'commit' : 'abort' } as const;
-    if (refused === undefined) this.served = next;
-    await Promise.allSettled(threads.map((thread) => thread.ask(order)));
-    if (refused?.status === 'rejected') throw refused.reason;
+    for (const { thread } of candidates) this.unborn.delete(thread);
+    const refusal = this.isStopping ? wasStopped() : refusalOf(candidates, results);
+    if (refusal !== null) {
+      await Promise.all(candidates.map((candidate) => candidate.abort()));
+      throw refusal;
+    }
+    this.committing = this.commit(next, known, slots, candidates);
+    await this.committing;
   }
 
-  /** Every thread is replaced by a new one, which takes over the sockets that it accepts on. */
-  private async changeThreads(next: Served, count: number, inherited: Homeless): Promise<void> {
-    const before = this.slots;
-    const slots = Array.from({ length: count }, (_, number) => before[number] ?? this.createSlot(number));
-    const surplus = before.slice(count);
-    const prepared = await Promise.allSettled(
-      slots.map((slot, index) => {
-        const given = before[index]?.live ? this.keptIn(next) : givenTo(index, inherited);
-        return slot.prepare(next.parcel, openingsFor(index, next.listeners, next.open, given));
-      }),
-    );
-    const threads = prepared.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const refused = prepared.find((result) => result.status === 'rejected');
-    if (refused !== undefined) {
-      await Promise.all(threads.map((thread) => thread.kill()));
-      throw refused.reason;
-    }
-    const from = this.served?.listeners ?? {};
+  /** From here on nothing is refused: what goes wrong with a thread is its slot's to put right. */
+  private async commit(
+    next: Served,
+    known: Addresses,
+    slots: ThreadSlot[],
+    candidates: readonly Candidate[],
+  ): Promise<void> {
+    const { served: before } = this;
+    const surplus = this.slots.slice(slots.length);
     this.slots = slots;
     this.served = next;
-    for (const [index, thread] of threads.entries()) {
-      await thread.ask({ kind: 'commit' });
-      const old = slots[index].install(thread);
-      if (old !== null) await this.takeOver(slots[index], old, from, index);
-    }
-    for (const [index, slot] of surplus.entries()) {
-      if (slot.live !== null) await this.takeOver(slot, slot.live, from, index % count);
-      this.leaving.add(slot);
-      void slot.stop(Infinity, leavingIdleMs).then(() => this.leaving.delete(slot));
-    }
-    this.give(
-      inherited.filter(([place]) => !this.acceptor.accepts(place)),
-      0,
-    );
-  }
+    const commits = candidates.map((candidate) => candidate.commit());
+    await Promise.all(commits.map(({ done }) => done));
 
-  /** Gives what a thread accepts with to its successor, and lets it finish. */
-  private async takeOver(
-    slot: ThreadSlot,
-    old: ServingThread,
-    from: GatewayConfig['listeners'],
-    heir: number,
-  ): Promise<void> {
-    try {
-      const released = await old.ask({ kind: 'release' });
-      this.give(
-        released.map(([name, servers]) => [placeOf(name, from[name]), servers]),
-        heir,
-      );
-    } catch (error) {
-      if (!(error instanceof ThreadLost)) throw error;
-      // It is gone, and its sockets with it. Whoever begins anew opens others.
-      void this.slots[heir].live?.kill(new Error('its predecessor died before it had handed over'));
+    const handOver = this.createHandOver(before?.listeners ?? {});
+    const leaving: ServingThread[] = [];
+    for (const [number, thread] of [
+      ...commits.map((commit) => commit.before),
+      ...surplus.map((slot) => slot.close()),
+    ].entries()) {
+      if (thread === null) continue;
+      await handOver.inherit(thread, number % slots.length);
+      leaving.push(thread);
     }
-    if (slot.live !== old) slot.retire(old);
-  }
-
-  /** Gives servers to threads, beginning with one; those of listeners that are no more are closed. */
-  private give(homeless: Homeless, first: number): void {
-    for (const [place, servers] of homeless) {
-      const name = listenerAt(place, this.served!.listeners);
-      for (const [index, server] of servers.entries()) {
-        const thread = this.slots[(first + index) % this.slots.length].live;
-        if (name === undefined || thread === null) server.close();
-        else thread.adopt(name, server);
-      }
-    }
-  }
-
-  /** The places that both are and will be listened on. */
-  private keptIn({ open }: Pick<Served, 'open'>): Set<string> {
-    return new Set([...(this.served?.open.keys() ?? [])].filter((place) => open.has(place)));
+    if (before === null) this.giveShared(handOver, known);
+    const isNew = candidates.flatMap(({ isServing }, number) => (isServing ? [] : [number]));
+    const places = [...known].flatMap(([place, { acceptedBy }]) => {
+      return acceptedBy === 'threads' && next.open.has(place) ? [place] : [];
+    });
+    await handOver.provide(isNew, places);
+    for (const thread of leaving) this.retired.add(thread, slots.length);
+    this.retired.endRoutes(goneRoutes(before, next), next.parcel.revision);
   }
 
   // ---- sockets -----------------------------------------------------------------------------------------------------
 
-  /** The addresses whose sockets were handed to this process. */
-  private inheritedAddresses(listeners: GatewayConfig['listeners']): Addresses {
+  private createHandOver(from: GatewayConfig['listeners']): HandOver {
+    return new HandOver(
+      {
+        log: this.env.log,
+        placeOf: (name, when) => placeOf(name, (when === 'before' ? from : this.served!.listeners)[name]),
+        nameAt: (place) => this.nameAt(place),
+        open: (place) => {
+          const { host } = this.served!.listeners[this.nameAt(place)!];
+          return openServer({ host, port: this.served!.open.get(place)!.port }, { shared: true });
+        },
+        keep: (place, server) => this.acceptor.adopt(place, server),
+      },
+      () => this.slots.map(({ live }) => live),
+    );
+  }
+
+  private nameAt(place: string): string | undefined {
+    return this.served === null ? undefined : listenerAt(place, this.served.listeners);
+  }
+
+  /** Takes the sockets that were handed to this process: they accept already. @returns their addresses. */
+  private takeInherited(listeners: GatewayConfig['listeners']): Addresses {
     return new Map(
-      Array.from(this.env.inherited ?? [], ([name, { port, mayShare }]) => {
+      Array.from(this.env.inherited ?? [], ([name, { port, mayShare, servers }]) => {
         const acceptedBy = listeners[name].unix !== null ? 'one-thread' : mayShare ? 'threads' : 'main-thread';
-        return [placeOf(name, listeners[name]), { port, acceptedBy }] as const;
+        const place = placeOf(name, listeners[name]);
+        for (const server of servers) this.acceptor.adopt(place, server);
+        return [place, { port, acceptedBy }] as const;
       }),
     );
   }
 
-  private inheritedServers(listeners: GatewayConfig['listeners']): Homeless {
-    return Array.from(this.env.inherited ?? [], ([name, { servers }]) => [placeOf(name, listeners[name]), servers]);
+  /** Gives threads what the main thread has accepted with in their place. */
+  private giveShared(handOver: HandOver, addresses: Addresses): void {
+    for (const place of this.acceptor.places) {
+      if (addresses.get(place)?.acceptedBy !== 'threads') continue;
+      for (const [index, server] of this.acceptor.release(place).entries()) handOver.give(place, server, index);
+    }
   }
 
-  /** Opens what the main thread accepts for others. @returns the places that were not open before. */
-  private async openAcceptor(
-    listeners: GatewayConfig['listeners'],
-    open: Addresses,
-    given: Homeless,
-  ): Promise<string[]> {
-    const opened: string[] = [];
+  /** Opens what the main thread accepts for others. @param opened gets the places that were not open before. */
+  private async openAcceptor(listeners: GatewayConfig['listeners'], open: Addresses, opened: string[]): Promise<void> {
     for (const [name, listener] of Object.entries(listeners)) {
       const place = placeOf(name, listener);
       const { acceptedBy, port } = open.get(place)!;
       if (acceptedBy !== 'main-thread' || this.acceptor.accepts(place)) continue;
-      const servers = given.find(([at]) => at === place)?.[1] ?? [];
-      if (servers[0] === undefined) await this.acceptor.listen(place, { host: listener.host, port });
-      else this.acceptor.adopt(place, servers[0]);
+      try {
+        await this.acceptor.listen(place, { host: listener.host, port });
+      } catch (error) {
+        throw listenError(name, listener, port, error);
+      }
       opened.push(place);
     }
-    return opened;
   }
 
   /** Threads take turns. */
   private handToThread(place: string, socket: Socket): boolean {
     const live = this.slots.flatMap((slot) => (slot.live === null ? [] : [slot.live]));
-    const name = this.served === null ? undefined : listenerAt(place, this.served.listeners);
+    const name = this.nameAt(place);
     if (live.length === 0 || name === undefined) return false;
     this.turn = (this.turn + 1) % live.length;
     live[this.turn].accept(name, socket);
@@ -273,20 +260,30 @@ export class ThreadedGateway implements Gateway {
    * a share in it.
    * @returns by place. A Unix socket is not there, only that there is one: it cannot be shared.
    */
-  async shareSockets(): Promise<ReadonlyMap<string, InheritedSockets>> {
-    const { open, listeners } = this.served!;
-    for (const { live } of this.slots) {
-      if (live === null) continue;
-      for (const [name, servers] of await live.ask({ kind: 'release' })) {
-        for (const server of servers) this.acceptor.adopt(placeOf(name, listeners[name]), server);
+  shareSockets(): Promise<ReadonlyMap<string, InheritedSockets>> {
+    return this.turns.alone(async () => {
+      const { open, listeners } = this.served!;
+      for (const { live } of this.slots) {
+        if (live === null) continue;
+        for (const [name, servers] of await live.ask({ kind: 'release', kept: 0 })) {
+          for (const server of servers) this.acceptor.adopt(placeOf(name, listeners[name]), server);
+        }
       }
-    }
-    return new Map(
-      Array.from(open, ([place, { port, acceptedBy }]) => {
-        const servers = this.acceptor.serversAt(place);
-        return [place, { port, servers, mayShare: acceptedBy !== 'main-thread' }] as const;
-      }),
-    );
+      return new Map(
+        Array.from(open, ([place, { port, acceptedBy }]) => {
+          const servers = this.acceptor.serversAt(place);
+          return [place, { port, servers, mayShare: acceptedBy !== 'main-thread' }] as const;
+        }),
+      );
+    });
+  }
+
+  /** Gives the threads back what was taken from them to be shared. */
+  reclaimSockets(): Promise<void> {
+    return this.turns.alone(() => {
+      if (this.served !== null) this.giveShared(this.createHandOver(this.served.listeners), this.served.open);
+      return Promise.resolve();
+    });
   }
 
   // ---- threads -----------------------------------------------------------------------------------------------------
@@ -313,34 +310,67 @@ export class ThreadedGateway implements Gateway {
     }
   }
 
+  private supervise(): void {
+    for (const slot of this.slots) slot.supervise();
+    this.retired.supervise(this.clock.now(), this.env.hangLimitMs ?? hangLimitMs, this.env.log);
+  }
+
   /** @param idleMs see `Listener.drain`. */
   async stop(graceMs: number, idleMs = 0): Promise<void> {
-    this.stopSupervising?.();
+    this.isStopping = true;
+    await Promise.all(Array.from(this.unborn, (thread) => thread.kill()));
+    // Sockets and threads that are just changing hands belong to nobody.
+    await this.committing;
     for (const place of this.acceptor.places) this.acceptor.close(place);
-    await Promise.all([...this.slots, ...this.leaving].map((slot) => slot.stop(graceMs, idleMs)));
-    await this.spare?.terminate();
+    const serving = this.slots.map((slot) => slot.close());
+    await Promise.all([
+      ...serving.map((thread) => thread?.stop(graceMs, idleMs)),
+      this.retired.stop(graceMs, idleMs),
+      this.spare?.terminate(),
+    ]);
+    this.stopSupervising();
   }
 
   private createSlot(number: number): ThreadSlot {
-    const { log } = this.env;
     return new ThreadSlot(number, {
       clock: this.clock,
-      log,
+      log: this.env.log,
       hangLimitMs: this.env.hangLimitMs ?? hangLimitMs,
-      spawn: (thread) => this.spawn(thread),
-      current: (thread) => {
-        const { parcel, listeners, open } = this.served!;
-        return { publication: parcel, openings: openingsFor(thread, listeners, open) };
-      },
-      onServing: () => this.acceptor.resume(),
+      begin: (slot) => this.turns.shared(() => this.begin(slot)),
       onEvent: (kind, about) => this.env.onEvent?.(kind, about),
     });
   }
 
-  private spawn(thread: number): ServingThread {
+  /** A thread begins in the place of one that was lost. */
+  private async begin(slot: ThreadSlot): Promise<boolean> {
+    const isWanted = (): boolean => !this.isStopping && this.slots.includes(slot) && slot.live === null;
+    if (!isWanted()) return false;
+    const { parcel, listeners, open } = this.served!;
+    const candidate = new Candidate(slot, this.spawn(slot.number));
+    try {
+      const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
+      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open), limitMs);
+    } catch (error) {
+      await candidate.abort();
+      throw error;
+    } finally {
+      this.unborn.delete(candidate.thread);
+    }
+    if (!isWanted()) {
+      await candidate.abort();
+      return false;
+    }
+    await candidate.commit().done;
+    this.acceptor.resume();
+    return true;
+  }
+
+  private spawn(number: number): ServingThread {
     const worker = this.spare ?? spareThread();
     this.spare = null;
-    return new ServingThread(worker, { thread, ticketSecret: this.ticketSecret }, this.clock.now());
+    const thread = new ServingThread(worker, { thread: number, ticketSecret: this.ticketSecret }, this.clock.now());
+    this.unborn.add(thread);
+    return thread;
   }
 }
 
@@ -348,7 +378,10 @@ function threadCount({ threads }: GatewayConfig): number {
   return threads === 'auto' ? availableParallelism() : threads;
 }
 
-/** The places whose inherited sockets the thread with this number is going to be given. */
-function givenTo(thread: number, inherited: Homeless): Set<string> {
-  return new Set(inherited.flatMap(([place, servers]) => (thread < servers.length ? [place] : [])));
+function goneRoutes(before: Served | null, { routes }: Served): string[] {
+  return Object.keys(before?.routes ?? {}).filter((name) => !Object.hasOwn(routes, name));
+}
+
+function wasStopped(): Error {
+  return new Error('the gateway was stopped');
 }
