@@ -38,16 +38,46 @@ export class MovableAdminPort implements AdminPort {
     if (open !== null && open.config.host === config.host && open.config.port === config.port) {
       return { commit: () => {}, abort: () => {} };
     }
-    const { host, port, token = null } = config;
-    const server = new AdminServer({ ...this.around, host, port, token, control: this.control });
-    const url = await server.listen();
+    const server = this.createServer(config);
+    try {
+      return this.readied({ config, server, url: await server.listen() });
+    } catch (error) {
+      // An address that includes the one that is open, `0.0.0.0` and `127.0.0.1`, is free only without that.
+      if (open === null || open.config.port !== config.port) throw error;
+      return this.prepareInPlace(config, open);
+    }
+  }
+
+  private createServer({ host, port, token = null }: AdminConfig): AdminServer {
+    return new AdminServer({ ...this.around, host, port, token, control: this.control });
+  }
+
+  private readied(next: OpenPort): { commit(): void; abort(): void } {
+    const { open } = this;
     return {
       commit: () => {
-        this.open = { config, server, url };
+        this.open = next;
         void open?.server.close();
       },
-      abort: () => void server.close(),
+      abort: () => void next.server.close(),
     };
+  }
+
+  private async prepareInPlace(config: AdminConfig, open: OpenPort): Promise<{ commit(): void; abort(): void }> {
+    await open.server.close();
+    const server = this.createServer(config);
+    try {
+      const next = { config, server, url: await server.listen() };
+      const goBack = async (): Promise<void> => {
+        await server.close();
+        await this.reopen();
+      };
+      // If it is not free any longer there is nobody left to be told but the log of whoever has it.
+      return { commit: () => void (this.open = next), abort: () => void goBack().catch(() => {}) };
+    } catch (error) {
+      await this.reopen();
+      throw error;
+    }
   }
 
   /** Nobody is answered until it is reopened. */

@@ -39,7 +39,7 @@ export interface ControlEnv {
   /** Reads the configuration file, or checks what is to be served instead of it. */
   load(replacement?: Replacement): Promise<LoadedDocument>;
   /** Told of what serves from now on; keeps it for a start with a file that is broken. */
-  onApplied?(replacement: Replacement | undefined): void;
+  onApplied?(loaded: LoadedDocument, replacement: Replacement | undefined): void;
 }
 
 /** A gateway that can tell whether all of it serves. */
@@ -62,6 +62,7 @@ export class Control implements ControlPlane {
   private readonly listeners = new Set<(event: ControlEvent) => void>();
   private stopWatching: () => void = () => {};
   private isServing = false;
+  private isEnding = false;
   private lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(first: Served, cause: ReloadCause, gateway: CompleteGateway, admin: AdminPort, env: ControlEnv) {
@@ -96,6 +97,8 @@ export class Control implements ControlPlane {
   begin(): void {
     this.isServing = true;
     this.follow(this.served.files);
+    // Of the last good document the file differs anyway, and has just been found to be broken.
+    if (this.now.cause === 'start') this.catchUp();
   }
 
   /** What a closer look at what serves has found. */
@@ -106,6 +109,7 @@ export class Control implements ControlPlane {
   /** The process is going to end: nothing changes any longer. */
   end(): void {
     this.isServing = false;
+    this.isEnding = true;
     this.stopWatching();
     this.tell('draining', {});
   }
@@ -126,11 +130,11 @@ export class Control implements ControlPlane {
   }
 
   reload(cause: ReloadCause): Promise<ReloadOutcome> {
-    return this.inTurn(async () => this.move(await this.env.load(), cause, undefined));
+    return this.inTurn(cause, async () => this.move(await this.env.load(), cause, undefined));
   }
 
   replace(text: string, { format, ifMatch, dryRun }: ReplaceOptions): Promise<ReloadOutcome> {
-    return this.inTurn(async () => {
+    return this.inTurn('api', async () => {
       if (ifMatch !== null && ifMatch !== this.now.digest) return this.outcome('conflict', []);
       const replacement = { text, format };
       const loaded = await this.env.load(replacement);
@@ -148,13 +152,33 @@ export class Control implements ControlPlane {
   /** Tells of something that has happened elsewhere, to threads for instance. */
   tell(kind: string, about: Readonly<Record<string, unknown>>): void {
     const event = { kind, at: this.env.clock.wallNow(), about };
-    for (const listener of this.listeners) listener(event);
+    for (const listener of this.listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.env.log.error('nobody could be told of an event', { event: kind, error });
+      }
+    }
   }
 
-  private inTurn(change: () => Promise<ReloadOutcome>): Promise<ReloadOutcome> {
-    const done = this.lastChange.then(change);
-    this.lastChange = done.catch(() => {});
+  /** One change after another. That the process ends is no reason to change anything, or to be told of it as an error. */
+  private inTurn(cause: ReloadCause, change: () => Promise<ReloadOutcome>): Promise<ReloadOutcome> {
+    const done = this.lastChange.then(async () => {
+      if (this.isEnding) return this.outcome('unchanged', []);
+      try {
+        return await change();
+      } catch (error) {
+        // A defect of ours must not end what serves.
+        return this.refuse(cause, [cannotServe(this.served, error)], []);
+      }
+    });
+    this.lastChange = done;
     return done;
+  }
+
+  /** What changed between reading and watching is not noticed otherwise. */
+  private catchUp(): void {
+    if (digestOf(this.served.files) !== this.served.digest) void this.reload('file');
   }
 
   private async move(
@@ -172,15 +196,15 @@ export class Control implements ControlPlane {
     try {
       await this.apply(loaded, this.now.number + 1);
     } catch (error) {
+      if (this.isEnding) return this.outcome('unchanged', problems);
       return this.refuse(cause, [...problems, cannotServe(loaded, error)], loaded.files);
     }
     this.served = loaded;
     this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
     this.lastFindings = { refused: false, problems };
     this.follow(loaded.files);
-    // What changed between reading and watching is not noticed otherwise.
-    if (replacement === undefined && digestOf(loaded.files) !== loaded.digest) void this.reload('file');
-    this.env.onApplied?.(replacement);
+    if (replacement === undefined) this.catchUp();
+    this.env.onApplied?.(loaded, replacement);
     const about = { revision: this.now.number, digest: this.now.digest, cause };
     this.env.log.info('the configuration was changed', { ...about, warnings: problems.length });
     this.say(problems);

@@ -2,9 +2,10 @@
  * Sockets that listen already when the process starts: from systemd (socket activation, `sd_listen_fds(3)`), or from a
  * gateway that this process takes over from (see upgrade.ts).
  */
-import { Server } from 'node:net';
+import { type AddressInfo, Server } from 'node:net';
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
+import { hold } from '../workers/held-server.ts';
 import type { InheritedSockets } from '../workers/threaded-gateway.ts';
 import { isTakingOver, takeOver } from './take-over.ts';
 
@@ -15,6 +16,8 @@ export interface ClaimedSockets {
   readonly listeners: ReadonlyMap<string, InheritedSockets>;
   /** Tells the process before this one that it can go. */
   ready(): void;
+  /** Nobody is going to serve. */
+  abandon(): void;
 }
 
 /** The first descriptor that systemd passes. */
@@ -26,35 +29,54 @@ export async function claimSockets(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ClaimedSockets> {
   if (isTakingOver(env)) return takeOver(listeners);
-  return { listeners: await activatedSockets(listeners, env), ready: () => {} };
+  const claimed = new Map<string, InheritedSockets>();
+  try {
+    await claimActivated(listeners, env, claimed);
+  } catch (error) {
+    closeAll(claimed);
+    throw error;
+  }
+  return { listeners: claimed, ready: () => {}, abandon: () => closeAll(claimed) };
 }
 
-async function activatedSockets(
+async function claimActivated(
   listeners: Listeners,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<Map<string, InheritedSockets>> {
-  const claimed = new Map<string, InheritedSockets>();
+  claimed: Map<string, InheritedSockets>,
+): Promise<void> {
   // Meant for another process, which has passed its environment on.
-  if (env['LISTEN_PID'] !== String(process.pid)) return claimed;
+  if (env['LISTEN_PID'] !== String(process.pid)) return;
   const names = (env['LISTEN_FDNAMES'] ?? '').split(':');
   for (let index = 0; index < Number(env['LISTEN_FDS'] ?? 0); index++) {
     const server = await listenOn(firstDescriptor + index);
-    const address = server.address();
-    if (address === null || typeof address === 'string') {
-      throw new ListenError('systemd has passed a Unix socket: listen on a port, or leave Unix sockets to the gateway');
-    }
-    const name = listenerOf(names[index] ?? '', address.port, listeners);
-    if (name === undefined) {
-      throw new ListenError(`systemd has passed a socket at port ${address.port}, which no listener has`);
-    }
-    // Whether it may be shared is for systemd to say, and it does not; so one thread accepts for all.
-    claimed.set(name, { port: address.port, servers: [server], mayShare: false });
+    const name = nameOf(server, names[index] ?? '', listeners);
+    // Whether it may be shared is for systemd to say, and it does not; so the main thread accepts for all.
+    const beside = claimed.get(name)?.servers ?? [];
+    const { port } = server.address() as AddressInfo;
+    claimed.set(name, { port, servers: [...beside, server], mayShare: false });
   }
-  return claimed;
+}
+
+function closeAll(claimed: ReadonlyMap<string, InheritedSockets>): void {
+  for (const { servers } of claimed.values()) for (const server of servers) server.close();
+}
+
+/** @throws {ListenError} when no listener is meant; then the server is closed. */
+function nameOf(server: Server, name: string, listeners: Listeners): string {
+  const address = server.address();
+  const refuse = (reason: string): never => {
+    server.close();
+    throw new ListenError(reason);
+  };
+  if (address === null || typeof address === 'string') {
+    return refuse('systemd has passed a Unix socket: listen on a port, or leave Unix sockets to the gateway');
+  }
+  const found = listenerOf(name, address.port, listeners);
+  return found ?? refuse(`systemd has passed a socket at port ${address.port}, which no listener has`);
 }
 
 function listenOn(descriptor: number): Promise<Server> {
-  const server = new Server({ pauseOnConnect: true });
+  const server = hold(new Server());
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(`descriptor ${descriptor} of systemd: ${error.message}`)));
     server.listen({ fd: descriptor }, () => resolve(server));

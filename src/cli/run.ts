@@ -60,21 +60,23 @@ async function start(
   const cause = loaded === found ? 'start' : 'last-good';
   print(loaded.problems, io);
   const log = new AppLog({ level: 'info', clock: systemClock, secrets: loaded.secrets });
+  let sockets: ClaimedSockets;
   try {
-    const sockets = await claimSockets(loaded.config.listeners, io.env);
-    const running = new RunningGateway(loaded as Loaded, cause, { log, io, spare, sockets, lastGood });
-    try {
-      await running.start();
-    } catch (error) {
-      await running.abandon();
-      throw error;
-    }
-    signals.handlers = { log, reload: () => void running.reload(), upgrade: () => void running.upgrade() };
-    await running.warn(loaded.analyse);
-    return running;
+    sockets = await claimSockets(loaded.config.listeners, io.env);
   } catch (error) {
+    await spare.terminate();
     return explain(error, loaded, io);
   }
+  const running = new RunningGateway(loaded as Loaded, cause, { log, io, spare, sockets, lastGood });
+  try {
+    await running.start();
+  } catch (error) {
+    await running.abandon();
+    return explain(error, loaded, io);
+  }
+  signals.handlers = { log, reload: () => void running.reload(), upgrade: () => void running.upgrade() };
+  void running.warn(loaded.analyse);
+  return running;
 }
 
 /** Says why the gateway could not start. @returns the exit code. */
@@ -113,16 +115,16 @@ class RunningGateway {
   private readonly gateway: ThreadedGateway;
   private readonly control: Control;
   private readonly admin: MovableAdminPort;
-  private readonly adminConfig: GatewayConfig['admin'];
+  private readonly first: Loaded;
   private readonly replaced = Promise.withResolvers<'replaced'>();
-  private isUpgrading = false;
+  private upgrading: AbortController | null = null;
 
   constructor(loaded: Loaded, cause: ReloadCause, env: RunEnv) {
     const { log, spare, sockets, io, lastGood } = env;
     const { config, secrets, codeDigest, file } = loaded;
     this.env = env;
     this.file = file;
-    this.adminConfig = config.admin;
+    this.first = loaded;
     this.gateway = new ThreadedGateway(
       { revision: 1, config, secrets, codeDigest },
       {
@@ -139,7 +141,7 @@ class RunningGateway {
       version: version(),
       watch: pollFiles(systemClock, { periodMs: watchPeriodMs }),
       load: (replacement) => readCommandConfig(file, io, replacement),
-      onApplied: (replacement) => lastGood?.keep(file, replacement),
+      onApplied: (applied, replacement) => lastGood?.keep(file, applied, replacement),
     });
   }
 
@@ -149,7 +151,7 @@ class RunningGateway {
    */
   async start(): Promise<void> {
     const { log, sockets, lastGood } = this.env;
-    const admin = await this.admin.prepare(this.adminConfig);
+    const admin = await this.admin.prepare(this.first.config.admin);
     admin.commit();
     const listeners = await this.gateway.start();
     this.control.begin();
@@ -159,7 +161,7 @@ class RunningGateway {
     if (this.control.revision.cause === 'last-good') {
       log.error('the configuration file is broken: the last good one is served', { config: this.file });
     } else {
-      lastGood?.keep(this.file);
+      lastGood?.keep(this.file, this.first);
     }
     sockets.ready();
   }
@@ -188,16 +190,28 @@ class RunningGateway {
   /** Lets a new process take over; this one then only finishes what it has begun. */
   async upgrade(): Promise<void> {
     const { log } = this.env;
-    if (this.isUpgrading) return;
-    this.isUpgrading = true;
+    if (this.upgrading !== null) return;
+    this.upgrading = new AbortController();
+    const predecessor = { share: () => this.gateway.shareSockets(), makeRoom: () => this.admin.close() };
     try {
-      const pid = await upgrade({ share: () => this.gateway.shareSockets(), makeRoom: () => this.admin.close() });
+      const pid = await upgrade(predecessor, this.upgrading.signal);
       log.info('another process has taken over', { pid });
       this.replaced.resolve('replaced');
     } catch (error) {
       log.error('no other process has taken over; this one serves on', { error });
+      await this.goOn();
+      this.upgrading = null;
+    }
+  }
+
+  /** Takes back what another process was to have. */
+  private async goOn(): Promise<void> {
+    try {
+      await this.gateway.reclaimSockets();
       await this.admin.reopen();
-      this.isUpgrading = false;
+    } catch (error) {
+      // What is served is served all the same.
+      this.env.log.error('not everything could be taken back', { error });
     }
   }
 
@@ -206,6 +220,7 @@ class RunningGateway {
     const { log } = this.env;
     const reason = await Promise.race([signals.stop, this.replaced.promise]);
     this.control.end();
+    this.upgrading?.abort();
     log.info('draining', { signal: reason, graceMs: drainGraceMs });
     // Whoever has taken over serves new connections: there is no hurry to end those that are open.
     await this.gateway.stop(drainGraceMs, reason === 'replaced' ? idleMs : 0);
@@ -221,6 +236,7 @@ class RunningGateway {
     } catch {
       // It never began; what went wrong has been said.
     }
+    this.env.sockets.abandon();
     await this.admin.close();
   }
 }

@@ -1,7 +1,9 @@
 /** The process that takes over from another one: the other end of upgrade.ts. */
 import type { Server } from 'node:net';
 import type { GatewayConfig } from '../config/schema.ts';
+import { ListenError } from '../gateway/gateway.ts';
 import { placeOf } from '../gateway/places.ts';
+import { hold } from '../workers/held-server.ts';
 import type { InheritedSockets } from '../workers/threaded-gateway.ts';
 import type { ClaimedSockets } from './claimed-sockets.ts';
 import type { FromPredecessor, ToPredecessor } from './upgrade.ts';
@@ -13,36 +15,48 @@ export function isTakingOver(env: Readonly<Record<string, string | undefined>>):
   return env[takeOverVariable] === '1' && process.send !== undefined;
 }
 
-/** Asks for the sockets of the process that serves, which goes on accepting beside this one until it is `ready`. */
+/**
+ * Asks for the sockets of the process that serves, which goes on accepting beside this one until it is `ready`.
+ * @throws {ListenError} when that process ends before it has given them.
+ */
 export async function takeOver(listeners: GatewayConfig['listeners']): Promise<ClaimedSockets> {
   delete process.env[takeOverVariable];
   const claimed = new Map<string, InheritedSockets>();
   const nameAt = new Map(Object.entries(listeners).map(([name, listener]) => [placeOf(name, listener), name]));
-  await new Promise<void>((resolve) => {
+  const claim = ({ place, port, mayShare }: FromPredecessor & { kind: 'socket' }, server?: Server): void => {
+    const name = nameAt.get(place);
+    if (name === undefined) {
+      // Connections that wait in its queue are the old process's to serve.
+      server?.close();
+      return;
+    }
+    const servers = [...(claimed.get(name)?.servers ?? []), ...(server === undefined ? [] : [hold(server)])];
+    claimed.set(name, { port, mayShare, servers });
+  };
+  await new Promise<void>((resolve, reject) => {
     process.on('message', (message: FromPredecessor, server?: Server) => {
       if (message.kind === 'all') resolve();
-      if (message.kind !== 'socket') return;
-      const name = nameAt.get(message.place);
-      if (name === undefined) {
-        // Connections that wait in its queue are lost: nobody is going to serve them.
-        server?.close();
-        return;
-      }
-      const { port, mayShare } = message;
-      const servers = [...(claimed.get(name)?.servers ?? []), ...(server === undefined ? [] : [server])];
-      claimed.set(name, { port, mayShare, servers });
+      else claim(message, server);
     });
+    process.once('disconnect', () => reject(new ListenError('the process to take over from has ended')));
     tell({ kind: 'give' });
   });
   return {
     listeners: claimed,
     ready: () => {
       tell({ kind: 'serving' });
-      process.disconnect?.();
+      leave();
     },
+    abandon: leave,
   };
 }
 
 function tell(message: ToPredecessor): void {
-  process.send?.(message);
+  // Whether the other process is still there does not matter to this one any longer.
+  process.send?.(message, undefined, undefined, () => {});
+}
+
+function leave(): void {
+  process.removeAllListeners('message');
+  if (process.connected) process.disconnect?.();
 }

@@ -29,33 +29,38 @@ const limitMs = 60_000;
 
 /**
  * Starts this program once more, as it was started, to take over.
+ * @param signal ends the attempt.
  * @returns its process id, once it serves.
- * @throws when it has ended, or did not serve in time.
+ * @throws when it has ended, or did not serve in time; then it is no more.
  */
-export async function upgrade(predecessor: Predecessor): Promise<number> {
+export async function upgrade(predecessor: Predecessor, signal: AbortSignal): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // It outlives this process, and a terminal's Ctrl-C is meant for whoever serves.
     detached: true,
     env: { ...process.env, [takeOverVariable]: '1' },
   });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
   let timer: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`it did not serve within ${limitMs / 1000} s`)), limitMs);
       child.on('error', reject);
       child.on('exit', (code, signal) => reject(new Error(`it ended with ${signal ?? `code ${code}`}`)));
+      signal.addEventListener('abort', () => reject(new Error('this process is to stop')), { once: true });
       child.on('message', (message: ToPredecessor) => {
         if (message.kind === 'serving') resolve();
         else give(child, predecessor).catch(reject);
       });
     });
   } catch (error) {
-    child.kill('SIGKILL');
+    // What only one process can have must be free again.
+    if (child.kill('SIGKILL')) await ended;
     throw error;
   } finally {
     clearTimeout(timer);
     child.removeAllListeners();
+    child.on('error', () => {});
     if (child.connected) child.disconnect();
     child.unref();
   }

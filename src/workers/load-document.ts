@@ -41,7 +41,7 @@ export interface LoadedDocument {
 }
 
 export interface LoadOptions {
-  /** How long a module may take to load. Default 10 s. */
+  /** How long a module may take to load, or its policies to be made. Default 10 s. */
   readonly importLimitMs?: number;
 }
 
@@ -49,13 +49,16 @@ export interface LoadOptions {
 export interface ThreadResult extends Omit<LoadedDocument, 'analyse' | 'digest' | 'codeDigest'> {
   readonly analysed: readonly Problem[];
   readonly hasModules: boolean;
-  /** All code of the user that was run. */
-  readonly code: readonly string[];
+  /** See `ReadFiles`. */
+  readonly contents: ReadFiles['entries'];
 }
 
 export type FromLoadThread =
-  | { readonly kind: 'importing'; readonly path: string }
-  | { readonly kind: 'imported' }
+  /** Code of the user's is about to be run, so that it can be named if it never comes back. */
+  | { readonly kind: 'running'; readonly path: string }
+  | { readonly kind: 'ran'; readonly path: string }
+  /** A file of the user's is loaded as code. */
+  | { readonly kind: 'code'; readonly path: string }
   | { readonly kind: 'loaded'; readonly result: ThreadResult };
 
 const defaultImportLimitMs = 10_000;
@@ -77,23 +80,34 @@ export async function loadDocument(request: LoadRequest, options: LoadOptions = 
 /** @returns null when there are modules to be run. */
 async function loadPlain(request: LoadRequest): Promise<LoadedDocument | null> {
   let hasModules = false;
-  const loaded = await read(request, () => {
+  const seen = new ReadFiles();
+  const loaded = await read(request, seen, () => {
     hasModules = true;
     return Promise.reject(new Error('modules are run elsewhere'));
   });
   if (hasModules) return null;
-  const { config, problems, analyse, onlyCertificateProblems, files, secrets } = loaded;
-  const digest = digestOf(files, request.replacement?.text);
+  const { config, problems, analyse, onlyCertificateProblems, secrets } = loaded;
+  const files = filesOf(request, loaded.files);
   const found = { config, problems, analyse, onlyCertificateProblems, files, secrets };
-  return { ...found, modulePolicies: {}, digest, codeDigest: '' };
+  return { ...found, modulePolicies: {}, digest: seen.digestOf(files), codeDigest: '' };
 }
 
-/** Reads the configuration itself. */
-export function read(request: LoadRequest, importModule: (path: string) => Promise<unknown>): Promise<LoadResult> {
+/** One that cannot be read is one that may change all the same. */
+function filesOf({ file }: LoadRequest, files: readonly string[]): readonly string[] {
+  return files.length === 0 ? [resolve(file)] : files;
+}
+
+/** Reads the configuration itself. @param seen is told of what was read. */
+export function read(
+  request: LoadRequest,
+  seen: ReadFiles,
+  importModule: (path: string) => Promise<unknown>,
+): Promise<LoadResult> {
   const { file, env, replacement } = request;
-  const options = { env, analyseRoutes, importModule };
+  const options = { env, analyseRoutes, importModule, readFile: seen.readText };
   if (replacement === undefined) return loadConfig(file, policyRegistry, options);
   const { text, format } = replacement;
+  seen.note(resolve(file), Buffer.from(text));
   return parseConfig(text, { ...options, registry: policyRegistry, fileName: file, format });
 }
 
@@ -103,46 +117,64 @@ async function loadOnThread(request: LoadRequest, importLimitMs: number): Promis
     name: 'gatewright-load',
     workerData: request,
   });
-  let timer: NodeJS.Timeout | undefined;
+  const code = new Set<string>();
   try {
-    const result = await new Promise<ThreadResult>((done, fail) => {
-      const onMessage = (message: FromLoadThread): void => {
-        clearTimeout(timer);
-        if (message.kind === 'loaded') done(message.result);
-        if (message.kind !== 'importing') return;
-        const reason = `${message.path}: it has not finished loading after ${importLimitMs / 1000} s`;
-        timer = setTimeout(() => fail(new Error(reason)), importLimitMs);
-      };
-      worker.on('message', onMessage);
-      worker.on('error', fail);
-      worker.on('exit', (code) => fail(new Error(`loading ended with code ${code}`)));
-    });
-    const { analysed, hasModules, code, ...loaded } = result;
-    const files = [...new Set([...loaded.files, ...code])];
-    const ownCode = hasModules ? code.filter((path) => path !== resolve(request.file)) : [];
+    const { analysed, hasModules, contents, ...loaded } = await resultOf(worker, code, importLimitMs);
+    const seen = new ReadFiles();
+    seen.add(contents);
+    const files = [...new Set([...filesOf(request, loaded.files), ...code])];
+    const ownCode = hasModules ? [...code].filter((path) => path !== resolve(request.file)) : [];
     return {
       ...loaded,
       files,
       analyse: () => Promise.resolve(analysed),
-      digest: digestOf(files, request.replacement?.text),
-      codeDigest: hasModules ? digestOf(ownCode) : '',
+      digest: seen.digestOf(files),
+      codeDigest: hasModules ? seen.digestOf(ownCode.toSorted()) : '',
     };
   } catch (error) {
-    return unloadable(request.file, error instanceof Error ? error.message : String(error));
+    return unloadable(request.file, code, error instanceof Error ? error.message : String(error));
   } finally {
-    clearTimeout(timer);
     await worker.terminate();
   }
 }
 
-function unloadable(file: string, message: string): LoadedDocument {
+/**
+ * Waits for what the thread has to say. Code of the user's that does not come back in time ends the waiting.
+ * @param code gets the files of the user's that are loaded as code.
+ */
+function resultOf(worker: Worker, code: Set<string>, importLimitMs: number): Promise<ThreadResult> {
+  const running = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  const result = new Promise<ThreadResult>((done, fail) => {
+    const restartTimer = (): void => {
+      clearTimeout(timer);
+      const [first] = running;
+      if (first === undefined) return;
+      const reason = `${first}: it has not finished loading after ${importLimitMs / 1000} s`;
+      timer = setTimeout(() => fail(new Error(reason)), importLimitMs);
+    };
+    worker.on('message', (message: FromLoadThread) => {
+      if (message.kind === 'loaded') done(message.result);
+      else if (message.kind === 'running') running.add(message.path);
+      else if (message.kind === 'code') code.add(message.path);
+      else running.delete(message.path);
+      restartTimer();
+    });
+    worker.on('error', fail);
+    worker.on('messageerror', fail);
+    worker.on('exit', (code) => fail(new Error(`loading ended with code ${code}`)));
+  });
+  return result.finally(() => clearTimeout(timer));
+}
+
+function unloadable(file: string, code: Iterable<string>, message: string): LoadedDocument {
   const problem: Problem = { file, line: 1, column: 1, severity: 'error', code: 'MODULE', message, path: [] };
   return {
     config: null,
     problems: [problem],
     analyse: () => Promise.resolve([]),
     onlyCertificateProblems: false,
-    files: [resolve(file)],
+    files: [...new Set([resolve(file), ...code])],
     secrets: [],
     modulePolicies: {},
     digest: '',
@@ -150,16 +182,48 @@ function unloadable(file: string, message: string): LoadedDocument {
   };
 }
 
-/** Changes with what is in any of the files. @param replacement what is read instead of the first. */
-export function digestOf(files: readonly string[], replacement?: string): string {
-  const hash = createHash('sha256');
-  for (const [index, path] of files.entries()) {
-    const isReplaced = index === 0 && replacement !== undefined;
-    const content = isReplaced ? Buffer.from(replacement) : readIfThere(path);
-    // Lengths keep the parts apart (CVE-2023-35941).
-    hash.update(`${path.length} ${path} ${content?.length ?? 'missing'} `).update(content ?? '');
+/** What was read, by the absolute path of the file: a digest of its content, or that it was not there. */
+export class ReadFiles {
+  private readonly digests = new Map<string, string>();
+
+  /** The text of a file, of which is noted what was in it at this moment. @throws when it cannot be read. */
+  readonly readText = (path: string): string => {
+    const bytes = readIfThere(path);
+    this.note(path, bytes);
+    return (bytes ?? readFileSync(path)).toString('utf8');
+  };
+
+  note(path: string, content: Uint8Array | null): void {
+    this.digests.set(path, contentDigest(content));
   }
-  return hash.digest('hex').slice(0, 32);
+
+  get entries(): readonly (readonly [path: string, digest: string])[] {
+    return [...this.digests];
+  }
+
+  add(entries: readonly (readonly [path: string, digest: string])[]): void {
+    for (const [path, digest] of entries) this.digests.set(path, digest);
+  }
+
+  /** Changes with what was in any of the files; of those that were not read, with what is in them now. */
+  digestOf(paths: readonly string[]): string {
+    const hash = createHash('sha256');
+    for (const path of paths) {
+      const content = this.digests.get(path) ?? contentDigest(readIfThere(path));
+      // Lengths keep the parts apart (CVE-2023-35941).
+      hash.update(`${path.length} ${path} ${content} `);
+    }
+    return hash.digest('hex').slice(0, 32);
+  }
+}
+
+/** What `LoadedDocument.digest` is if the files are still what they were when they were read. */
+export function digestOf(files: readonly string[]): string {
+  return new ReadFiles().digestOf(files);
+}
+
+function contentDigest(content: Uint8Array | null): string {
+  return content === null ? 'missing' : createHash('sha256').update(content).digest('hex');
 }
 
 function readIfThere(path: string): Buffer | null {

@@ -1,24 +1,39 @@
 /** The thread that runs the code that a configuration brings along, once, to see what it is: see load-document.ts. */
+import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
+import { compile } from '../compile.ts';
 import { importModule } from '../config/import-module.ts';
 import { factsOf } from '../config/plan/policy-facts.ts';
-import { type FromLoadThread, type LoadRequest, read } from './load-document.ts';
+import type { LoadResult } from '../config/load.ts';
+import type { Problem } from '../config/problem.ts';
+import type { PolicyDefinition } from '../contract.ts';
+import { builtinPolicies } from '../policies/index.ts';
+import { systemClock } from '../util/clock.ts';
+import { Keep } from '../util/keep.ts';
+import { TimerWheel } from '../wire/timer-wheel.ts';
+import { type FromLoadThread, type LoadRequest, read, ReadFiles } from './load-document.ts';
 
-const code = new Set<string>();
+const request = workerData as LoadRequest;
+const seen = new ReadFiles();
+/** What the gateway itself loads late is not the user's. */
+const own = fileURLToPath(new URL('..', import.meta.url));
 
 /** Everything of the user's that is loaded from now on, whatever it is imported by. */
 registerHooks({
   load(url, context, next) {
-    if (url.startsWith('file:')) {
-      const path = fileURLToPath(url);
-      if (!path.includes(`${sep}node_modules${sep}`)) code.add(path);
-    }
+    if (url.startsWith('file:')) noteCode(fileURLToPath(url));
     return next(url, context);
   },
 });
+
+function noteCode(path: string): void {
+  if (path.startsWith(own) || path.includes(`${sep}node_modules${sep}`)) return;
+  seen.note(path, readFileSync(path));
+  tell({ kind: 'code', path });
+}
 
 function tell(message: FromLoadThread): void {
   parentPort!.postMessage(message);
@@ -26,32 +41,65 @@ function tell(message: FromLoadThread): void {
 
 /** What is being run is said before, since a thread that never comes back cannot say it later. */
 async function runModule(path: string): Promise<unknown> {
-  tell({ kind: 'importing', path });
+  tell({ kind: 'running', path });
   try {
     return await importModule(path);
   } finally {
-    tell({ kind: 'imported' });
+    tell({ kind: 'ran', path });
   }
 }
 
-const { config, problems, analyse, onlyCertificateProblems, files, secrets, modules } = await read(
-  workerData as LoadRequest,
-  runModule,
-);
-const analysed = await analyse();
-const own = fileURLToPath(new URL('..', import.meta.url));
+/** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
+async function tryToMake({ config, modules }: LoadResult): Promise<Problem[]> {
+  if (config === null || modules.size === 0) return [];
+  const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+  try {
+    const compiled = await compile(config, {
+      clock: systemClock,
+      wheel: new TimerWheel(systemClock),
+      keep: new Keep(),
+      warn: () => {},
+      definitionOf: (use) =>
+        use.module === null ? registry.get(use.name)! : announced(modules.get(use.module)!, use.module),
+    });
+    compiled.close();
+    return [];
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ file: request.file, line: 1, column: 1, severity: 'error', code: 'CANNOT_SERVE', message, path: [] }];
+  }
+}
+
+function announced(definition: PolicyDefinition, path: string): PolicyDefinition {
+  return {
+    ...definition,
+    create: (options, env) => {
+      tell({ kind: 'running', path });
+      try {
+        return definition.create(options, env);
+      } finally {
+        tell({ kind: 'ran', path });
+      }
+    },
+  };
+}
+
+const loaded = await read(request, seen, runModule);
+const { config, problems, onlyCertificateProblems, files, secrets, modules } = loaded;
+const analysed = await loaded.analyse();
+const isSound = analysed.every(({ severity }) => severity !== 'error');
+const unmade = isSound ? await tryToMake(loaded) : [];
 tell({
   kind: 'loaded',
   result: {
-    config,
-    problems,
+    config: unmade.length === 0 ? config : null,
+    problems: [...problems, ...unmade],
     analysed,
-    onlyCertificateProblems,
+    onlyCertificateProblems: onlyCertificateProblems && unmade.length === 0,
     files,
     secrets,
     modulePolicies: Object.fromEntries([...modules].map(([path, policy]) => [path, factsOf(policy)])),
     hasModules: modules.size > 0,
-    // What the gateway itself loads late is not the user's.
-    code: [...code].filter((path) => !path.startsWith(own)),
+    contents: seen.entries,
   },
 });
