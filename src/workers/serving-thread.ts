@@ -26,7 +26,7 @@ export class ThreadSilent extends Error {
 /** Longer than a thread may hang. */
 const answerLimitMs = 15_000;
 /** A thread ends itself at the end of the grace that it was given; one that does not within this time is ended. */
-const endLimitMs = 3_000;
+const endLimitMs = 2_000;
 
 interface Pending {
   readonly timer: NodeJS.Timeout;

@@ -109,6 +109,11 @@ export class ThreadedGateway implements Gateway {
     return this.slots.length > 0 && this.slots.every(({ live }) => live !== null);
   }
 
+  /** How many threads serve nobody new and still finish what they have begun. */
+  get retiring(): number {
+    return this.retired.size;
+  }
+
   // ---- changes -----------------------------------------------------------------------------------------------------
 
   private async change(publication: Publication): Promise<readonly ListenerAddress[]> {

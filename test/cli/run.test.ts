@@ -167,7 +167,10 @@ export default definePolicy({ name: 'broken', summary: 'Fails.', options: z.stri
     };
     const { exitCode, stderr } = await Command.run(t, ['run'], { cwd: await folderWith(t, files) });
     assert.equal(exitCode, 1);
-    assert.equal(stderr, 'route r: policy broken: no key\ngateway.yaml cannot be served; nothing was started\n');
+    assert.equal(
+      stderr,
+      'gateway.yaml:1:1  error  CANNOT_SERVE  route r: policy broken: no key\ngateway.yaml cannot be served; nothing was started\n',
+    );
   });
 
   it('ends with 2 when there is no configuration, and with 1 when the one that was named cannot be read', async (t) => {

@@ -4,8 +4,8 @@ import type { TestContext } from 'node:test';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { ConfigInput, GatewayConfig } from '../../src/config/schema.ts';
-import type { GatewayLog, Publication } from '../../src/gateway/gateway.ts';
-import { LocalGateway } from '../../src/gateway/local-gateway.ts';
+import type { GatewayLog, ListenerAddress, Publication } from '../../src/gateway/gateway.ts';
+import { LocalGateway, type PolicyModules } from '../../src/gateway/local-gateway.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import type { Observer } from '../../src/proxy/finish.ts';
 import { type Clock, systemClock } from '../../src/util/clock.ts';
@@ -64,12 +64,27 @@ export function publicationOf(config: GatewayConfig, revision = 1): Publication 
 
 const builtin: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
+/** @throws {Error} for a configuration with problems. */
+async function read(input: ConfigInput, modules: GatewayOptions['modules']) {
+  const { config, problems, ...rest } = await parseConfig(JSON.stringify(input), {
+    registry: builtin,
+    fileName: 'gateway.json',
+    importModule: (path) => Promise.resolve({ default: modules?.[`./${basename(path)}`] }),
+  });
+  if (config === null) {
+    throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
+  }
+  return { config, modules: rest.modules };
+}
+
 export class TestGateway {
   readonly observations: Observation[] = [];
   readonly log: LogLine[] = [];
   readonly gateway: LocalGateway;
   private readonly changes = new Changes();
   private addresses: ReadonlyMap<string, string> = new Map();
+  private readonly modules = new WeakMap<GatewayConfig, PolicyModules>();
+  private revision = 1;
 
   private constructor(gateway: (harness: TestGateway) => LocalGateway) {
     this.gateway = gateway(this);
@@ -84,26 +99,29 @@ export class TestGateway {
 
   /** Starts one that somebody else stops. */
   static async open(input: ConfigInput, options: GatewayOptions = {}): Promise<TestGateway> {
-    const { config, problems, modules } = await parseConfig(JSON.stringify(input), {
-      registry: builtin,
-      fileName: 'gateway.json',
-      importModule: (path) => Promise.resolve({ default: options.modules?.[`./${basename(path)}`] }),
-    });
-    if (config === null) {
-      throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
-    }
+    const { config, modules } = await read(input, options.modules);
     const harness = new TestGateway(
       (self) =>
         new LocalGateway(publicationOf(config), {
           log: self.logger(),
-          modulesOf: () => modules,
+          modulesOf: (published) => self.modules.get(published) ?? modules,
           observe: (...args) => self.observe(...args),
           clock: options.clock ?? systemClock,
         }),
     );
-    const addresses = await harness.gateway.start();
-    harness.addresses = new Map(addresses.map(({ name, url }) => [name, url]));
+    harness.note(await harness.gateway.start());
     return harness;
+  }
+
+  /** Moves to another configuration. */
+  async apply(input: ConfigInput, modules?: GatewayOptions['modules']): Promise<void> {
+    const { config, modules: loaded } = await read(input, modules);
+    this.modules.set(config, loaded);
+    this.note(await this.gateway.apply(publicationOf(config, ++this.revision)));
+  }
+
+  private note(addresses: readonly ListenerAddress[]): void {
+    this.addresses = new Map(addresses.map(({ name, url }) => [name, url]));
   }
 
   /** The URL of a listener. */

@@ -59,6 +59,19 @@ export class RawClient {
     return client;
   }
 
+  /** Connects, sends a greeting in clear, and shakes hands behind it. */
+  static async connectBehind(t: TestContext, address: Address, greeting: string, ca: string): Promise<RawClient> {
+    const plain = connect({ ...address, allowHalfOpen: true });
+    t.after(() => plain.destroy());
+    await once(plain, 'connect');
+    plain.write(greeting);
+    const socket = connectTls({ socket: plain, ca, host: '127.0.0.1' });
+    t.after(() => socket.destroy());
+    const client = new RawClient(socket);
+    await once(socket, 'secureConnect');
+    return client;
+  }
+
   write(bytes: string | Uint8Array): this {
     if (typeof bytes === 'string') this.socket.write(bytes, 'latin1');
     else this.socket.write(bytes);
