@@ -16,6 +16,8 @@ export class MovableAdminPort implements AdminPort {
   private readonly around: Surroundings;
   private open: OpenPort | null = null;
   private control: ControlPlane | null = null;
+  /** Where it listened when it was closed. */
+  private closed: AdminConfig | null = null;
 
   constructor(around: Surroundings) {
     this.around = around;
@@ -44,11 +46,12 @@ export class MovableAdminPort implements AdminPort {
     } catch (error) {
       // An address that includes the one that is open, `0.0.0.0` and `127.0.0.1`, is free only without that.
       if (open === null || open.config.port !== config.port) throw error;
-      return this.prepareInPlace(config, open);
+      return this.prepareInPlace(config);
     }
   }
 
-  private createServer({ host, port, token = null }: AdminConfig): AdminServer {
+  private createServer(config: AdminConfig): AdminServer {
+    const { host, port, token = null } = config;
     return new AdminServer({ ...this.around, host, port, token, control: this.control });
   }
 
@@ -63,16 +66,16 @@ export class MovableAdminPort implements AdminPort {
     };
   }
 
-  private async prepareInPlace(config: AdminConfig, open: OpenPort): Promise<{ commit(): void; abort(): void }> {
-    await open.server.close();
-    const server = this.createServer(config);
+  private async prepareInPlace(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
+    await this.close();
     try {
+      const server = this.createServer(config);
       const next = { config, server, url: await server.listen() };
       const goBack = async (): Promise<void> => {
         await server.close();
         await this.reopen();
       };
-      // If it is not free any longer there is nobody left to be told but the log of whoever has it.
+      // Where somebody else has taken its place meanwhile there is no way back, and nobody to be told at this port.
       return { commit: () => void (this.open = next), abort: () => void goBack().catch(() => {}) };
     } catch (error) {
       await this.reopen();
@@ -82,13 +85,16 @@ export class MovableAdminPort implements AdminPort {
 
   /** Nobody is answered until it is reopened. */
   async close(): Promise<void> {
-    await this.open?.server.close();
-  }
-
-  async reopen(): Promise<void> {
     const { open } = this;
     if (open === null) return;
     this.open = null;
-    (await this.prepare(open.config)).commit();
+    this.closed = open.config;
+    await open.server.close();
+  }
+
+  /** Listens again where it did when it was closed; changes nothing if it was not. */
+  async reopen(): Promise<void> {
+    const { closed } = this;
+    if (closed !== null && this.open === null) (await this.prepare(closed)).commit();
   }
 }

@@ -118,6 +118,7 @@ class RunningGateway {
   private readonly first: Loaded;
   private readonly replaced = Promise.withResolvers<'replaced'>();
   private upgrading: AbortController | null = null;
+  private isEnding = false;
 
   constructor(loaded: Loaded, cause: ReloadCause, env: RunEnv) {
     const { log, spare, sockets, io, lastGood } = env;
@@ -156,13 +157,11 @@ class RunningGateway {
     const listeners = await this.gateway.start();
     this.control.begin();
     this.admin.attach(this.control);
+    const isBroken = this.control.revision.cause === 'last-good';
+    if (!isBroken) lastGood?.keep(this.file, this.first);
     for (const { name, url } of listeners) log.info('listening', { listener: name, url });
     log.info('ready', { config: this.file, admin: this.admin.url, pid: process.pid });
-    if (this.control.revision.cause === 'last-good') {
-      log.error('the configuration file is broken: the last good one is served', { config: this.file });
-    } else {
-      lastGood?.keep(this.file, this.first);
-    }
+    if (isBroken) log.error('the configuration file is broken: the last good one is served', { config: this.file });
     sockets.ready();
   }
 
@@ -190,16 +189,17 @@ class RunningGateway {
   /** Lets a new process take over; this one then only finishes what it has begun. */
   async upgrade(): Promise<void> {
     const { log } = this.env;
-    if (this.upgrading !== null) return;
-    this.upgrading = new AbortController();
+    if (this.upgrading !== null || this.isEnding) return;
+    const { signal } = (this.upgrading = new AbortController());
     const predecessor = { share: () => this.gateway.shareSockets(), makeRoom: () => this.admin.close() };
     try {
-      const pid = await upgrade(predecessor, this.upgrading.signal);
+      const pid = await upgrade(predecessor, signal);
       log.info('another process has taken over', { pid });
       this.replaced.resolve('replaced');
     } catch (error) {
-      log.error('no other process has taken over; this one serves on', { error });
+      if (signal.aborted) return;
       await this.goOn();
+      log.error('no other process has taken over; this one serves on', { error });
       this.upgrading = null;
     }
   }
@@ -219,6 +219,7 @@ class RunningGateway {
   async untilStopped(signals: Signals): Promise<number> {
     const { log } = this.env;
     const reason = await Promise.race([signals.stop, this.replaced.promise]);
+    this.isEnding = true;
     this.control.end();
     this.upgrading?.abort();
     log.info('draining', { signal: reason, graceMs: drainGraceMs });

@@ -47,7 +47,10 @@ export async function takeOver(listeners: GatewayConfig['listeners']): Promise<C
       tell({ kind: 'serving' });
       leave();
     },
-    abandon: leave,
+    abandon: () => {
+      leave();
+      for (const { servers } of claimed.values()) for (const server of servers) server.close();
+    },
   };
 }
 

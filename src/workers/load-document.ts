@@ -162,9 +162,17 @@ function resultOf(worker: Worker, code: Set<string>, importLimitMs: number): Pro
     });
     worker.on('error', fail);
     worker.on('messageerror', fail);
-    worker.on('exit', (code) => fail(new Error(`loading ended with code ${code}`)));
+    worker.on('exit', (code) => fail(new Error(endOf(code, [...running]))));
   });
   return result.finally(() => clearTimeout(timer));
+}
+
+/** Why the thread ended before it had done what it was made for. */
+function endOf(code: number, [running]: readonly string[]): string {
+  if (running === undefined) return `loading ended with code ${code}`;
+  // Of the platform: there was nothing left to be done, and something was still waited for.
+  const reason = code === 13 ? 'it waits for what never comes' : `it ended with code ${code}`;
+  return `${running}: ${reason} while it was loaded`;
 }
 
 function unloadable(file: string, code: Iterable<string>, message: string): LoadedDocument {

@@ -18,9 +18,16 @@ export async function folderWith(t: Scope, files: Readonly<Record<string, string
   return folder;
 }
 
+/** The kernel chooses the ports that a configuration lacks. */
+export function withPorts(config: object): object {
+  return { admin: { port: 0 }, listeners: { web: { host: '127.0.0.1', port: 0 } }, ...config };
+}
+
 export interface CommandOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Sockets that listen, which it gets as descriptors from 3 on, as systemd passes them. */
+  readonly sockets?: readonly number[];
 }
 
 export interface LogRecord {
@@ -29,21 +36,27 @@ export interface LogRecord {
   readonly [field: string]: unknown;
 }
 
+const asActivated = 'export LISTEN_PID="${LISTEN_PID:-$$}"; exec "$@"';
+
 export class Command {
   stdout = '';
   stderr = '';
   /** null while it runs, or if a signal has ended it. */
   exitCode: number | null = null;
   private isClosed = false;
+  private hasExited = false;
   private readonly child: ChildProcess;
   private readonly changes = new Changes();
 
   /** Starts it; it is killed at the end of the test if it still runs then. */
-  constructor(t: Scope, args: readonly string[], { cwd, env }: CommandOptions = {}) {
-    const child = spawn(process.execPath, [main, ...args], {
+  constructor(t: Scope, args: readonly string[], { cwd, env, sockets = [] }: CommandOptions = {}) {
+    const program = [process.execPath, main, ...args];
+    // `$$` is still the process id after `exec`.
+    const [file, ...rest] = sockets.length === 0 ? program : ['/bin/sh', '-c', asActivated, 'sh', ...program];
+    const child = spawn(file, rest, {
       cwd,
-      env: { PATH: process.env['PATH'], ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], LISTEN_FDS: String(sockets.length), ...env },
+      stdio: ['ignore', 'pipe', 'pipe', ...sockets],
     });
     this.child = child;
     t.after(() => child.kill('SIGKILL'));
@@ -51,12 +64,13 @@ export class Command {
       change();
       this.changes.notify();
     };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => note(() => (this.stdout += text)));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => note(() => (this.stderr += text)));
-    child.on('close', (code) => {
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => note(() => (this.stdout += text)));
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => note(() => (this.stderr += text)));
+    child.on('exit', (code) => {
       this.exitCode = code;
-      note(() => (this.isClosed = true));
+      note(() => (this.hasExited = true));
     });
+    child.on('close', () => note(() => (this.isClosed = true)));
   }
 
   /** Runs it to its end. */
@@ -67,11 +81,14 @@ export class Command {
   }
 
   /** `gatewright run` with this configuration, once it serves. What it lacks are ports: the kernel chooses them. */
-  static async serve(t: Scope, config: object, options: CommandOptions = {}): Promise<Command> {
+  static async serve(
+    t: Scope,
+    config: object,
+    options: CommandOptions & { readonly args?: readonly string[] } = {},
+  ): Promise<Command> {
     const cwd = options.cwd ?? (await folderWith(t));
-    const withPorts = { admin: { port: 0 }, listeners: { web: { host: '127.0.0.1', port: 0 } }, ...config };
-    await writeFile(join(cwd, 'gateway.json'), JSON.stringify(withPorts));
-    const command = new Command(t, ['run', 'gateway.json'], { ...options, cwd });
+    await writeFile(join(cwd, 'gateway.json'), JSON.stringify(withPorts(config)));
+    const command = new Command(t, ['run', 'gateway.json', ...(options.args ?? [])], { ...options, cwd });
     await command.logged('ready');
     return command;
   }
@@ -84,9 +101,12 @@ export class Command {
       .map((line) => JSON.parse(line) as LogRecord);
   }
 
-  /** The first record with this message, once it is there. Rejects when the process ends without it. */
-  async logged(message: string): Promise<LogRecord> {
-    const find = (): LogRecord | undefined => this.log.find(({ msg }) => msg === message);
+  /**
+   * The first record with this message, once it is there. Rejects when the process ends without it.
+   * @param from how many records are not looked at.
+   */
+  async logged(message: string, from = 0): Promise<LogRecord> {
+    const find = (): LogRecord | undefined => this.log.slice(from).find(({ msg }) => msg === message);
     await this.changes.until(
       () => this.isClosed || find() !== undefined,
       () => `the log to say ${JSON.stringify(message)}; it says\n${this.stderr}`,
@@ -97,9 +117,10 @@ export class Command {
     return found;
   }
 
-  async untilExit(): Promise<void> {
+  /** @param allOutput false where another process has its output too, and goes on. */
+  async untilExit(allOutput = true): Promise<void> {
     await this.changes.until(
-      () => this.isClosed,
+      () => (allOutput ? this.isClosed : this.hasExited),
       () => `the end of the process; it says\n${this.stdout}${this.stderr}`,
       20_000,
     );
@@ -109,9 +130,15 @@ export class Command {
     this.child.kill(signal);
   }
 
-  /** The URL of a listener. */
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** The URL of a listener, as it was said last. */
   url(listener = 'web'): string {
-    return String(this.log.find((record) => record['listener'] === listener && record.msg === 'listening')?.['url']);
+    return String(
+      this.log.findLast((record) => record['listener'] === listener && record.msg === 'listening')?.['url'],
+    );
   }
 
   address(listener = 'web'): Address {
@@ -121,6 +148,6 @@ export class Command {
 
   /** The URL of the admin port. */
   get admin(): string {
-    return String(this.log.find(({ msg }) => msg === 'ready')?.['admin']);
+    return String(this.log.findLast(({ msg }) => msg === 'ready')?.['admin']);
   }
 }
