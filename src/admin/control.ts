@@ -98,7 +98,7 @@ export class Control implements ControlPlane {
     this.isServing = true;
     this.follow(this.served.files);
     // Of the last good document the file differs anyway, and has just been found to be broken.
-    if (this.now.cause === 'start') this.catchUp();
+    if (this.now.cause === 'start') this.catchUp(this.served);
   }
 
   /** What a closer look at what serves has found. */
@@ -176,19 +176,27 @@ export class Control implements ControlPlane {
     return done;
   }
 
-  /** What changed between reading and watching is not noticed otherwise. */
-  private catchUp(): void {
-    if (digestOf(this.served.files) !== this.served.digest) void this.reload('file');
+  /** What changed between reading and watching is not noticed otherwise; what changes all the time is, by watching. */
+  private catchUp({ files, digest }: LoadedDocument): void {
+    if (digestOf(files) === digest) return;
+    void this.inTurn('file', async () => this.move(await this.env.load(), 'file', undefined, true));
   }
 
   private async move(
     loaded: LoadedDocument,
     cause: ReloadCause,
     replacement: Replacement | undefined,
+    isCatchingUp = false,
   ): Promise<ReloadOutcome> {
     this.hide(loaded.secrets);
     const problems = [...loaded.problems, ...(await loaded.analyse())];
-    if (!isServable(loaded, problems)) return this.refuse(cause, problems, loaded.files);
+    const mayCatchUp = replacement === undefined && !isCatchingUp;
+    const refuse = (all: readonly Problem[]): ReloadOutcome => {
+      const refusal = this.refuse(cause, all, loaded.files);
+      if (mayCatchUp) this.catchUp(loaded);
+      return refusal;
+    };
+    if (!isServable(loaded, problems)) return refuse(problems);
     if (loaded.digest === this.served.digest) {
       this.lastFindings = { refused: false, problems };
       return this.outcome('unchanged', problems);
@@ -197,13 +205,13 @@ export class Control implements ControlPlane {
       await this.apply(loaded, this.now.number + 1);
     } catch (error) {
       if (this.isEnding) return this.outcome('unchanged', problems);
-      return this.refuse(cause, [...problems, cannotServe(loaded, error)], loaded.files);
+      return refuse([...problems, cannotServe(loaded, error)]);
     }
     this.served = loaded;
     this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
     this.lastFindings = { refused: false, problems };
     this.follow(loaded.files);
-    if (replacement === undefined) this.catchUp();
+    if (mayCatchUp) this.catchUp(loaded);
     this.env.onApplied?.(loaded, replacement);
     const about = { revision: this.now.number, digest: this.now.digest, cause };
     this.env.log.info('the configuration was changed', { ...about, warnings: problems.length });

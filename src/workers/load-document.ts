@@ -176,16 +176,17 @@ function endOf(code: number, [running]: readonly string[]): string {
 }
 
 function unloadable(file: string, code: Iterable<string>, message: string): LoadedDocument {
+  const files = [...new Set([resolve(file), ...code])];
   const problem: Problem = { file, line: 1, column: 1, severity: 'error', code: 'MODULE', message, path: [] };
   return {
     config: null,
     problems: [problem],
     analyse: () => Promise.resolve([]),
     onlyCertificateProblems: false,
-    files: [...new Set([resolve(file), ...code])],
+    files,
     secrets: [],
     modulePolicies: {},
-    digest: '',
+    digest: digestOf(files),
     codeDigest: '',
   };
 }

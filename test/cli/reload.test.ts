@@ -192,10 +192,10 @@ describe('a configuration that is refused', () => {
         gateway.kill('SIGHUP');
       });
       assert.deepEqual([level, revision], ['error', 1], what);
-      await gateway.logged('the configuration has a problem', from);
-      const problems = gateway.log.slice(from).filter(({ msg }) => msg === 'the configuration has a problem');
-      const found = problems.find((record) => code === '' || record['code'] === code);
-      assert.ok(found !== undefined, `${what}: ${JSON.stringify(problems)}`);
+      const problems = () => gateway.log.slice(from).filter(({ msg }) => msg === 'the configuration has a problem');
+      const find = () => problems().find((record) => code === '' || record['code'] === code);
+      await eventually(() => find() !== undefined, `${what}: ${code}, but ${JSON.stringify(problems())}`);
+      const found = find()!;
       assert.match(String(found['problem']), problem, what);
       assert.match(String(found['place']), /gateway\.json:\d+:\d+/, what);
       assert.equal(await bodyOf(gateway), 'the last good one', what);
