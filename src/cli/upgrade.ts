@@ -29,11 +29,11 @@ const limitMs = 60_000;
 
 /**
  * Starts this program once more, as it was started, to take over.
- * @param signal ends the attempt.
+ * @param abort ends the attempt.
  * @returns its process id, once it serves.
  * @throws when it has ended, or did not serve in time; then it is no more.
  */
-export async function upgrade(predecessor: Predecessor, signal: AbortSignal): Promise<number> {
+export async function upgrade(predecessor: Predecessor, abort: AbortSignal): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     // It outlives this process, and a terminal's Ctrl-C is meant for whoever serves.
@@ -47,7 +47,7 @@ export async function upgrade(predecessor: Predecessor, signal: AbortSignal): Pr
       timer = setTimeout(() => reject(new Error(`it did not serve within ${limitMs / 1000} s`)), limitMs);
       child.on('error', reject);
       child.on('exit', (code, signal) => reject(new Error(`it ended with ${signal ?? `code ${code}`}`)));
-      signal.addEventListener('abort', () => reject(new Error('this process is to stop')), { once: true });
+      abort.addEventListener('abort', () => reject(new Error('this process is to stop')), { once: true });
       child.on('message', (message: ToPredecessor) => {
         if (message.kind === 'serving') resolve();
         else give(child, predecessor).catch(reject);

@@ -76,8 +76,9 @@ export class HandOver {
       const server = spare.get(place)?.pop() ?? (await this.tryOpen(place));
       if (server !== null) this.give(place, server, heir);
     }
-    for (const [place, servers] of spare)
+    for (const [place, servers] of spare) {
       for (const [index, server] of servers.entries()) this.give(place, server, index);
+    }
   }
 
   /** Of threads that have several sockets at a place, as they get from those that are given up, all but one. */

@@ -162,7 +162,7 @@ function resultOf(worker: Worker, code: Set<string>, importLimitMs: number): Pro
     });
     worker.on('error', fail);
     worker.on('messageerror', fail);
-    worker.on('exit', (code) => fail(new Error(endOf(code, [...running]))));
+    worker.on('exit', (status) => fail(new Error(endOf(status, [...running]))));
   });
   return result.finally(() => clearTimeout(timer));
 }

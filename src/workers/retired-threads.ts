@@ -33,8 +33,9 @@ export class RetiredThreads {
   supervise(now: number, hangLimitMs: number, log: GatewayLog): void {
     for (const retired of this.threads) {
       const silentMs = Math.round(retired.endIfHanging(now, hangLimitMs));
-      if (silentMs > 0)
+      if (silentMs > 0) {
         log.error('a thread that was replaced hangs and is ended', { thread: retired.thread, silentMs });
+      }
     }
   }
 

@@ -19,7 +19,7 @@ export class ThreadLost extends Error {
 }
 
 /** The thread is there and does not answer in time. */
-export class ThreadSilent extends Error {
+class ThreadSilent extends Error {
   override readonly name = 'ThreadSilent';
 }
 
@@ -68,9 +68,9 @@ export class ServingThread {
       this.hasEnded = true;
       this.reasonOfEnd = this.lastError ?? new Error(`the thread ended with code ${code}`);
       clearTimeout(this.stopTimer);
-      for (const { reject, timer } of this.pending.values()) {
-        clearTimeout(timer);
-        reject(new ThreadLost(this.reasonOfEnd.message));
+      for (const pending of this.pending.values()) {
+        clearTimeout(pending.timer);
+        pending.reject(new ThreadLost(this.reasonOfEnd.message));
       }
       this.pending.clear();
       resolve(this.isEnding ? null : this.reasonOfEnd);

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { eventually } from '../support/changes.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { Command, folderWith, withPorts } from '../support/command.ts';
+import { freePort, takenPort } from '../support/free-port.ts';
 import { ask, toldPolicy } from '../support/threaded.ts';
 
 const changed = 'the configuration was changed';
@@ -123,14 +123,6 @@ describe('a configuration file that changes', () => {
   });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 describe('a configuration that is refused', () => {
   it('is named loudly with its problems, changes nothing, and hides what is secret', async (t) => {
     const { cert, key } = makeCertificate();
@@ -143,10 +135,7 @@ describe('a configuration that is refused', () => {
       'wrong.ts': 'export default {{\n',
       'made.ts': toldPolicy('1', { inCreate: "throw new Error('no key');" }),
     });
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    t.after(() => taken.close());
-    const { port } = taken.address() as AddressInfo;
+    const port = await takenPort(t);
     const secure = (certificate: object): object => ({
       listeners: { web: { host: '127.0.0.1', port: 0, tls: { certificates: [certificate] } } },
     });

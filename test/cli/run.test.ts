@@ -1,10 +1,9 @@
 /** `gatewright run` as an operator meets it: what it says, what signals do, how it ends. */
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer } from 'node:net';
-import { once } from 'node:events';
-import { type TestContext, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { makeCertificate } from '../support/certificates.ts';
 import { Command, folderWith } from '../support/command.ts';
+import { takenPort } from '../support/free-port.ts';
 import { fieldValue } from '../support/message-parser.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { RawUpstream, ok } from '../support/raw-upstream.ts';
@@ -15,14 +14,6 @@ const proxyTo = (url: string): object => ({ upstreams: { u: { targets: [url] } }
 
 const statusOf = async (url: string): Promise<number> =>
   (await fetch(url, { headers: { connection: 'close' } })).status;
-
-/** A port of the loopback interface that somebody has until the end of the test. */
-async function takenPort(t: TestContext): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close());
-  return (server.address() as AddressInfo).port;
-}
 
 describe('gatewright run', () => {
   it('says where it listens, serves, and tells about itself on the admin port', async (t) => {

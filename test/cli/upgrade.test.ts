@@ -8,6 +8,7 @@ import { type TestContext, describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../support/changes.ts';
 import { Command, folderWith, withPorts } from '../support/command.ts';
+import { freePort } from '../support/free-port.ts';
 import { ask, Clients } from '../support/threaded.ts';
 
 const replying = (body: string, more: object = {}): object =>
@@ -142,14 +143,6 @@ describe('a process that is told by SIGUSR2 to be replaced', () => {
     assert.equal(gateway.exitCode, 0);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A socket that listens, for another process to accept on. */
 async function listening(): Promise<{ readonly server: Server; readonly port: number; readonly descriptor: number }> {

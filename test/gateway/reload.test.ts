@@ -1,34 +1,23 @@
 /** A gateway that moves to another configuration while it serves: what goes on, what ends, and what is refused. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import fc from 'fast-check';
 import { WebSocket, WebSocketServer } from 'ws';
-import { createGateway } from '../../src/gateway/create-gateway.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { eventually, settle } from '../support/changes.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-port.ts';
 import { TestGateway, proxyTo } from '../support/gateway.ts';
 import { policyOf } from '../support/inline-policy.ts';
 import { fieldValue } from '../support/message-parser.ts';
 import { RawClient, request } from '../support/raw-client.ts';
 import { RawUpstream, ok } from '../support/raw-upstream.ts';
-import { ask } from '../support/threaded.ts';
 import { makeTlsFiles } from '../support/tls-files.ts';
 
 const getPath = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n${fields}\r\n`;
 const get = getPath('/');
-
-/** A port of the loopback interface that is free at the moment. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const replying = (body: string, listeners: ConfigInput['listeners'] = { web: { host: '127.0.0.1', port: 0 } }) => ({
   telemetry: { accessLog: false as const },
@@ -292,181 +281,5 @@ describe('a listener, after a reload', () => {
     const secure = await RawClient.connect(t, { ...web, ca: certPem });
     assert.equal((await secure.write(get).response()).body, 'secure');
     assert.equal((await open.write(get).response()).body, 'secure', 'what is open stays open');
-  });
-});
-
-describe('a configuration that cannot be served', () => {
-  const broken = (error: string) => ({
-    './broken.ts': {
-      ...policyOf({}),
-      create: () => {
-        throw new Error(error);
-      },
-    },
-  });
-
-  it('changes nothing, and leaves no socket open', async (t) => {
-    const upstream = await RawUpstream.start(t);
-    const port = await freePort();
-    const before = proxyTo(upstream.url);
-    const gateway = await TestGateway.start(t, before);
-    const client = await RawClient.connect(t, gateway.address());
-    await client.write(get).response();
-
-    const withPolicy: ConfigInput = {
-      ...before,
-      listeners: { ...before.listeners, more: { host: '127.0.0.1', port } },
-      upstreams: { ...before.upstreams, other: { targets: ['http://127.0.0.1:9'] } },
-      routes: { ...before.routes, bad: { policies: [{ use: './broken.ts' }], upstream: 'other' } },
-    };
-    await assert.rejects(gateway.apply(withPolicy, broken('no key')), /route bad: policy inline: no key/);
-    await assert.rejects(RawClient.connect(t, { host: '127.0.0.1', port }), /ECONNREFUSED/);
-
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    t.after(() => taken.close());
-    const { port: takenPort } = taken.address() as AddressInfo;
-    const listeners = {
-      ...before.listeners,
-      more: { host: '127.0.0.1', port },
-      taken: { host: '127.0.0.1', port: takenPort },
-    };
-    await assert.rejects(gateway.apply({ ...before, listeners }), /listener taken cannot listen .* in use/);
-    await assert.rejects(RawClient.connect(t, { host: '127.0.0.1', port }), /ECONNREFUSED/);
-
-    assert.equal((await client.write(get).response()).status, 200);
-    const { threads, listeners: open, upstreams } = await gateway.gateway.status();
-    assert.deepEqual(
-      [threads[0].revision, open.map(({ name }) => name), upstreams.map(({ name }) => name)],
-      [1, ['web'], ['service']],
-    );
-    assert.equal(upstream.connections.length, 1, 'the pool is the same');
-  });
-
-  it('never shows, whatever came before it: what is served is always the last that was not refused', async (t) => {
-    const ports = [await freePort(), await freePort()];
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    t.after(() => taken.close());
-    const takenPort = (taken.address() as AddressInfo).port;
-    const step = fc.record({
-      bodies: fc.dictionary<string, string>(fc.constantFrom('a', 'b', 'c', 'd'), fc.constantFrom('1', '2', '3'), {
-        minKeys: 1,
-      }),
-      ports: fc.subarray(ports, { minLength: 1 }),
-      fault: fc.constantFrom<string[]>('none', 'none', 'policy', 'port'),
-    });
-    type Step = (typeof step extends fc.Arbitrary<infer T> ? T : never) & object;
-    const configOf = ({ bodies, ports: at, fault }: Step): ConfigInput => ({
-      telemetry: { accessLog: false },
-      listeners: Object.fromEntries(
-        [...at, ...(fault === 'port' ? [takenPort] : [])].map((port) => [`p${port}`, { host: '127.0.0.1', port }]),
-      ),
-      routes: Object.fromEntries(
-        Object.entries(bodies).map(([name, body]) => [
-          name,
-          {
-            match: { path: `/${name}` },
-            ...(fault === 'policy' ? { policies: [{ use: './broken.ts' }] } : {}),
-            respond: { body },
-          },
-        ]),
-      ),
-    });
-
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
-        const clock = new FakeClock();
-        const first = { bodies: { a: '0' }, ports: [ports[0]], fault: 'none' };
-        const gateway = await TestGateway.open(configOf(first), { clock });
-        let served: Step = first;
-        try {
-          for (const next of steps) {
-            const change = gateway.apply(configOf(next), broken('no'));
-            if (next.fault === 'none') await change;
-            else await assert.rejects(change);
-            if (next.fault === 'none') served = next;
-            clock.advance(200);
-            await settle();
-            for (const port of ports) {
-              const answers = await Promise.all(
-                ['a', 'b', 'c', 'd'].map(async (name) => {
-                  const { status, text } = await ask({ host: '127.0.0.1', port }, '', `/${name}`);
-                  return status === 200 ? text.at(-1) : status;
-                }),
-              );
-              const expected = ['a', 'b', 'c', 'd'].map((name) => served.bodies[name] ?? 404);
-              assert.deepEqual(answers, served.ports.includes(port) ? expected : [0, 0, 0, 0]);
-            }
-          }
-        } finally {
-          await gateway.gateway.stop(0);
-        }
-      }),
-      { numRuns: 25 },
-    );
-  });
-});
-
-describe('a gateway inside another program', () => {
-  it('moves to one configuration after another, when it is told of several at once', async (t) => {
-    const port = await freePort();
-    const gateway = await createGateway(replying('0', { web: { host: '127.0.0.1', port } }));
-    t.after(() => gateway.stop(0));
-    await gateway.start();
-    const more = { host: '127.0.0.1', port: await freePort() };
-    await Promise.all(
-      ['1', '2', '3'].map((body) => gateway.reload(replying(body, { web: { host: '127.0.0.1', port }, more }))),
-    );
-    assert.equal((await request(t, more, get)).body, '3');
-    await assert.rejects(gateway.reload({ routes: { r: { upstream: 'nobody' } } }), /nobody/);
-    await gateway.reload(replying('4', { web: { host: '127.0.0.1', port } }));
-    assert.equal((await request(t, { host: '127.0.0.1', port }, get)).body, '4');
-  });
-
-  it('does not begin to listen again when it is stopped while it moves', async (t) => {
-    const port = await freePort();
-    const gateway = await createGateway(replying('0'));
-    await gateway.start();
-    const moving = gateway.reload(replying('1', { web: { host: '127.0.0.1', port } }));
-    await Promise.all([assert.rejects(moving, /the gateway was stopped/), gateway.stop(0)]);
-    await assert.rejects(RawClient.connect(t, { host: '127.0.0.1', port }), /ECONNREFUSED/);
-  });
-
-  it('holds on to nothing, however often it moves', async (t) => {
-    const upstream = await RawUpstream.start(t);
-    const { cert, key } = makeTlsFiles(t);
-    const clock = new FakeClock();
-    const port = await freePort();
-    const config = (round: number): ConfigInput => ({
-      telemetry: { accessLog: false },
-      listeners: {
-        web: { host: '127.0.0.1', port: 0 },
-        secure: {
-          host: '127.0.0.1',
-          port,
-          tls: { certificates: [{ cert, key }], minVersion: round % 2 === 0 ? '1.2' : '1.3' },
-        },
-      },
-      upstreams: { [`u${round}`]: { targets: [upstream.url] } },
-      routes: { [`r${round}`]: { upstream: `u${round}` } },
-    });
-    const gateway = await TestGateway.start(t, config(0), { clock });
-    const settled = async (): Promise<number> => {
-      for (let minute = 0; minute < 3; minute++) {
-        clock.advance(60_000);
-        await settle();
-      }
-      return clock.running;
-    };
-    await gateway.apply(config(1));
-    await request(t, gateway.address(), get);
-    const before = await settled();
-    for (let round = 2; round < 40; round++) {
-      await gateway.apply(config(round));
-      await request(t, gateway.address(), get);
-    }
-    assert.equal(await settled(), before, 'timers, and with them what they watch');
-    await eventually(() => upstream.connections.filter(({ closed }) => !closed).length <= 1, 'pools to be closed');
   });
 });

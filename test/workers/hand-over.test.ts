@@ -60,7 +60,9 @@ describe('threads whose code has changed', () => {
     };
     const before = await replace(5);
     const after = await replace(30);
-    t.diagnostic(`threads, descriptors, bytes: after 5 replacements ${before}, after 35 ${after}`);
+    t.diagnostic(
+      `threads, descriptors, bytes: after 5 replacements ${before.join(', ')}; after 35 ${after.join(', ')}`,
+    );
     assert.ok(after[0] <= before[0] + 1, 'threads');
     assert.ok(after[1] <= before[1] + 4, 'descriptors');
     assert.ok(after[2] < before[2] + 60e6, 'memory');

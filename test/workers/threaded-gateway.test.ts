@@ -1,12 +1,13 @@
 /** Several threads that count as one gateway: how they share addresses, and what happens when one dies or hangs. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
 import { ListenError } from '../../src/gateway/gateway.ts';
 import { eventually } from '../support/changes.ts';
+import { freePort, takenPort } from '../support/free-port.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type Answer, ask, TestThreads, toldConfig, toldPolicy } from '../support/threaded.ts';
 import { makeTlsFiles } from '../support/tls-files.ts';
@@ -54,10 +55,7 @@ describe('a gateway on several threads', () => {
   });
 
   it('changes nothing when an address of another configuration is taken', async (t) => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    t.after(() => taken.close());
-    const { port } = taken.address() as AddressInfo;
+    const port = await takenPort(t);
     const threads = await TestThreads.start(t, toldConfig());
     const listeners = { web: { host: '127.0.0.1', port: 0 }, free: { host: '127.0.0.1', port: 0 } };
     await assert.rejects(
@@ -307,10 +305,7 @@ describe('where threads cannot share an address', () => {
 
   it('a configuration that is refused leaves no socket behind', async (t) => {
     const threads = await TestThreads.start(t, toldConfig(), notShared);
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    await new Promise((resolve) => probe.close(resolve));
+    const port = await freePort();
     await threads.write('told.ts', toldPolicy('2', { inCreate: "if (serves) throw new Error('no');" }));
     const listeners = { web: { host: '127.0.0.1', port: 0 }, more: { host: '127.0.0.1', port } };
     await assert.rejects(threads.apply(toldConfig({ listeners })), /no/);
@@ -322,95 +317,3 @@ describe('where threads cannot share an address', () => {
 function hostOf(threads: TestThreads, listener: string): { readonly host: string; readonly port: number } {
   return threads.address(listener) as { host: string; port: number };
 }
-
-describe('a Unix socket of several threads', () => {
-  const at = (folder: string): string => join(folder, 'gw.sock');
-
-  async function start(t: TestContext): Promise<{ threads: TestThreads; config: ReturnType<typeof toldConfig> }> {
-    const threads = await TestThreads.create(t, toldConfig());
-    const config = toldConfig({ listeners: { web: { unix: at(threads.folder) } } });
-    const withSocket = await TestThreads.start(t, config);
-    return { threads: withSocket, config };
-  }
-
-  it('is served by one of them, stays through replacements, and is removed in the end', async (t) => {
-    const { threads, config } = await start(t);
-    const { path } = threads.address() as { path: string };
-    assert.equal((await ask({ path })).status, 200);
-    const kept = await RawClient.connect(t, { path });
-    assert.equal((await kept.write(get).response()).status, 200);
-
-    await threads.write('told.ts', toldPolicy('2'));
-    await threads.apply(config);
-    assert.equal((await ask({ path })).version, '2');
-    assert.equal((await kept.write(get).response()).status, 200, 'the old thread finishes what was open');
-
-    await ask({ path }, 'x-do: exit\r\n');
-    await threads.logged('a serving thread was replaced');
-    assert.equal((await ask({ path })).version, '2');
-
-    await threads.gateway.stop(0);
-    assert.deepEqual(
-      readdirSync(join(path, '..')).filter((name) => name.includes('.sock')),
-      [],
-    );
-  });
-
-  it('stays where it is when the threads that were to take over are refused', async (t) => {
-    const { threads, config } = await start(t);
-    await threads.write(
-      'told.ts',
-      toldPolicy('2', {
-        atTopLevel: "import { existsSync, writeFileSync } from 'node:fs';",
-        // The thread that gets there first is made, the other is not.
-        inCreate: `const made = ${JSON.stringify(join(threads.folder, 'made'))};
-    if (serves && existsSync(made)) throw new Error('not twice');
-    if (serves) writeFileSync(made, '');`,
-      }),
-    );
-    await assert.rejects(threads.apply(config), /not twice/);
-    assert.equal((await ask(threads.address())).version, '1');
-  });
-
-  it('replaces one that nobody listens on any longer, but neither a live one nor a file', async (t) => {
-    const { threads } = await start(t);
-    const { path } = threads.address() as { path: string };
-    const other = await TestThreads.create(t, toldConfig({ listeners: { web: { unix: path } } }));
-    await assert.rejects(other.gateway.start(), new RegExp(`cannot listen on unix:${path}: the address is in use`));
-    assert.equal((await ask({ path })).status, 200);
-
-    const file = `${path}.txt`;
-    writeFileSync(file, 'mine');
-    const third = await TestThreads.create(t, toldConfig({ listeners: { web: { unix: file } } }));
-    await assert.rejects(third.gateway.start(), /the address is in use/);
-    assert.ok(existsSync(file));
-  });
-});
-
-describe('a gateway that is stopped', () => {
-  it('ends while a change is being made, and the change is refused', async (t) => {
-    const threads = await TestThreads.start(t, toldConfig());
-    await threads.write('told.ts', toldPolicy('2'));
-    const change = threads.apply(toldConfig());
-    change.catch(() => {});
-    await Promise.all([threads.gateway.stop(1_000), change.catch(() => {})]);
-    await assert.rejects(threads.apply(toldConfig()), /the gateway was stopped/);
-  });
-
-  it('ends while a thread is being replaced', async (t) => {
-    const threads = await TestThreads.start(t, toldConfig({ threads: 1 }));
-    await ask(threads.address(), 'x-do: exit\r\n');
-    await threads.logged('a serving thread died and is replaced');
-    await threads.gateway.stop(1_000);
-    assert.equal(threads.gateway.isComplete, false);
-    assert.ok(!threads.log.some(({ message }) => message === 'a serving thread cannot begin'));
-  });
-
-  it('ends although a thread hangs, after its grace', async (t) => {
-    const threads = await TestThreads.start(t, toldConfig({ threads: 1 }), { hangLimitMs: 60_000 });
-    const hanging = ask(threads.address(), 'x-do: hang\r\n');
-    await eventually(async () => (await threads.gateway.status()).threads[0].state === 'silent', 'the thread to hang');
-    await threads.gateway.stop(0);
-    assert.equal((await hanging).status, 0);
-  });
-});
