@@ -51,14 +51,15 @@ async function claimActivated(
     const server = await listenOn(firstDescriptor + index);
     const name = nameOf(server, names[index] ?? '', listeners);
     // Whether it may be shared is for systemd to say, and it does not; so the main thread accepts for all.
-    const beside = claimed.get(name)?.servers ?? [];
+    const beside = claimed.get(name)?.sockets ?? [];
     const { port } = server.address() as AddressInfo;
-    claimed.set(name, { port, servers: [...beside, server], mayShare: false });
+    const socket = { accept: () => server, close: () => void server.close() };
+    claimed.set(name, { port, sockets: [...beside, socket], mayShare: false });
   }
 }
 
 function closeAll(claimed: ReadonlyMap<string, InheritedSockets>): void {
-  for (const { servers } of claimed.values()) for (const server of servers) server.close();
+  for (const { sockets } of claimed.values()) for (const socket of sockets) socket.close();
 }
 
 /** @throws {ListenError} when no listener is meant; then the server is closed. */

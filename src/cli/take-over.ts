@@ -1,12 +1,16 @@
 /** The process that takes over from another one: the other end of upgrade.ts. */
-import type { Server } from 'node:net';
+import { Server } from 'node:net';
 import type { GatewayConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
 import { placeOf } from '../gateway/places.ts';
-import { hold } from '../workers/held-server.ts';
-import type { InheritedSockets } from '../workers/threaded-gateway.ts';
+import type { InheritedSocket, InheritedSockets } from '../workers/threaded-gateway.ts';
 import type { ClaimedSockets } from './claimed-sockets.ts';
 import type { FromPredecessor, ToPredecessor } from './upgrade.ts';
+
+/** A socket that listens and that nobody accepts from yet; what `child.send` makes of the handle of a server. */
+interface Handle {
+  close(): void;
+}
 
 export const takeOverVariable = 'GATEWRIGHT_TAKE_OVER';
 
@@ -23,20 +27,20 @@ export async function takeOver(listeners: GatewayConfig['listeners']): Promise<C
   delete process.env[takeOverVariable];
   const claimed = new Map<string, InheritedSockets>();
   const nameAt = new Map(Object.entries(listeners).map(([name, listener]) => [placeOf(name, listener), name]));
-  const claim = ({ place, port, mayShare }: FromPredecessor & { kind: 'socket' }, server?: Server): void => {
+  const claim = ({ place, port, mayShare }: FromPredecessor & { kind: 'socket' }, handle?: Handle): void => {
     const name = nameAt.get(place);
     if (name === undefined) {
       // Connections that wait in its queue are the old process's to serve.
-      server?.close();
+      handle?.close();
       return;
     }
-    const servers = [...(claimed.get(name)?.servers ?? []), ...(server === undefined ? [] : [hold(server)])];
-    claimed.set(name, { port, mayShare, servers });
+    const sockets = [...(claimed.get(name)?.sockets ?? []), ...(handle === undefined ? [] : [inherit(handle)])];
+    claimed.set(name, { port, mayShare, sockets });
   };
   await new Promise<void>((resolve, reject) => {
-    process.on('message', (message: FromPredecessor, server?: Server) => {
+    process.on('message', (message: FromPredecessor, handle?: Handle) => {
       if (message.kind === 'all') resolve();
-      else claim(message, server);
+      else claim(message, handle);
     });
     process.once('disconnect', () => reject(new ListenError('the process to take over from has ended')));
     tell({ kind: 'give' });
@@ -49,9 +53,13 @@ export async function takeOver(listeners: GatewayConfig['listeners']): Promise<C
     },
     abandon: () => {
       leave();
-      for (const { servers } of claimed.values()) for (const server of servers) server.close();
+      for (const { sockets } of claimed.values()) for (const socket of sockets) socket.close();
     },
   };
+}
+
+function inherit(handle: Handle): InheritedSocket {
+  return { accept: () => new Server().listen(handle), close: () => handle.close() };
 }
 
 function tell(message: ToPredecessor): void {

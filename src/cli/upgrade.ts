@@ -1,11 +1,11 @@
 /**
  * Replaces the process by a new one without losing a connection, not even one that waits to be accepted: the new process
- * gets the listening sockets themselves, and both accept from them until the new one serves. If it does not come to that,
+ * gets the listening sockets themselves, and accepts from them once it can serve. If it does not come to that,
  * the old one goes on.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Server } from 'node:net';
-import type { InheritedSockets } from '../workers/threaded-gateway.ts';
+import type { SharedSockets } from '../workers/threaded-gateway.ts';
 import { takeOverVariable } from './take-over.ts';
 
 export type FromPredecessor =
@@ -19,7 +19,7 @@ export type ToPredecessor =
 
 export interface Predecessor {
   /** What it listens on, by place; it goes on accepting. */
-  share(): Promise<ReadonlyMap<string, InheritedSockets>>;
+  share(): Promise<ReadonlyMap<string, SharedSockets>>;
   /** Makes room for what only one process can have. */
   makeRoom(): Promise<void>;
 }
@@ -78,8 +78,13 @@ async function give(child: ChildProcess, predecessor: Predecessor): Promise<void
   await send(child, { kind: 'all' });
 }
 
+/**
+ * A `net.Server` that is sent begins to accept as soon as it arrives, and what it had accepted would be lost if the new
+ * process failed after all. The handle in it does not, before somebody listens with it. It is sent as `node:cluster` does.
+ */
 function send(child: ChildProcess, message: FromPredecessor, server?: Server): Promise<void> {
+  const handle = (server as { _handle?: Server } | undefined)?._handle;
   return new Promise((resolve, reject) => {
-    child.send(message, server, (error) => (error === null ? resolve() : reject(error)));
+    child.send(message, handle, (error) => (error === null ? resolve() : reject(error)));
   });
 }

@@ -26,9 +26,21 @@ import { ThreadSlot } from './thread-slot.ts';
 /** Sockets of one listener that listen already: from a process before this one, or from whoever has started it. */
 export interface InheritedSockets {
   readonly port: number;
-  readonly servers: readonly Server[];
+  readonly sockets: readonly InheritedSocket[];
   /** Whether threads can have sockets of their own at the address as well. */
   readonly mayShare: boolean;
+}
+
+export interface InheritedSocket {
+  /** Accepts from now on, which it had better not before there is somebody to serve. */
+  accept(): Server;
+  /** Nobody is going to accept. */
+  close(): void;
+}
+
+/** What this gateway listens on at one place. */
+export interface SharedSockets extends Omit<InheritedSockets, 'sockets'> {
+  readonly servers: readonly Server[];
 }
 
 export interface ThreadedGatewayEnv {
@@ -120,11 +132,11 @@ export class ThreadedGateway implements Gateway {
     if (this.isStopping) throw wasStopped();
     const { config } = publication;
     const { listeners, routes } = config;
-    const known = this.served?.open ?? this.takeInherited(listeners);
+    const known = this.served?.open ?? this.inheritedAddresses(listeners);
     const open = await planAddresses(listeners, known, this.env.mayShare ?? canShareAddresses);
     const opened: string[] = [];
     try {
-      await this.openAcceptor(listeners, open, opened);
+      await this.openAcceptor(listeners, open, known, opened);
       const parcel = { ...publication, config: packConfig(config) };
       await this.move({ parcel, listeners, open, routes }, known, threadCount(config));
     } catch (error) {
@@ -183,7 +195,10 @@ export class ThreadedGateway implements Gateway {
       await handOver.inherit(thread, number % slots.length);
       leaving.push(thread);
     }
-    if (before === null) this.giveShared(handOver, known);
+    if (before === null) {
+      this.takeInherited(next.listeners);
+      this.giveShared(handOver, known);
+    }
     const isNew = candidates.flatMap(({ isServing }, number) => (isServing ? [] : [number]));
     const places = [...known].flatMap(([place, { acceptedBy }]) => {
       return acceptedBy === 'threads' && next.open.has(place) ? [place] : [];
@@ -215,16 +230,20 @@ export class ThreadedGateway implements Gateway {
     return this.served === null ? undefined : listenerAt(place, this.served.listeners);
   }
 
-  /** Takes the sockets that were handed to this process: they accept already. @returns their addresses. */
-  private takeInherited(listeners: GatewayConfig['listeners']): Addresses {
+  /** The addresses whose sockets were handed to this process. */
+  private inheritedAddresses(listeners: GatewayConfig['listeners']): Addresses {
     return new Map(
-      Array.from(this.env.inherited ?? [], ([name, { port, mayShare, servers }]) => {
+      Array.from(this.env.inherited ?? [], ([name, { port, mayShare }]) => {
         const acceptedBy = listeners[name].unix !== null ? 'one-thread' : mayShare ? 'threads' : 'main-thread';
-        const place = placeOf(name, listeners[name]);
-        for (const server of servers) this.acceptor.adopt(place, server);
-        return [place, { port, acceptedBy }] as const;
+        return [placeOf(name, listeners[name]), { port, acceptedBy }] as const;
       }),
     );
+  }
+
+  private takeInherited(listeners: GatewayConfig['listeners']): void {
+    for (const [name, { sockets }] of this.env.inherited ?? []) {
+      for (const socket of sockets) this.acceptor.adopt(placeOf(name, listeners[name]), socket.accept());
+    }
   }
 
   /** Gives threads what the main thread has accepted with in their place. */
@@ -236,11 +255,16 @@ export class ThreadedGateway implements Gateway {
   }
 
   /** Opens what the main thread accepts for others. @param opened gets the places that were not open before. */
-  private async openAcceptor(listeners: GatewayConfig['listeners'], open: Addresses, opened: string[]): Promise<void> {
+  private async openAcceptor(
+    listeners: GatewayConfig['listeners'],
+    open: Addresses,
+    known: Addresses,
+    opened: string[],
+  ): Promise<void> {
     for (const [name, listener] of Object.entries(listeners)) {
       const place = placeOf(name, listener);
       const { acceptedBy, port } = open.get(place)!;
-      if (acceptedBy !== 'main-thread' || this.acceptor.accepts(place)) continue;
+      if (acceptedBy !== 'main-thread' || known.has(place)) continue;
       try {
         await this.acceptor.listen(place, { host: listener.host, port });
       } catch (error) {
@@ -265,7 +289,7 @@ export class ThreadedGateway implements Gateway {
    * a share in it.
    * @returns by place. A Unix socket is not there, only that there is one: it cannot be shared.
    */
-  shareSockets(): Promise<ReadonlyMap<string, InheritedSockets>> {
+  shareSockets(): Promise<ReadonlyMap<string, SharedSockets>> {
     return this.turns.alone(async () => {
       const { open, listeners } = this.served!;
       for (const { live } of this.slots) {
