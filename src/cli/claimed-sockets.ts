@@ -6,7 +6,7 @@ import { type AddressInfo, Server } from 'node:net';
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
 import { hold } from '../workers/held-server.ts';
-import type { InheritedSockets } from '../workers/threaded-gateway.ts';
+import type { InheritedSockets } from '../workers/inherited-sockets.ts';
 import { isTakingOver, takeOver } from './take-over.ts';
 
 type Listeners = GatewayConfig['listeners'];

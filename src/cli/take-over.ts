@@ -3,7 +3,7 @@ import { Server } from 'node:net';
 import type { GatewayConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
 import { placeOf } from '../gateway/places.ts';
-import type { InheritedSocket, InheritedSockets } from '../workers/threaded-gateway.ts';
+import type { InheritedSocket, InheritedSockets } from '../workers/inherited-sockets.ts';
 import type { ClaimedSockets } from './claimed-sockets.ts';
 import type { FromPredecessor, ToPredecessor } from './upgrade.ts';
 

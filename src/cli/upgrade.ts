@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Server } from 'node:net';
-import type { SharedSockets } from '../workers/threaded-gateway.ts';
+import type { SharedSockets } from '../workers/inherited-sockets.ts';
 import { takeOverVariable } from './take-over.ts';
 
 export type FromPredecessor =

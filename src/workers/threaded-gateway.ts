@@ -17,31 +17,12 @@ import { type Addresses, listenerAt, openingsFor, planAddresses } from './addres
 import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
 import { HandOver } from './hand-over.ts';
+import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
 import { mergeStatus } from './merge-status.ts';
 import type { PublicationParcel } from './messages.ts';
 import { RetiredThreads } from './retired-threads.ts';
 import { ServingThread, spareThread } from './serving-thread.ts';
 import { ThreadSlot } from './thread-slot.ts';
-
-/** Sockets of one listener that listen already: from a process before this one, or from whoever has started it. */
-export interface InheritedSockets {
-  readonly port: number;
-  readonly sockets: readonly InheritedSocket[];
-  /** Whether threads can have sockets of their own at the address as well. */
-  readonly mayShare: boolean;
-}
-
-export interface InheritedSocket {
-  /** Accepts from now on, which it had better not before there is somebody to serve. */
-  accept(): Server;
-  /** Nobody is going to accept. */
-  close(): void;
-}
-
-/** What this gateway listens on at one place. */
-export interface SharedSockets extends Omit<InheritedSockets, 'sockets'> {
-  readonly servers: readonly Server[];
-}
 
 export interface ThreadedGatewayEnv {
   readonly log: GatewayLog;
@@ -132,7 +113,7 @@ export class ThreadedGateway implements Gateway {
     if (this.isStopping) throw wasStopped();
     const { config } = publication;
     const { listeners, routes } = config;
-    const known = this.served?.open ?? this.inheritedAddresses(listeners);
+    const known = this.served?.open ?? inheritedAddresses(this.env.inherited ?? new Map(), listeners);
     const open = await planAddresses(listeners, known, this.env.mayShare ?? canShareAddresses);
     const opened: string[] = [];
     try {
@@ -228,16 +209,6 @@ export class ThreadedGateway implements Gateway {
 
   private nameAt(place: string): string | undefined {
     return this.served === null ? undefined : listenerAt(place, this.served.listeners);
-  }
-
-  /** The addresses whose sockets were handed to this process. */
-  private inheritedAddresses(listeners: GatewayConfig['listeners']): Addresses {
-    return new Map(
-      Array.from(this.env.inherited ?? [], ([name, { port, mayShare }]) => {
-        const acceptedBy = listeners[name].unix !== null ? 'one-thread' : mayShare ? 'threads' : 'main-thread';
-        return [placeOf(name, listeners[name]), { port, acceptedBy }] as const;
-      }),
-    );
   }
 
   private takeInherited(listeners: GatewayConfig['listeners']): void {

@@ -16,18 +16,18 @@ describe('threads whose code has changed', () => {
     const threads = await TestThreads.start(t, toldConfig());
     const clients = new Clients(64, () => threads.address());
     const { config } = await threads.publication(toldConfig());
-    for (let replacement = 0; replacement < 10; replacement++) {
+    for (let replacement = 0; replacement < 6; replacement++) {
       await threads.gateway.apply({ revision: replacement + 2, config, secrets: [], codeDigest: String(replacement) });
     }
-    await eventually(() => clients.answers > 3_000, 'thousands of connections', 30_000);
+    await eventually(() => clients.answers > 2_000, 'thousands of connections', 30_000);
     await clients.stop();
     t.diagnostic(`${clients.answers} connections, ${clients.failures.length} lost`);
     assert.deepEqual(clients.failures, []);
     assert.deepEqual(
       (await threads.gateway.status()).threads.map(({ revision, restarts }) => [revision, restarts]),
       [
-        [11, 0],
-        [11, 0],
+        [7, 0],
+        [7, 0],
       ],
     );
   });
@@ -36,7 +36,7 @@ describe('threads whose code has changed', () => {
     const threads = await TestThreads.start(t, toldConfig(), { mayShare: false });
     const clients = new Clients(32, () => threads.address());
     const { config } = await threads.publication(toldConfig());
-    for (let replacement = 0; replacement < 5; replacement++) {
+    for (let replacement = 0; replacement < 3; replacement++) {
       await threads.gateway.apply({ revision: replacement + 2, config, secrets: [], codeDigest: String(replacement) });
     }
     await eventually(() => clients.answers > 500, 'hundreds of connections', 30_000);
@@ -59,9 +59,9 @@ describe('threads whose code has changed', () => {
       return [threadsOfProcess(), descriptors(), process.memoryUsage.rss()];
     };
     const before = await replace(5);
-    const after = await replace(30);
+    const after = await replace(20);
     t.diagnostic(
-      `threads, descriptors, bytes: after 5 replacements ${before.join(', ')}; after 35 ${after.join(', ')}`,
+      `threads, descriptors, bytes: after 5 replacements ${before.join(', ')}; after 25 ${after.join(', ')}`,
     );
     assert.ok(after[0] <= before[0] + 1, 'threads');
     assert.ok(after[1] <= before[1] + 4, 'descriptors');
