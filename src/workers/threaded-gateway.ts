@@ -3,7 +3,7 @@
  * it that all threads serve the same configuration, and that there are as many as there should be.
  */
 import { randomBytes } from 'node:crypto';
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
