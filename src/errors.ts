@@ -286,13 +286,6 @@ export const errors = {
     title: 'Too many wrong tokens came from this address',
     help: 'After ten wrong tokens an address is refused, whatever it presents, until the time in `Retry-After` has passed. The log names the address.',
   },
-  ADMIN_NOT_AVAILABLE: {
-    status: 501,
-    source: 'gateway',
-    retry: false,
-    title: 'This gateway cannot do that',
-    help: 'The endpoint exists, but what it needs is not part of the program that runs.',
-  },
   ADMIN_NOT_READY: {
     status: 503,
     source: 'gateway',

@@ -4,7 +4,7 @@ import { AdminServer, type AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
 import type { ControlPlane } from './control-plane.ts';
 
-type Surroundings = Pick<AdminServerOptions, 'log' | 'explain'>;
+type Surroundings = Pick<AdminServerOptions, 'log'>;
 
 interface OpenPort {
   readonly config: AdminConfig;

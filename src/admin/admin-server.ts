@@ -6,7 +6,6 @@ import { type GatewayLog, ListenError } from '../gateway/gateway.ts';
 import { formatAuthority } from '../http/host.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { AccessGuard } from './access-guard.ts';
-import type { Explain } from './change-endpoints.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
 import { adminEndpoints } from './endpoints.ts';
@@ -35,7 +34,6 @@ export interface AdminServerOptions {
   /** null while there is none: see `attach`. */
   readonly control: ControlPlane | null;
   readonly log: GatewayLog;
-  readonly explain?: Explain;
   readonly clock?: Clock;
 }
 
@@ -62,7 +60,6 @@ export class AdminServer {
     const table = adminEndpoints({
       clock,
       events: this.events,
-      explain: options.explain,
       isReady: () => this.control?.isReady ?? false,
       hide: (text) => this.hide(text),
     });

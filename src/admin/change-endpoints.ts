@@ -1,9 +1,9 @@
 /** The endpoints that change what serves, or say what it would do. */
 import { z } from '../util/schema.ts';
 import { type ExplainRequest, explainRequestSchema, explainedSchema, outcomeSchema } from './api-schemas.ts';
-import type { GatewayConfig } from '../config/schema.ts';
 import type { ControlPlane, ReloadOutcome, ReplaceOptions } from './control-plane.ts';
 import { type Answer, type Endpoint, type Refusal, controlEndpoint } from './endpoint.ts';
+import { explainRequest } from './explain-request.ts';
 
 const JSON_TYPE = 'application/json';
 const YAML_TYPE = 'application/yaml';
@@ -11,13 +11,6 @@ const YAML_TYPE = 'application/yaml';
 /** A hundred thousand routes are about a third of this. */
 const maxConfigBytes = 64 * 1024 * 1024;
 const maxBodyBytes = 64 * 1024;
-
-/** Says what a configuration would do with a request. */
-export type Explain = (config: GatewayConfig, request: ExplainRequest) => unknown;
-
-export function changeEndpoints(explain: Explain | undefined): Endpoint[] {
-  return [reloadEndpoint, configEndpoint, explainEndpoint(explain)];
-}
 
 const reloadEndpoint = controlEndpoint({
   method: 'POST',
@@ -82,18 +75,14 @@ function toAnswer({ result, revision, problems }: ReloadOutcome): Answer {
   }
 }
 
-function explainEndpoint(explain: Explain | undefined): Endpoint {
-  return controlEndpoint<object, ExplainRequest>({
-    method: 'POST',
-    path: '/api/v1/explain',
-    operationId: 'explain',
-    summary: 'Says which route a request gets and why, and what would be done with it. Nothing is sent.',
-    body: { types: [JSON_TYPE], maxBytes: maxBodyBytes, schema: explainRequestSchema },
-    answer: { type: JSON_TYPE, schema: explainedSchema },
-    refusals: ['ADMIN_NOT_AVAILABLE'],
-    async handle({ body }, { config }) {
-      if (explain === undefined) return { code: 'ADMIN_NOT_AVAILABLE' };
-      return { json: await explain(config, body) };
-    },
-  });
-}
+const explainEndpoint = controlEndpoint<object, ExplainRequest>({
+  method: 'POST',
+  path: '/api/v1/explain',
+  operationId: 'explain',
+  summary: 'Says which route a request gets and why, and what would be done with it. Nothing is sent.',
+  body: { types: [JSON_TYPE], maxBytes: maxBodyBytes, schema: explainRequestSchema },
+  answer: { type: JSON_TYPE, schema: explainedSchema },
+  handle: ({ body }, control) => explainRequest(control, body),
+});
+
+export const changeEndpoints: readonly Endpoint[] = [reloadEndpoint, configEndpoint, explainEndpoint];

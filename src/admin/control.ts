@@ -189,7 +189,7 @@ export class Control implements ControlPlane {
     isCatchingUp = false,
   ): Promise<ReloadOutcome> {
     this.hide(loaded.secrets);
-    const problems = [...loaded.problems, ...(await loaded.analyse())];
+    const { problems } = loaded;
     const mayCatchUp = replacement === undefined && !isCatchingUp;
     const refuse = (all: readonly Problem[]): ReloadOutcome => {
       const refusal = this.refuse(cause, all, loaded.files);
@@ -205,19 +205,28 @@ export class Control implements ControlPlane {
       await this.apply(loaded, this.now.number + 1);
     } catch (error) {
       if (this.isEnding) return this.outcome('unchanged', problems);
-      return refuse([...problems, cannotServe(loaded, error)]);
+      // What the router refuses is said better by a closer look: of all routes at once, and where they are.
+      const found = error instanceof ListenError ? [] : await loaded.analyse();
+      return refuse([...problems, ...found, ...(countErrors(found) > 0 ? [] : [cannotServe(loaded, error)])]);
     }
-    this.served = loaded;
-    this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
-    this.lastFindings = { refused: false, problems };
-    this.follow(loaded.files);
+    this.noteServed(loaded, cause);
     if (mayCatchUp) this.catchUp(loaded);
     this.env.onApplied?.(loaded, replacement);
+    // For very many routes this takes longer than everything before, and it can only give advice.
+    const all = [...problems, ...(await loaded.analyse())];
+    this.lastFindings = { refused: false, problems: all };
+    this.say(all);
+    return this.outcome('applied', all);
+  }
+
+  private noteServed(loaded: Served, cause: ReloadCause): void {
+    this.served = loaded;
+    this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
+    this.lastFindings = { refused: false, problems: loaded.problems };
+    this.follow(loaded.files);
     const about = { revision: this.now.number, digest: this.now.digest, cause };
-    this.env.log.info('the configuration was changed', { ...about, warnings: problems.length });
-    this.say(problems);
+    this.env.log.info('the configuration was changed', about);
     this.tell('reload', about);
-    return this.outcome('applied', problems);
   }
 
   private async apply({ config, secrets, codeDigest }: Served, revision: number): Promise<void> {

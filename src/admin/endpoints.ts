@@ -1,7 +1,7 @@
 /** All endpoints of the admin port. */
 import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
-import { type Explain, changeEndpoints } from './change-endpoints.ts';
+import { changeEndpoints } from './change-endpoints.ts';
 import { type Endpoint, type TextAnswer, controlEndpoint, noQuery } from './endpoint.ts';
 import type { EventFeed } from './event-feed.ts';
 import { openapiDocument } from './openapi.ts';
@@ -11,18 +11,17 @@ import { readEndpoints } from './read-endpoints.ts';
 export interface EndpointsOptions {
   readonly clock: Clock;
   readonly events: EventFeed;
-  readonly explain: Explain | undefined;
   readonly isReady: () => boolean;
   /** Hides what is secret in a text. */
   readonly hide: (text: string) => string;
 }
 
-export function adminEndpoints({ clock, events, explain, isReady, hide }: EndpointsOptions): Endpoint[] {
+export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOptions): Endpoint[] {
   const endpoints: Endpoint[] = [
     ...openEndpoints(isReady),
     ...readEndpoints(clock, hide),
     eventsEndpoint(events),
-    ...changeEndpoints(explain),
+    ...changeEndpoints,
   ];
   endpoints.push(
     controlEndpoint({

@@ -69,7 +69,7 @@ async function start(
   }
   const running = new RunningGateway(loaded as Loaded, cause, { log, io, spare, sockets, lastGood });
   try {
-    await running.start();
+    await running.start(loaded as Loaded);
   } catch (error) {
     await running.abandon();
     return explain(error, loaded, io);
@@ -115,7 +115,6 @@ class RunningGateway {
   private readonly gateway: ThreadedGateway;
   private readonly control: Control;
   private readonly admin: MovableAdminPort;
-  private readonly first: Loaded;
   private readonly replaced = Promise.withResolvers<'replaced'>();
   private upgrading: AbortController | null = null;
   private isEnding = false;
@@ -125,7 +124,6 @@ class RunningGateway {
     const { config, secrets, codeDigest, file } = loaded;
     this.env = env;
     this.file = file;
-    this.first = loaded;
     this.gateway = new ThreadedGateway(
       { revision: 1, config, secrets, codeDigest },
       {
@@ -150,15 +148,15 @@ class RunningGateway {
    * Begins to serve.
    * @throws {Error} whose message says to the operator why it cannot serve; a `ListenError` if it cannot listen.
    */
-  async start(): Promise<void> {
+  async start(loaded: Loaded): Promise<void> {
     const { log, sockets, lastGood } = this.env;
-    const admin = await this.admin.prepare(this.first.config.admin);
+    const admin = await this.admin.prepare(loaded.config.admin);
     admin.commit();
     const listeners = await this.gateway.start();
     this.control.begin();
     this.admin.attach(this.control);
     const isBroken = this.control.revision.cause === 'last-good';
-    if (!isBroken) lastGood?.keep(this.file, this.first);
+    if (!isBroken) lastGood?.keep(this.file, loaded);
     for (const { name, url } of listeners) log.info('listening', { listener: name, url });
     log.info('ready', { config: this.file, admin: this.admin.url, pid: process.pid });
     if (isBroken) log.error('the configuration file is broken: the last good one is served', { config: this.file });

@@ -56,7 +56,9 @@ export interface Prepared {
 
 /** What one configuration is served with. */
 interface Generation {
-  readonly publication: Publication;
+  readonly revision: number;
+  /** All that has to be remembered of the routes: the document itself is let go once it is compiled. */
+  readonly routes: ReadonlySet<string>;
   readonly compiled: Compiled;
   readonly accessLog: Lease<AccessLog> | null;
 }
@@ -71,7 +73,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** A gateway on the event loop that it is created on. */
 export class LocalGateway implements Gateway {
-  private readonly first: Publication;
+  /** Until it starts. */
+  private first: Publication | null;
   private readonly env: GatewayEnv;
   private readonly around: Mutable<Surroundings>;
   private readonly keep = new Keep();
@@ -108,7 +111,10 @@ export class LocalGateway implements Gateway {
   }
 
   async start(): Promise<readonly ListenerAddress[]> {
-    return this.apply(this.first);
+    const { first } = this;
+    this.first = null;
+    if (first === null) throw new Error('the gateway was started already');
+    return this.apply(first);
   }
 
   apply(publication: Publication): Promise<readonly ListenerAddress[]> {
@@ -133,14 +139,14 @@ export class LocalGateway implements Gateway {
    * @throws {CompileError} for a configuration that cannot be served, or a `ListenError`; then nothing has changed.
    */
   async prepare(publication: Publication, openingOf: (name: string) => Opening): Promise<Prepared> {
-    const { config } = publication;
+    const { config, revision } = publication;
     const modules = await this.env.modulesOf(config);
     const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
     let compiled: Compiled | null = null;
     try {
       compiled = await compile(config, this.compileEnv(modules));
       const listeners = await this.listeners.prepare(config, openingOf);
-      const generation = { publication, compiled, accessLog };
+      const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
         addresses: listeners.addresses,
         commit: () => {
@@ -164,18 +170,15 @@ export class LocalGateway implements Gateway {
     this.serving = next;
     this.around.observe = this.observerOf(next);
     if (before === null) return;
-    this.endRoutesThatAreGone(before.publication.config, next.publication);
+    this.endRoutesThatAreGone(before, next);
     letGo(before);
   }
 
   /** What their requests began, WebSockets included, gets a grace to end by itself. */
-  private endRoutesThatAreGone(before: GatewayConfig, { config, revision }: Publication): void {
+  private endRoutesThatAreGone(before: Generation, { routes, revision }: Generation): void {
     // One that has come back meanwhile is served again.
-    for (const name of this.gone.keys()) if (Object.hasOwn(config.routes, name)) this.gone.delete(name);
-    this.endRoutes(
-      Object.keys(before.routes).filter((name) => !Object.hasOwn(config.routes, name)),
-      revision,
-    );
+    for (const name of this.gone.keys()) if (routes.has(name)) this.gone.delete(name);
+    this.endRoutes([...before.routes.difference(routes)], revision);
   }
 
   /** Breaks off, after a grace, what requests of these routes have begun. */
@@ -228,7 +231,7 @@ export class LocalGateway implements Gateway {
     const thread = {
       thread: this.env.thread ?? 0,
       state: this.isDraining ? ('draining' as const) : ('serving' as const),
-      revision: this.serving?.publication.revision ?? 0,
+      revision: this.serving?.revision ?? 0,
       startedAt: this.startedAt,
       restarts: 0,
       connections: this.listeners.all.reduce((sum, { openConnections }) => sum + openConnections, 0),

@@ -56,7 +56,8 @@ const superviseEveryMs = 250;
 const statusTimeoutMs = 500;
 
 export class ThreadedGateway implements Gateway {
-  private readonly first: Publication;
+  /** Until it starts. */
+  private first: Publication | null;
   private readonly env: ThreadedGatewayEnv;
   private readonly clock: Clock;
   private readonly ticketSecret = randomBytes(32);
@@ -83,7 +84,10 @@ export class ThreadedGateway implements Gateway {
   }
 
   start(): Promise<readonly ListenerAddress[]> {
-    return this.apply(this.first);
+    const { first } = this;
+    this.first = null;
+    if (first === null) return Promise.reject(new Error('the gateway was started already'));
+    return this.apply(first);
   }
 
   apply(publication: Publication): Promise<readonly ListenerAddress[]> {

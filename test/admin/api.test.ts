@@ -1,5 +1,6 @@
 /** What the admin API answers. */
 import assert from 'node:assert/strict';
+import type { Explanation } from '../../src/compile/explain/explanation.ts';
 import { describe, it } from 'node:test';
 import {
   explainedSchema,
@@ -211,20 +212,18 @@ describe('the admin API changes', () => {
 });
 
 describe('the admin API explains', () => {
-  const body = JSON.stringify({ method: 'GET', url: 'http://a/x', headers: { 'x-a': ['1', '2'] }, listener: 'web' });
-
-  it('a request by what it was given to explain with', async (t) => {
-    const asked: unknown[] = [];
-    const explain = (config: unknown, request: unknown): unknown => asked.push([config, request]) && { route: 'all' };
-    const api = await AdminApi.start(t, undefined, { explain });
-    const answer = await api.ask('/api/v1/explain', { method: 'POST', headers: json, body });
-    assert.deepEqual([answer.status, holds(explainedSchema, answer.json)], [200, { route: 'all' }]);
-    assert.deepEqual(asked, [[api.control.config, JSON.parse(body)]]);
-  });
-
-  it('nothing where it was given nothing', async (t) => {
-    const api = await AdminApi.start(t);
-    const question = { method: 'POST', headers: json, body };
-    assert.equal(await api.outcome('/api/v1/explain', question), '501 ADMIN_NOT_AVAILABLE');
+  it('a request by the configuration that serves', async (t) => {
+    const api = await AdminApi.start(t, 'routes: {tea: {match: {path: /tea, methods: [GET]}, respond: {status: 418}}}');
+    const ask = async (method: string, url: string) => {
+      const body = JSON.stringify({ method, url, headers: { 'x-a': ['1', '2'] } });
+      const { status, json: answer } = await api.ask('/api/v1/explain', { method: 'POST', headers: json, body });
+      return [status, holds(explainedSchema, answer) as unknown as Explanation] as const;
+    };
+    const [status, { outcome, route, action }] = await ask('GET', 'http://a/tea');
+    assert.deepEqual([status, outcome.kind, route?.name, action?.kind], [200, 'route', 'tea', 'respond']);
+    assert.equal((await ask('POST', 'http://a/tea'))[1].outcome.kind, 'method-not-allowed');
+    assert.equal((await ask('GET', 'http://a/%zz'))[1].outcome.code, 'BAD_PATH');
+    const question = { method: 'POST', headers: json, body: '{"method":"GET","url":"http://user:pass@a/tea"}' };
+    assert.equal(await api.outcome('/api/v1/explain', question), '400 ADMIN_BAD_INPUT');
   });
 });
