@@ -61,6 +61,8 @@ export class Control implements ControlPlane {
   private readonly secrets = new Set<string>();
   private readonly listeners = new Set<(event: ControlEvent) => void>();
   private stopWatching: () => void = () => {};
+  /** The digest of files that were found to be others than those that were read. */
+  private caughtUp = '';
   private isServing = false;
   private isEnding = false;
   private lastChange: Promise<unknown> = Promise.resolve();
@@ -96,9 +98,8 @@ export class Control implements ControlPlane {
   /** The gateway serves: from now on, changes of files are followed. */
   begin(): void {
     this.isServing = true;
-    this.follow(this.served.files);
     // Of the last good document the file differs anyway, and has just been found to be broken.
-    if (this.now.cause === 'start') this.catchUp(this.served);
+    this.follow(this.served, this.now.cause === 'start');
   }
 
   /** What a closer look at what serves has found. */
@@ -169,33 +170,22 @@ export class Control implements ControlPlane {
         return await change();
       } catch (error) {
         // A defect of ours must not end what serves.
-        return this.refuse(cause, [cannotServe(this.served, error)], []);
+        return this.refuse(cause, [cannotServe(this.served, error)], this.served, false);
       }
     });
     this.lastChange = done;
     return done;
   }
 
-  /** What changed between reading and watching is not noticed otherwise; what changes all the time is, by watching. */
-  private catchUp({ files, digest }: LoadedDocument): void {
-    if (digestOf(files) === digest) return;
-    void this.inTurn('file', async () => this.move(await this.env.load(), 'file', undefined, true));
-  }
-
   private async move(
     loaded: LoadedDocument,
     cause: ReloadCause,
     replacement: Replacement | undefined,
-    isCatchingUp = false,
   ): Promise<ReloadOutcome> {
     this.hide(loaded.secrets);
     const { problems } = loaded;
-    const mayCatchUp = replacement === undefined && !isCatchingUp;
-    const refuse = (all: readonly Problem[]): ReloadOutcome => {
-      const refusal = this.refuse(cause, all, loaded.files);
-      if (mayCatchUp) this.catchUp(loaded);
-      return refusal;
-    };
+    const isFile = replacement === undefined;
+    const refuse = (all: readonly Problem[]): ReloadOutcome => this.refuse(cause, all, loaded, isFile);
     if (!isServable(loaded, problems)) return refuse(problems);
     if (loaded.digest === this.served.digest) {
       this.lastFindings = { refused: false, problems };
@@ -209,9 +199,8 @@ export class Control implements ControlPlane {
       const found = error instanceof ListenError ? [] : await loaded.analyse();
       return refuse([...problems, ...found, ...(countErrors(found) > 0 ? [] : [cannotServe(loaded, error)])]);
     }
-    this.noteServed(loaded, cause);
-    if (mayCatchUp) this.catchUp(loaded);
     this.env.onApplied?.(loaded, replacement);
+    this.noteServed(loaded, cause, isFile);
     // For very many routes this takes longer than everything before, and it can only give advice.
     const all = [...problems, ...(await loaded.analyse())];
     this.lastFindings = { refused: false, problems: all };
@@ -219,11 +208,11 @@ export class Control implements ControlPlane {
     return this.outcome('applied', all);
   }
 
-  private noteServed(loaded: Served, cause: ReloadCause): void {
+  private noteServed(loaded: Served, cause: ReloadCause, isFile: boolean): void {
     this.served = loaded;
     this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
     this.lastFindings = { refused: false, problems: loaded.problems };
-    this.follow(loaded.files);
+    this.follow(loaded, isFile);
     const about = { revision: this.now.number, digest: this.now.digest, cause };
     this.env.log.info('the configuration was changed', about);
     this.tell('reload', about);
@@ -241,14 +230,19 @@ export class Control implements ControlPlane {
   }
 
   /** Loudly: nobody else will notice that what was meant to serve does not. */
-  private refuse(cause: ReloadCause, problems: readonly Problem[], files: readonly string[]): ReloadOutcome {
+  private refuse(
+    cause: ReloadCause,
+    problems: readonly Problem[],
+    refused: Pick<LoadedDocument, 'files' | 'digest'>,
+    isFile: boolean,
+  ): ReloadOutcome {
     this.lastFindings = { refused: true, problems };
     const about = { revision: this.now.number, cause, errors: countErrors(problems) };
     this.env.log.error('the configuration was refused; what served before serves on', about);
     this.say(problems);
     this.tell('refused', { ...about, problems: problems.map((problem) => this.redact(formatProblem(problem))) });
     // Whoever corrects it may correct a file that only the refused one names.
-    this.follow([...new Set([...this.served.files, ...files])]);
+    this.follow(refused, isFile, this.served.files);
     return this.outcome('refused', problems);
   }
 
@@ -263,9 +257,23 @@ export class Control implements ControlPlane {
     return { result, revision: this.now, problems };
   }
 
-  private follow(files: readonly string[]): void {
+  /**
+   * @param mayBeStale whether the files should still have in them what was read; if not, they were changed before they
+   * were watched. What is only half written then is not read before it stands still.
+   */
+  private follow(
+    { files, digest }: Pick<LoadedDocument, 'files' | 'digest'>,
+    mayBeStale: boolean,
+    others: readonly string[] = [],
+  ): void {
     this.stopWatching();
-    if (this.isServing) this.stopWatching = this.env.watch(files, () => void this.reload('file'));
+    if (!this.isServing) return;
+    const current = digestOf(files);
+    // Each content is a reason to read again once.
+    const isStale = mayBeStale && current !== digest && current !== this.caughtUp;
+    if (isStale) this.caughtUp = current;
+    const all = [...new Set([...files, ...others])];
+    this.stopWatching = this.env.watch(all, () => void this.reload('file'), isStale);
   }
 
   private hide(secrets: readonly string[]): void {
@@ -279,8 +287,9 @@ function isServable(loaded: LoadedDocument, problems: readonly Problem[]): loade
   return loaded.config !== null && countErrors(problems) === 0;
 }
 
+/** Nobody means to take every route away with an empty file; it is one that is just being written. */
 function countErrors(problems: readonly Problem[]): number {
-  return problems.filter(({ severity }) => severity === 'error').length;
+  return problems.filter(({ severity, code }) => severity === 'error' || code === 'EMPTY').length;
 }
 
 /** What only showed when it was about to serve. */

@@ -165,6 +165,9 @@ class Loader {
   async load(): Promise<LoadResult> {
     const document = await this.readDocument();
     if (document.value === undefined) return this.result(document, null, new Map());
+    if (document.value === null) {
+      this.findings.push({ severity: 'warning', code: 'EMPTY', message: 'the file is empty', path: [] });
+    }
     const { interpolations } = this.source;
     const sections = readSections(document.value, interpolations, this.findings);
     const named = isMapping(sections.written['policies']) ? sections.written['policies'] : {};

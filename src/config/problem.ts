@@ -42,6 +42,8 @@ export const problemCodes = {
   REDIRECT_LOOP: 'A redirect leads to where it is redirected again, and so on.',
   ROUTE_UNREACHABLE: 'A route never gets a request, because no request can be as it asks for.',
   UNUSED: 'Something is defined, but nothing uses it.',
+  EMPTY:
+    'There is nothing in the file. A gateway that serves refuses to change to that: it is a file that is being written.',
   NO_ROUTES: 'There is no route, so that every request is answered 404.',
   CERTIFICATE_EXPIRY: 'A certificate has expired, or is not valid yet.',
 } as const;

@@ -2,8 +2,11 @@
 import { type Stats, stat, statSync } from 'node:fs';
 import type { Clock } from '../util/clock.ts';
 
-/** Calls `onChange` after any of the files has changed, until the returned function is called. */
-export type WatchFiles = (files: readonly string[], onChange: () => void) => () => void;
+/**
+ * Calls `onChange` after any of the files has changed, until the returned function is called.
+ * @param isStale what is known of the files is not what is in them: calls once they stand still.
+ */
+export type WatchFiles = (files: readonly string[], onChange: () => void, isStale?: boolean) => () => void;
 
 /** Long enough to cost nothing, short enough that a renewed certificate is served before anybody asks. */
 const usualPeriodMs = 2000;
@@ -25,8 +28,8 @@ export interface PollOptions {
  */
 export function pollFiles(clock: Clock, options: PollOptions = {}): WatchFiles {
   const { periodMs = usualPeriodMs, onLooked } = options;
-  return (files, onChange) => {
-    const watched = [...new Set(files)].map((file) => new WatchedFile(file));
+  return (files, onChange, isStale = false) => {
+    const watched = [...new Set(files)].map((file) => new WatchedFile(file, isStale));
     let isLooking = false;
     let isStopped = false;
 
@@ -57,10 +60,11 @@ class WatchedFile {
   private known: string;
   private seen: string;
 
-  constructor(path: string) {
+  constructor(path: string, isStale: boolean) {
     this.path = path;
     // At once and synchronously: what changes after this moment is noticed, even before the first look.
-    this.known = this.seen = identityOf(statNow(path));
+    this.seen = identityOf(statNow(path));
+    this.known = isStale ? '' : this.seen;
   }
 
   async look(): Promise<'same' | 'changing' | 'changed'> {

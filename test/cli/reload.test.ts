@@ -207,7 +207,8 @@ describe('a configuration that is refused', () => {
     await gateway.logged('ready');
     const file = join(cwd, 'gateway.yaml');
     const good = readFileSync(file, 'utf8');
-    for (const broken of ['routes: [', `${good}routes: {}\n`, `${good}telemetry: *nobody\n`]) {
+    // The empty one is what an editor leaves for a moment that empties a file before it writes to it.
+    for (const broken of ['routes: [', '', `${good}routes: {}\n`, `${good}telemetry: *nobody\n`]) {
       await after(gateway, refused, () => {
         writeFileSync(file, broken);
         gateway.kill('SIGHUP');

@@ -198,7 +198,7 @@ suite('an empty configuration', () => {
     const { config, problems } = await loadText('');
     assert.deepEqual(
       problems.map(({ code }) => code),
-      ['NO_ROUTES'],
+      ['EMPTY', 'NO_ROUTES'],
     );
     assert.equal(config?.listeners['web']?.port, 8080);
     assert.deepEqual(config?.admin, { host: '127.0.0.1', port: 9901 });
