@@ -298,7 +298,9 @@ suite('the plan of sockets', () => {
     const base = withPolicies();
     const later = { ...base, threads: 4, stores: { shared: { url: 'redis://me:pw@h', timeout: 5 } } } as GatewayConfig;
     assert.deepEqual(
-      linesOf(diffConfigs({ ...base, telemetry: { accessLog: null } }, later)).map((line) => line.replace(/\{.*/, '…')),
+      linesOf(diffConfigs({ ...base, telemetry: { accessLog: null, debug: null } }, later)).map((line) =>
+        line.replace(/\{.*/, '…'),
+      ),
       [
         'access-log-changed | telemetry: access log changed: none → …',
         'setting-changed | stores: changed: added (secret, not shown)',
