@@ -8,7 +8,7 @@ import { builtinPolicies } from '../policies/index.ts';
 import { AdminUnreachable, adminRequest, standardAdminUrl, tokenVariable } from './admin-client.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 import { explanationText, liveText } from './explanation-text.ts';
-import { NotExplained, canBeSent, debugSecretVariable, sendLive } from './live-request.ts';
+import { NotExplained, debugSecretVariable, sendLive, whyNotSent } from './live-request.ts';
 import { loadCommandConfig } from './load-config.ts';
 
 export interface ExplainOptions {
@@ -135,6 +135,9 @@ async function askLive(
   if (!secret) return usage(`set ${secretEnv} to the telemetry.debug.secret of the gateway`);
   try {
     const { scheme, authority, target } = readUrl(url, method);
+    if (to === undefined && authority === '') {
+      return usage('a path alone does not say where to send it: add --to http://127.0.0.1:8080');
+    }
     const place = URL.parse(to ?? `${scheme}://${authority}`);
     if (place === null || !/^https?:$/.test(place.protocol) || place.pathname !== '/' || place.username !== '') {
       return usage('--to is where the gateway listens: scheme, host and port, such as http://127.0.0.1:8080');
@@ -142,7 +145,8 @@ async function askLive(
     const host = hostOf(headers) ?? (authority === '' ? place.host : authority);
     const others = headers.filter(([name]) => name.toLowerCase() !== 'host');
     const request = { method, target, host, headers: others, to: place, secret };
-    if (!canBeSent(request)) return usage('a client cannot send this request: it has characters that must be encoded');
+    const reason = whyNotSent(request);
+    if (reason !== null) return usage(reason);
     return await sendLive(request);
   } catch (error) {
     if (error instanceof ExplainError) return usage(error.message);

@@ -4,7 +4,7 @@ import { request as requestSecure } from 'node:https';
 import { isIP } from 'node:net';
 import type { LiveExplanation } from '../compile/explain/explanation.ts';
 import { DEBUG_HEADER, signDebug } from '../http/debug-signature.ts';
-import { isFieldValue } from '../http/grammar.ts';
+import { isFieldValue, isToken } from '../http/grammar.ts';
 
 /** The environment variable that the secret is taken from: an argument would be seen by everybody on the machine. */
 export const debugSecretVariable = 'GATEWRIGHT_DEBUG_SECRET';
@@ -100,7 +100,13 @@ function parse(value: string, to: URL): LiveExplanation {
   throw new NotExplained(`what answers at ${to.origin} is not a gateway of this version: name another with --to`);
 }
 
-/** Whether it can be sent: `node:http` would quote in its error what may be a credential. */
-export function canBeSent({ target, host, headers }: Pick<LiveRequest, 'target' | 'host' | 'headers'>): boolean {
-  return /^[\x21-\x7e]+$/.test(target) && [host, ...headers.map(([, value]) => value)].every(isFieldValue);
+/** Why it cannot be sent, or null: `node:http` would quote in its error what may be a credential. */
+export function whyNotSent({ target, host, headers, method }: Omit<LiveRequest, 'to' | 'secret'>): string | null {
+  if (headers.some(([name]) => /^(?:content-length|transfer-encoding)$/i.test(name))) {
+    return 'the request is sent without a body: leave out content-length and transfer-encoding';
+  }
+  const names = [method, ...headers.map(([name]) => name)];
+  const values = [host, ...headers.map(([, value]) => value)];
+  const isSendable = /^[\x21-\x7e]+$/.test(target) && names.every(isToken) && values.every(isFieldValue);
+  return isSendable ? null : 'a client cannot send this request: it has characters that must be encoded';
 }

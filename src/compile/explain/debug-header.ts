@@ -18,7 +18,10 @@ const MAX_BYTES = 8192;
 /** Characters of a text that is shortened. */
 const MAX_TEXT = 256;
 
-/** @returns null when the configuration does not ask for it; only otherwise is the configuration held on to. */
+/**
+ * Nothing is made of the routes before the first request asks, so a reload takes no longer for it.
+ * @returns null when the configuration does not ask for it; only otherwise is the configuration held on to.
+ */
 export function createDebugHeader(config: GatewayConfig, env: DebugHeaderEnv): DebugHeader | null {
   const { debug } = config.telemetry;
   if (debug === null) return null;
