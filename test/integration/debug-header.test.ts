@@ -97,6 +97,22 @@ describe('the debug header', () => {
     }
   });
 
+  it('is seen by no route and by no policy', async (t) => {
+    const seen: boolean[] = [];
+    const onRequest: Policy['onRequest'] = ({ requestHeaders }) => {
+      seen.push(requestHeaders.has('gatewright-debug'));
+    };
+    const { ask } = await start(
+      t,
+      undefined,
+      { route: { match: { headers: { 'gatewright-debug': { present: false } } }, policies: [{ use: './see.ts' }] } },
+      { modules: { './see.ts': policyOf({ onRequest }) } },
+    );
+    assert.equal(liveOf(await ask(message(get, signed(get)))).explanation?.route?.name, 'all');
+    await ask(message(get, 'gatewright-debug: 1\r\n'));
+    assert.deepEqual(seen, [false, false]);
+  });
+
   it('is silent, and the response the same, when the signature is not right', async (t) => {
     const clock = new FakeClock();
     const seconds = clock.wallNow() / 1000;
