@@ -97,6 +97,21 @@ describe('the debug header', () => {
     }
   });
 
+  it('comes and goes with the configuration, and explains by the one that serves', async (t) => {
+    const upstream = await RawUpstream.start(t);
+    const config = proxyTo(upstream.url);
+    const gateway = await TestGateway.start(t, config);
+    const ask = async (): Promise<ResponseMessage> => request(t, gateway.address(), message(get, signed(get)));
+    assert.ok(isSilent(await ask()));
+    const on = { ...config, telemetry: { accessLog: false, debug: { secret: env.GATEWRIGHT_DEBUG_SECRET } } } as const;
+    await gateway.apply(on);
+    assert.equal(liveOf(await ask()).explanation?.route?.name, 'all');
+    await gateway.apply({ ...on, routes: { renamed: { upstream: 'service' } } });
+    assert.equal(liveOf(await ask()).explanation?.route?.name, 'renamed');
+    await gateway.apply(config);
+    assert.ok(isSilent(await ask()));
+  });
+
   it('is seen by no route and by no policy', async (t) => {
     const seen: boolean[] = [];
     const onRequest: Policy['onRequest'] = ({ requestHeaders }) => {
