@@ -4,6 +4,7 @@
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply, RouteInfo } from './contract.ts';
 import { CompileError } from './compile/compile-error.ts';
+import { createDebugHeader } from './compile/explain/debug-header.ts';
 import { compileLocation, compileReply, compileRewrite, noRewrite } from './compile/route-parts.ts';
 import { toRule } from './compile/rule.ts';
 import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
@@ -22,6 +23,8 @@ import { Pace } from './util/pace.ts';
 export interface CompileEnv extends UpstreamEnv {
   /** The definition of a policy use: from the registry, or from the module that it names. */
   definitionOf(use: PolicyUse): PolicyDefinition;
+  /** Values that no explanation may show. */
+  readonly secrets: readonly string[];
 }
 
 /** A snapshot, and what has to be let go when it is no longer used. */
@@ -78,6 +81,7 @@ async function compileSnapshot(
     trustedProxies: new Map(
       Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
     ),
+    debugHeader: createDebugHeader(config, env),
   };
 }
 

@@ -80,6 +80,9 @@ program
   .option('--config <file>', 'the configuration; by default gateway.yaml')
   .option('--admin <url>', 'ask the admin API of a gateway that runs')
   .option('--token-env <name>', 'the environment variable with its token (default: GATEWRIGHT_ADMIN_TOKEN)')
+  .option('--send', 'really send it, signed, and show what the gateway says of it (telemetry.debug)')
+  .option('--to <url>', 'where the gateway listens; by default where the URL leads')
+  .option('--secret-env <name>', 'the environment variable with the secret (default: GATEWRIGHT_DEBUG_SECRET)')
   .addOption(format)
   .description('say which route a request gets and why, and what would be done with it')
   .action(async (method: string, url: string, options: ExplainOptions) => {

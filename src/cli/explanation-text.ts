@@ -6,6 +6,7 @@ import type {
   ExplainedTimeouts,
   ExplainedUpstream,
   Explanation,
+  LiveExplanation,
 } from '../compile/explain/explanation.ts';
 
 /** A label and what stands beside it, one or several lines. */
@@ -15,6 +16,32 @@ type Row = readonly [label: string, lines: readonly string[]];
 const SHOWN_BODY = 200;
 
 export function explanationText(explanation: Explanation): string {
+  return layOut(explanationRows(explanation));
+}
+
+/** What has happened, then the explanation. */
+export function liveText({ explanation, happened, timings, leftOut }: LiveExplanation): string {
+  const { status, code, reason, upstream, target, attempts, requestId } = happened;
+  const why = [code, reason === '' ? null : reason].filter((part) => part !== null).join(': ');
+  const lines = timings.map(({ station, event, ms, detail }) => {
+    return `${ms.toFixed(3).padStart(10)} ms  ${station} ${detail === '' ? event : `${event.padEnd(10)}  ${detail}`}`;
+  });
+  return layOut([
+    ['answer', [why === '' ? String(status) : `${status} ${why}`]],
+    [
+      'target',
+      target === null
+        ? []
+        : [`${target} of upstream ${upstream}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`],
+    ],
+    ['request id', requestId === '' ? [] : [requestId]],
+    ['timings', lines],
+    ...(explanation === null ? [] : explanationRows(explanation)),
+    ['left out', leftOut.length === 0 ? [] : [`${leftOut.join(', ')}: it would not fit into a header`]],
+  ]);
+}
+
+function explanationRows(explanation: Explanation): Row[] {
   const { request, route, policies, nearMisses, action, timeouts } = explanation;
   const rows: Row[] = [
     ['request', [`${request.method} ${request.target} on listener ${request.listener}`]],
@@ -31,10 +58,12 @@ export function explanationText(explanation: Explanation): string {
   if (timeouts !== null) rows.push(['time-outs', [timeoutLine(timeouts)]]);
   rows.push(['goes before', beatenLines(explanation)]);
   rows.push(['near misses', aligned(nearMisses.map(({ name, message }) => [name, message]))]);
-  return layOut(rows.filter(([, lines]) => lines.length > 0));
+  return rows;
 }
 
-function layOut(rows: readonly Row[]): string {
+/** @param all those without lines are left out. */
+function layOut(all: readonly Row[]): string {
+  const rows = all.filter(([, lines]) => lines.length > 0);
   const width = Math.max(...rows.map(([label]) => label.length));
   const lines = rows.flatMap(([label, texts]) =>
     texts.map((text, index) => `${(index === 0 ? label : '').padEnd(width)}  ${text}`),

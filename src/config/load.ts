@@ -292,7 +292,10 @@ class Loader {
       routes,
       notFound: assembleNotFound(sections, policies),
       defaultPolicies: policies.defaults.length,
-      telemetry: { accessLog: assembleAccessLog(telemetry.accessLog, baseDir) },
+      telemetry: {
+        accessLog: assembleAccessLog(telemetry.accessLog, baseDir),
+        debug: telemetry.debug ?? null,
+      },
     };
   }
 

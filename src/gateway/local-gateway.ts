@@ -144,7 +144,7 @@ export class LocalGateway implements Gateway {
     const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
     let compiled: Compiled | null = null;
     try {
-      compiled = await compile(config, this.compileEnv(modules));
+      compiled = await compile(config, this.compileEnv(modules, publication.secrets));
       const listeners = await this.listeners.prepare(config, openingOf);
       const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
@@ -260,13 +260,14 @@ export class LocalGateway implements Gateway {
     await serving.accessLog?.value.close();
   }
 
-  private compileEnv(modules: PolicyModules): CompileEnv {
+  private compileEnv(modules: PolicyModules, secrets: readonly string[]): CompileEnv {
     const { clock, wheel } = this.around;
     return {
       clock,
       wheel,
       keep: this.keep,
       definitionOf: (use) => definitionOf(use, modules),
+      secrets,
       warn: (message, about) => this.env.log.warn(message, about),
       connect: this.env.connect,
     };

@@ -30,11 +30,13 @@ export const IDENTITY = 16;
  * an environment variable (`Proxy`, CVE-2016-5385).
  */
 const FORBIDDEN = 17;
+/** Asks the gateway how it has handled the request, and in a response tells it: of no concern to anybody else. */
+export const DEBUG = 18;
 /** Advertises another endpoint of the upstream, which clients of the gateway must not go to (RFC 7838). */
-export const ALT_SVC = 18;
-export const DATE = 19;
+export const ALT_SVC = 19;
+export const DATE = 20;
 /** Named by `Connection`, so meant for this hop only. */
-export const NOMINATED = 20;
+export const NOMINATED = 21;
 
 /** One bit for each kind that the predicate accepts, for `HeaderFields.mayHave`. */
 export function kindBits(accepts: (kind: number) => boolean): number {
@@ -50,9 +52,9 @@ export function isForwarding(kind: number): boolean {
   return kind >= X_FORWARDED_FOR && kind <= FORWARDED;
 }
 
-/** Whether a field of this kind is a claim about the client, or about the request line, that anybody could make. */
+/** Whether a field of this kind is a claim about the client or the request line, or a word to the gateway itself. */
 export function isClaim(kind: number): boolean {
-  return kind >= X_FORWARDED_FOR && kind <= FORBIDDEN;
+  return kind >= X_FORWARDED_FOR && kind <= DEBUG;
 }
 
 const kinds: readonly (readonly [name: string, kind: number])[] = [
@@ -92,6 +94,7 @@ const kinds: readonly (readonly [name: string, kind: number])[] = [
   ['x-original-host', FORBIDDEN],
   ['x-rewrite-url', FORBIDDEN],
   ['proxy', FORBIDDEN],
+  ['gatewright-debug', DEBUG],
   ['alt-svc', ALT_SVC],
   ['date', DATE],
 ];

@@ -60,6 +60,7 @@ function problemOfName(name: string, side: Side): string | null {
   const fieldKind = kind.fieldKind(name, 0, name.length);
   if (fieldKind === kind.HOST) return '"host" is set by "rewrite.host" of the route or "hostHeader" of the upstream';
   if (FRAMING.has(fieldKind)) return `the gateway alone decides on "${name}": it says how a message travels`;
+  if (fieldKind === kind.DEBUG) return `"${name}" is between the gateway and its operators (telemetry.debug)`;
   if (side === 'request' && FORWARDING.has(fieldKind)) {
     return `the gateway itself sets "${name}" on every upstream request, after the policies`;
   }

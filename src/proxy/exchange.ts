@@ -24,6 +24,7 @@ import type { Route, RouteHandling } from './route.ts';
 import type { RouteFound } from './router/route-rule.ts';
 import type { Router } from './router/router.ts';
 import type { Surroundings } from './snapshot.ts';
+import type { Trace } from './trace.ts';
 import type { TransformSink } from './transforms.ts';
 
 export type Params = Readonly<Record<string, string>>;
@@ -105,6 +106,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
   /** What went through after a switch of protocols. */
   tunnelled: { readonly bytesIn: number; readonly bytesOut: number } | null = null;
   responseTransform: TransformSink | null = null;
+  /** What is noted for a client that may know; null for all others. */
+  trace: Trace | null = null;
 
   private lazyRoute: RouteInfo | null;
   private router: Pick<Router<RouteInfo, RouteHandling>, 'valueOf'> | null = null;
@@ -182,6 +185,11 @@ export class ProxyExchange implements Exchange, StreamHandler {
     return this.view;
   }
 
+  /** Whether the peer is one of the proxies that are believed. */
+  get isFromTrusted(): boolean {
+    return !this.trusted.isEmpty && this.trusted.has(this.peer.address);
+  }
+
   get searchParams(): URLSearchParams {
     this.lazySearchParams ??= new URLSearchParams(this.query);
     return this.lazySearchParams;
@@ -211,7 +219,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   dropClaims(): void {
     const headers = this.requestHeaders;
     if (!headers.mayHave(claims)) return;
-    const believed = !this.trusted.isEmpty && this.trusted.has(this.peer.address);
+    const believed = this.isFromTrusted;
     if (believed) {
       this.received = {
         forwarded: headers.joinKind(FORWARDED),

@@ -20,7 +20,7 @@ import { failPolicy } from './failure.ts';
 import { finish } from './finish.ts';
 import { copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
 import { whenSettled } from './pending-hook.ts';
-import { respondFromUpstream } from './respond.ts';
+import { dropUpstreamFields, respondFromUpstream } from './respond.ts';
 import { rewritePath } from './rewrite.ts';
 import type { RouteAction } from './route.ts';
 import { TransformSink, openTransforms, type Transform } from './transforms.ts';
@@ -118,6 +118,7 @@ export class Forward implements UpstreamCall {
     }
     this.targetIndex = index;
     this.target = this.upstream.targets[index]!;
+    this.exchange.trace?.note('balance', this.target.url);
     this.dispatch(this.target);
   }
 
@@ -171,6 +172,7 @@ export class Forward implements UpstreamCall {
       return;
     }
     this.connection = connection;
+    exchange.trace?.note('connection');
     const head = this.head();
     if (transforms.length > 0) this.sendTransformed(connection, head, transforms, whole);
     else if (whole === null) this.sendStream(connection, head);
@@ -183,6 +185,7 @@ export class Forward implements UpstreamCall {
       connection.sendData(whole);
       connection.sendEnd(null);
     }
+    exchange.trace?.note('sent');
   }
 
   private requestTransforms(): readonly Transform[] {
@@ -240,6 +243,7 @@ export class Forward implements UpstreamCall {
     const { exchange, target } = this;
     this.leave();
     if (exchange.finished) return;
+    exchange.trace?.note('failed', code);
     if (beforeSending.has(code)) {
       this.tried = [...this.tried, this.targetIndex];
       this.attempt(code, reason);
@@ -283,12 +287,14 @@ export class Forward implements UpstreamCall {
   onInterim(head: ResponseHead): void {
     // A 100 answers an expectation that was not sent on.
     if (head.status !== 100 && !this.exchange.finished) {
+      dropUpstreamFields(head.headers);
       this.exchange.stream.sendInterim(head.status, head.statusText, head.headers);
     }
   }
 
   onResponse(head: ResponseHead, bodyText: string | null): void {
     this.answeredAt = this.exchange.around.clock.now();
+    this.exchange.trace?.note('answered');
     if (bodyText !== null) this.leave();
     respondFromUpstream(this.exchange, head, bodyText);
   }
@@ -342,6 +348,9 @@ export class Forward implements UpstreamCall {
     exchange.status = 101;
     exchange.keepRoute();
     exchange.headSent = true;
+    dropUpstreamFields(head.headers);
+    exchange.trace?.note('answered');
+    exchange.trace?.tell(head.headers);
     const end = exchange.stream.sendUpgrade(head.statusText, 'websocket', head.headers);
     const tunnel = new Tunnel(end.socket, socket, this.idleMs, exchange.around.wheel, {
       onTunnelClosed: (bytesIn, bytesOut, failed) => {

@@ -9,6 +9,7 @@ import { sendReply } from './respond.ts';
 import { compileChain, type Route } from './route.ts';
 import { chooseRoute } from './choose-route.ts';
 import type { Snapshot, Surroundings } from './snapshot.ts';
+import { openTrace } from './trace.ts';
 
 /** Requests that cannot be routed pass no policy; they have a route in name only. */
 const unrouted: Route = {
@@ -37,7 +38,9 @@ export class Entrance implements RequestHandler {
     const trusted = snapshot.trustedProxies.get(this.listener) ?? nobody;
     const exchange = new ProxyExchange(stream, this.around, this.listener, trusted, unrouted);
     try {
+      if (snapshot.debugHeader !== null) exchange.trace = openTrace(exchange, snapshot.debugHeader);
       const refusal = chooseRoute(exchange, snapshot);
+      exchange.trace?.note('router');
       if (refusal === null) {
         runRequestPolicies(exchange, 0);
         return;

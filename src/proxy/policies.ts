@@ -33,6 +33,7 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
     return;
   }
   exchange.reached = chain.length;
+  exchange.trace?.note('policies');
   // A policy may have lowered the limit below what is there already.
   if (exchange.isBodyTooLarge) exchange.fail('BODY_TOO_LARGE', 'body over the limit of a policy');
   else act(exchange);
@@ -57,6 +58,7 @@ function waitForPolicy(
 
 /** A policy without types may return anything. What is no reply lets nothing through (fail closed). */
 function answer(exchange: ProxyExchange, policy: string, reply: Reply): void {
+  exchange.trace?.note('policies', policy);
   try {
     sendReply(exchange, reply);
   } catch (error) {

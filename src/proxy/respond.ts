@@ -1,6 +1,6 @@
 /** Station 8: the `onResponse` hooks, inner to outer, then head and body to the client. */
 import type { Reply } from '../contract.ts';
-import { ALT_SVC, kindBits } from '../http/field-kind.ts';
+import { ALT_SVC, DEBUG, kindBits } from '../http/field-kind.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails, proxyStatus } from '../http/problem.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { statusText } from '../http/status-text.ts';
@@ -66,14 +66,23 @@ function setBody(exchange: ProxyExchange, body: string | Uint8Array): void {
   }
 }
 
-const altSvc = kindBits((kind) => kind === ALT_SVC);
+/** The upstream's alternatives are not the gateway's (RFC 7838), and how the gateway works only itself can say. */
+export function dropUpstreamFields(headers: HeaderFields): void {
+  if (headers.mayHave(notFromUpstream)) headers.removeWhere(isNotFromUpstream);
+}
+
+function isNotFromUpstream(kind: number): boolean {
+  return kind === ALT_SVC || kind === DEBUG;
+}
+
+const notFromUpstream = kindBits(isNotFromUpstream);
 
 /** Passes on the response of the upstream. @param bodyText the whole body; null when it is still to come. */
 export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead, bodyText: string | null): void {
   if (exchange.finished) return;
   begin(exchange, head.status, head.statusText, head.headers);
-  // The upstream's alternatives are not the gateway's (RFC 7838); a policy may name some later.
-  if (head.headers.mayHave(altSvc)) head.headers.removeWhere((kind) => kind === ALT_SVC);
+  // Before the policies, which may name alternatives of the gateway's own.
+  dropUpstreamFields(head.headers);
   exchange.bodyText = bodyText;
   if (bodyText === null) exchange.keepRoute();
   exchange.bodyLength = head.contentLength;
@@ -137,6 +146,7 @@ function failResponsePolicy(exchange: ProxyExchange, step: Step<unknown>, error:
 function sendResponse(exchange: ProxyExchange): void {
   const { stream, status, bodyText, responseHeaders } = exchange;
   const { buffersResponse, transformResponse } = exchange.chosen.chain;
+  exchange.trace?.tell(responseHeaders);
   if (status !== exchange.givenStatus) exchange.statusText = statusText(status);
   if (exchange.method === 'HEAD' || status === 204 || status === 304) {
     sendBodiless(exchange);

@@ -6,6 +6,7 @@ import type { TimerWheel } from '../wire/timer-wheel.ts';
 import type { Observer } from './finish.ts';
 import type { Route, RouteHandling } from './route.ts';
 import type { Router } from './router/router.ts';
+import type { DebugHeader } from './trace.ts';
 
 export interface Snapshot {
   readonly router: Router<RouteInfo, RouteHandling>;
@@ -13,6 +14,8 @@ export interface Snapshot {
   readonly notFound: Route;
   /** For each listener, whose forwarding headers are believed. */
   readonly trustedProxies: ReadonlyMap<string, IpSet>;
+  /** null when nobody may ask how a request was handled. */
+  readonly debugHeader: DebugHeader | null;
 }
 
 /** What the stations need of their surroundings. One per thread. */

@@ -50,7 +50,7 @@ async function runModule(path: string): Promise<unknown> {
 }
 
 /** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
-async function tryToMake({ config, modules }: LoadResult): Promise<Problem[]> {
+async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
   const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
   try {
@@ -59,6 +59,7 @@ async function tryToMake({ config, modules }: LoadResult): Promise<Problem[]> {
       wheel: new TimerWheel(systemClock),
       keep: new Keep(),
       warn: () => {},
+      secrets,
       definitionOf: (use) =>
         use.module === null ? registry.get(use.name)! : announced(modules.get(use.module)!, use.module),
     });

@@ -44,6 +44,7 @@ const signed = definePolicy({
 
 const text = `
 admin: {token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"}
+telemetry: {debug: {secret: ${canary}-in-clear-of-the-debug-header}}
 upstreams: {u: {targets: ["http://127.0.0.1:1"]}}
 routes:
   a:
@@ -176,13 +177,14 @@ describe('the admin API shows no secret', () => {
     assert.match(JSON.stringify(headers.request.set), /shown/);
     assert.equal(config.routes['d'].redirect?.to, 'https://[secret]@x/');
     assert.equal(config.admin.token, '[secret]');
+    assert.deepEqual(config.telemetry.debug, { secret: '[secret]', maxAge: 300_000 });
     assert.equal((config.notFound.policies[0].options as { key: string }).key, '[secret]');
     // Nothing is missing and nothing else has changed.
     const { routes, ...rest } = api.control.config;
     assert.deepEqual(Object.keys(config.routes), Object.keys(routes));
     assert.deepEqual(
-      { ...config, routes: 0, admin: 0, notFound: 0 },
-      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0 })),
+      { ...config, routes: 0, admin: 0, notFound: 0, telemetry: 0 },
+      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0, telemetry: 0 })),
     );
   });
 

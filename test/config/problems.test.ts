@@ -43,7 +43,7 @@ routes:
 
   test('list the keys that are known when none is near', async () => {
     assert.deepEqual(await problemsOf(`${ROUTES}telemetry: {zipkin: {}}`), [
-      '4:13 error UNKNOWN_KEY unknown key "zipkin" in telemetry; known here: accessLog, metrics, tracing',
+      '4:13 error UNKNOWN_KEY unknown key "zipkin" in telemetry; known here: accessLog, metrics, debug, tracing',
     ]);
   });
 

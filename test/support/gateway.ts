@@ -55,26 +55,29 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** What the configuration's `use: ./name.ts` stands for, by that name. */
   readonly modules?: Readonly<Record<string, PolicyDefinition>>;
+  /** What `${env:NAME}` in the configuration stands for; that of the process when left out. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What a configuration is published as in a test. */
-export function publicationOf(config: GatewayConfig, revision = 1): Publication {
-  return { revision, config, secrets: [], codeDigest: '' };
+export function publicationOf(config: GatewayConfig, revision = 1, secrets: readonly string[] = []): Publication {
+  return { revision, config, secrets, codeDigest: '' };
 }
 
 const builtin: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** @throws {Error} for a configuration with problems. */
-async function read(input: ConfigInput, modules: GatewayOptions['modules']) {
-  const { config, problems, ...rest } = await parseConfig(JSON.stringify(input), {
+async function read(input: ConfigInput, { modules: given, env }: Pick<GatewayOptions, 'modules' | 'env'>) {
+  const { config, problems, modules, secrets } = await parseConfig(JSON.stringify(input), {
     registry: builtin,
     fileName: 'gateway.json',
-    importModule: (path) => Promise.resolve({ default: modules?.[`./${basename(path)}`] }),
+    ...(env !== undefined && { env }),
+    importModule: (path) => Promise.resolve({ default: given?.[`./${basename(path)}`] }),
   });
   if (config === null) {
     throw new Error(problems.map(({ message, path }) => `${path.join('.')}: ${message}`).join('\n'));
   }
-  return { config, modules: rest.modules };
+  return { config, modules, secrets };
 }
 
 export class TestGateway {
@@ -99,10 +102,10 @@ export class TestGateway {
 
   /** Starts one that somebody else stops. */
   static async open(input: ConfigInput, options: GatewayOptions = {}): Promise<TestGateway> {
-    const { config, modules } = await read(input, options.modules);
+    const { config, modules, secrets } = await read(input, options);
     const harness = new TestGateway(
       (self) =>
-        new LocalGateway(publicationOf(config), {
+        new LocalGateway(publicationOf(config, 1, secrets), {
           log: self.logger(),
           modulesOf: (published) => self.modules.get(published) ?? modules,
           observe: (...args) => self.observe(...args),
@@ -115,9 +118,9 @@ export class TestGateway {
 
   /** Moves to another configuration. */
   async apply(input: ConfigInput, modules?: GatewayOptions['modules']): Promise<void> {
-    const { config, modules: loaded } = await read(input, modules);
+    const { config, modules: loaded, secrets } = await read(input, modules === undefined ? {} : { modules });
     this.modules.set(config, loaded);
-    this.note(await this.gateway.apply(publicationOf(config, ++this.revision)));
+    this.note(await this.gateway.apply(publicationOf(config, ++this.revision, secrets)));
   }
 
   private note(addresses: readonly ListenerAddress[]): void {

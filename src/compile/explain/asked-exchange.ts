@@ -1,6 +1,6 @@
 /** A request as it was described, in the form in which the data path chooses a route for it. */
 import type { GatewayConfig } from '../../config/schema.ts';
-import type { RouteInfo } from '../../contract.ts';
+import type { Exchange, RouteInfo } from '../../contract.ts';
 import { HeaderFields } from '../../http/header-fields.ts';
 import { isToken } from '../../http/grammar.ts';
 import type { RoutedExchange, RouteTable } from '../../proxy/choose-route.ts';
@@ -18,6 +18,23 @@ export interface ExplainRequest {
   readonly listener?: string | undefined;
 }
 
+/** A request as a connection would bring it. */
+export interface AskedRequest {
+  readonly protocol: Exchange['protocol'];
+  readonly method: string;
+  readonly listener: string;
+  /** As on the wire. */
+  readonly target: string;
+  /** The value of Host; empty for none. */
+  readonly authority: string;
+  /** Not changed. */
+  readonly headers: HeaderFields;
+  /** Names of headers that were dropped before. */
+  readonly droppedHeaders: readonly string[];
+  /** Whether it is from a trusted proxy. */
+  readonly isBelieved: boolean;
+}
+
 type HeaderPairs = readonly (readonly [name: string, value: string])[];
 
 /** A request that no client could send. The message is for whoever asked. */
@@ -28,11 +45,11 @@ export class ExplainError extends Error {
 const noParams: Readonly<Record<string, string>> = {};
 
 export class AskedExchange<H> implements RoutedExchange<H> {
-  readonly protocol = 'HTTP/1.1';
+  readonly protocol: Exchange['protocol'];
   readonly listener: string;
   readonly method: string;
   readonly requestHeaders: HeaderFields;
-  readonly droppedHeaders: string[] = [];
+  readonly droppedHeaders: string[];
   readonly stream: RoutedExchange<H>['stream'];
   host = '';
   port = 0;
@@ -43,28 +60,24 @@ export class AskedExchange<H> implements RoutedExchange<H> {
   route: RouteInfo;
   methodRefused = false;
   chosen: H;
+  private readonly isBelieved: boolean;
 
-  /** @throws {ExplainError} */
-  constructor(config: GatewayConfig, request: ExplainRequest, notFound: RouteTable<H>['notFound']) {
-    const { method } = request;
-    if (!isToken(method)) throw new ExplainError(`${JSON.stringify(method)} is not a method such as GET`);
-    const { scheme, authority, target } = readUrl(request.url, method);
-    const fields = pairsOf(request.headers);
-    const named = fields.filter(([name]) => name.toLowerCase() === 'host').map(([, value]) => value);
-    if (named.length > 1) throw new ExplainError('a request has one Host');
-    const host = named[0] ?? authority;
-    this.listener = listenerOf(config, request.listener, scheme);
+  constructor(request: AskedRequest, notFound: RouteTable<H>['notFound']) {
+    const { method, target, authority } = request;
+    this.protocol = request.protocol;
+    this.listener = request.listener;
     this.method = method;
-    this.requestHeaders = this.keep(named.length === 0 ? [['host', host], ...fields] : fields, config);
-    this.stream = { method, target, authority: host, memo: { authority: '', host: '', port: 0, forwarding: '' } };
+    this.requestHeaders = request.headers.clone();
+    this.droppedHeaders = [...request.droppedHeaders];
+    this.isBelieved = request.isBelieved;
+    this.stream = { method, target, authority, memo: { authority: '', host: '', port: 0, forwarding: '' } };
     this.chosen = notFound;
     this.route = notFound.info;
   }
 
-  /** As for a client that is no trusted proxy. */
   dropClaims(): void {
     const before = new Set(Array.from(this.requestHeaders, ([name]) => name));
-    removeClaims(this.requestHeaders, false);
+    removeClaims(this.requestHeaders, this.isBelieved);
     for (const name of before) if (!this.requestHeaders.has(name)) this.droppedHeaders.push(name);
   }
 
@@ -73,25 +86,61 @@ export class AskedExchange<H> implements RoutedExchange<H> {
     this.chosen = shared;
     this.params = params;
   }
+}
 
-  private keep(fields: HeaderPairs, { listeners }: GatewayConfig): HeaderFields {
-    const keepsUnderscores = listeners[this.listener].limits.underscores === 'keep';
-    const isKept = ([name]: HeaderPairs[number]): boolean => keepsUnderscores || !name.includes('_');
-    for (const field of fields) if (!isKept(field)) this.droppedHeaders.push(field[0]);
-    try {
-      return HeaderFields.from(fields.filter(isKept));
-    } catch (error) {
-      // The message of a field that is not valid may quote it, and it may be a credential.
-      if (error instanceof TypeError) throw new ExplainError('a header has a name or a value that no header can have');
-      throw error;
-    }
+/**
+ * The request that was described, as one of a client that is no trusted proxy.
+ * @throws {ExplainError}
+ */
+export function readRequest(config: GatewayConfig, request: ExplainRequest): AskedRequest {
+  const { method } = request;
+  if (!isToken(method)) throw new ExplainError(`${JSON.stringify(method)} is not a method such as GET`);
+  const { scheme, authority, target } = readUrl(request.url, method);
+  const fields = pairsOf(request.headers);
+  const named = hostOf(fields);
+  const listener = listenerOf(config, request.listener, scheme);
+  const all = named === undefined ? [['host', authority] as const, ...fields] : fields;
+  const keepsUnderscores = config.listeners[listener].limits.underscores === 'keep';
+  const isKept = ([name]: HeaderPairs[number]): boolean => keepsUnderscores || !name.includes('_');
+  return {
+    protocol: 'HTTP/1.1',
+    method,
+    listener,
+    target,
+    authority: named ?? authority,
+    headers: readHeaders(all.filter(isKept)),
+    droppedHeaders: all.filter((field) => !isKept(field)).map(([name]) => name),
+    isBelieved: false,
+  };
+}
+
+/**
+ * The value of the Host header that is among the others; undefined when none is.
+ * @throws {ExplainError} when there are several.
+ */
+export function hostOf(fields: HeaderPairs): string | undefined {
+  const named = fields.filter(([name]) => name.toLowerCase() === 'host').map(([, value]) => value);
+  if (named.length > 1) throw new ExplainError('a request has one Host');
+  return named[0];
+}
+
+function readHeaders(fields: HeaderPairs): HeaderFields {
+  try {
+    return HeaderFields.from(fields);
+  } catch (error) {
+    // The message of a field that is not valid may quote it, and it may be a credential.
+    if (error instanceof TypeError) throw new ExplainError('a header has a name or a value that no header can have');
+    throw error;
   }
 }
 
 const ABSOLUTE = /^(https?):\/\/([^/?#]+)(.*)$/is;
 
-/** Nothing is changed on the way, as a browser would: what becomes of a path is what is asked. */
-function readUrl(url: string, method: string): { scheme: string; authority: string; target: string } {
+/**
+ * Nothing is changed on the way, as a browser would: what becomes of a path is what is asked.
+ * @throws {ExplainError}
+ */
+export function readUrl(url: string, method: string): { scheme: string; authority: string; target: string } {
   if (url.startsWith('/') || url === '*') return { scheme: '', authority: '', target: url };
   const match = ABSOLUTE.exec(url);
   if (match === null) throw new ExplainError('the URL is http://host/path, https://host/path or a path: /path');

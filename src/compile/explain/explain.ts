@@ -7,8 +7,9 @@ import type { PolicyDefinition } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { compareText, orderReason } from '../../proxy/router/specificity.ts';
 import { explainAction, replyAction } from './action.ts';
-import type { ExplainRequest } from './asked-exchange.ts';
+import { type AskedRequest, type ExplainRequest, readRequest } from './asked-exchange.ts';
 import type { BeatenRoute, ExplainedOutcome, ExplainedPolicy, ExplainedRequest, Explanation } from './explanation.ts';
+import { hideIn } from './hide-secrets.ts';
 import { findNearMisses } from './near-misses.ts';
 import { type ExplainedCandidate, ExplainedRoutes, type RouteChoice } from './route-choice.ts';
 
@@ -30,12 +31,17 @@ const known = new WeakMap<GatewayConfig, ExplainedRoutes>();
 
 /** @throws {ExplainError} for a request that no client can send; the message is for whoever asked. */
 export function explain(config: GatewayConfig, request: ExplainRequest, env: ExplainEnv = {}): Explanation {
+  return explainAsked(config, readRequest(config, request), env);
+}
+
+/** The same for a request that has come, or could have. */
+export function explainAsked(config: GatewayConfig, request: AskedRequest, env: ExplainEnv = {}): Explanation {
   let routes = known.get(config);
   if (routes === undefined) {
     routes = new ExplainedRoutes(config);
     known.set(config, routes);
   }
-  const choice = routes.choose(config, request);
+  const choice = routes.choose(request);
   const { exchange, refusal, asked, matching } = choice;
   const route = exchange.chosen.config;
   const [winner, ...others] = matching;
@@ -60,7 +66,7 @@ export function explain(config: GatewayConfig, request: ExplainRequest, env: Exp
     action: refusal === null ? actionOf(choice, config) : null,
     timeouts: route === null || route.upstream === null ? null : route.timeouts,
   };
-  return env.hide === undefined ? explanation : (hideIn(explanation, env.hide) as Explanation);
+  return env.hide === undefined ? explanation : hideIn(explanation, env.hide);
 }
 
 function describeRequest({ exchange }: RouteChoice): ExplainedRequest {
@@ -169,11 +175,4 @@ function explainPolicies(config: GatewayConfig, route: RouteConfig | null, env: 
       provides: definition === undefined ? null : (definition.provides ?? []),
     };
   });
-}
-
-function hideIn(value: unknown, hide: (text: string) => string): unknown {
-  if (typeof value === 'string') return hide(value);
-  if (Array.isArray(value)) return value.map((each) => hideIn(each, hide));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, hideIn(each, hide)]));
 }

@@ -23,6 +23,41 @@ export interface Explanation {
   readonly timeouts: ExplainedTimeouts | null;
 }
 
+/** What the header `gatewright-debug` says of a request that was handled. */
+export interface LiveExplanation {
+  /** null when it does not fit into a header. */
+  readonly explanation: Explanation | null;
+  readonly happened: Happened;
+  readonly timings: readonly ExplainedTiming[];
+  /** Parts of the explanation that are missing or shortened, so that the rest fits. */
+  readonly leftOut: readonly string[];
+}
+
+/** What the request came to, by the time at which the head of the response left. */
+export interface Happened {
+  readonly status: number;
+  /** Why the gateway answered itself; null when the answer is the upstream's, or a reply as configured. */
+  readonly code: ErrorCode | null;
+  /** The reason that the log gives; empty when nothing failed. */
+  readonly reason: string;
+  /** null when it was not forwarded. */
+  readonly upstream: string | null;
+  /** The one that answered, or was tried last. */
+  readonly target: string | null;
+  readonly attempts: number;
+  readonly requestId: string;
+}
+
+export interface ExplainedTiming {
+  /** The number of the station in `src/proxy/README.md`. */
+  readonly station: number;
+  readonly event: string;
+  /** Milliseconds since the head of the request had arrived. */
+  readonly ms: number;
+  /** Which target, policy or failure; empty where there is nothing to say. */
+  readonly detail: string;
+}
+
 export interface ExplainedRequest {
   readonly method: string;
   /** As it would be on the wire. */

@@ -9,7 +9,7 @@ import { chooseRoute, type RouteTable } from '../../proxy/choose-route.ts';
 import { type Candidate, compareCandidates } from '../../proxy/router/candidate.ts';
 import { Router, type RoutableRequest, type RouteRule } from '../../proxy/router/router.ts';
 import { toRule } from '../rule.ts';
-import { AskedExchange, type ExplainRequest } from './asked-exchange.ts';
+import { AskedExchange, type AskedRequest } from './asked-exchange.ts';
 
 /** What the router gives back with a route: what it was made from; null for what no route matches. */
 export interface Handling {
@@ -41,8 +41,7 @@ export class ExplainedRoutes {
     this.router = Router.compile(this.rules);
   }
 
-  /** @throws {ExplainError} for a request that cannot be. */
-  choose(config: GatewayConfig, request: ExplainRequest): RouteChoice {
+  choose(request: AskedRequest): RouteChoice {
     let asked: RoutableRequest | null = null;
     const { router } = this;
     const listening: RouteTable<Handling>['router'] = {
@@ -53,7 +52,7 @@ export class ExplainedRoutes {
       valueOf: (number) => router.valueOf(number),
     };
     const notFound = { info: { name: '', methods: null }, config: null };
-    const exchange = new AskedExchange<Handling>(config, request, notFound);
+    const exchange = new AskedExchange<Handling>(request, notFound);
     const refusal = chooseRoute(exchange, { router: listening, notFound });
     return { exchange, refusal, asked, matching: asked === null ? [] : this.matching(asked) };
   }

@@ -8,7 +8,7 @@ import type { GatewayConfig, ListenerConfig, RouteConfig, UpstreamConfig } from 
 import { type Change, type Difference, compareChanges, compareText, toChange } from './change.ts';
 import { Comparison, type DiffSurroundings, show } from './comparison.ts';
 import { type PairedEntries, pairEntries } from './entries.ts';
-import { type DirectedKinds, type FieldRules, compareFields } from './fields.ts';
+import { type DirectedKinds, type FieldRules, compareFields, showDuration } from './fields.ts';
 import * as judge from './judges.ts';
 import { keysOf, ownValue } from './plain-compare.ts';
 import { PolicyComparison } from './policies.ts';
@@ -58,6 +58,7 @@ const telemetryRules: FieldRules = {
     judge: judge.fewerIsWeaker,
     kinds: { ...accessLog, weaker: 'redaction-removed' },
   },
+  'debug.maxAge': { show: showDuration },
 };
 
 function showPercentage(value: unknown): string {

@@ -19,9 +19,10 @@ export function notAvailable<S extends z.ZodType>(schema: S): S {
   return schema.meta({ notAvailable: true });
 }
 
-/** Text that is secret. */
-export function secret() {
-  return z.string().min(1, { error: 'is empty' }).meta({ secret: true });
+/** Text that is secret. @param minLength shorter ones could be guessed. */
+export function secret(minLength = 1) {
+  const error = minLength === 1 ? 'is empty' : `is shorter than ${minLength} characters`;
+  return z.string().min(minLength, { error }).meta({ secret: true });
 }
 
 /** A whole number within a range. */

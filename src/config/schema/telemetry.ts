@@ -1,8 +1,8 @@
 /** `telemetry`: what the gateway tells about its traffic. */
 import { z } from '../../util/schema.ts';
-import { percentage } from '../../util/units.ts';
+import { duration, percentage } from '../../util/units.ts';
 import { headerName } from './http-text.ts';
-import { integer, notAvailable } from './scalars.ts';
+import { integer, notAvailable, secret } from './scalars.ts';
 
 const accessLog = z.strictObject({
   file: z.string().min(1).default('stdout').describe('`stdout`, `stderr`, or a file that lines are added to.'),
@@ -30,6 +30,15 @@ const tracing = z.strictObject({
   serviceName: z.string().min(1).default('gatewright').describe('The name that the spans carry.'),
 });
 
+const debug = z.strictObject({
+  secret: secret(32).describe(
+    'What requests to be explained are signed with: at least 32 characters, best random ones.',
+  ),
+  maxAge: duration({ min: 1000, max: 3_600_000 })
+    .prefault('5m')
+    .describe('How far the time of a signature may be from the clock of the gateway.'),
+});
+
 export const telemetrySchema = z.strictObject({
   accessLog: z
     .union([z.literal(false).transform(() => null), accessLog], {
@@ -44,5 +53,8 @@ export const telemetrySchema = z.strictObject({
   )
     .optional()
     .describe('Counters and histograms on the admin port.'),
+  debug: debug
+    .optional()
+    .describe('Explains live requests that are signed, in the header `gatewright-debug` of their responses.'),
   tracing: notAvailable(tracing).optional().describe('OpenTelemetry traces.'),
 });

@@ -283,6 +283,18 @@ suite('the plan of sockets', () => {
     ]);
   });
 
+  test('the debug header, without its secret', async () => {
+    const debug = (maxAge: string, secret: string): string =>
+      `telemetry: {debug: {secret: ${secret.repeat(32)}, maxAge: ${maxAge}}}`;
+    assert.deepEqual(await planOf('', debug('5m', 'a')), [
+      'setting-changed | telemetry: changed: debug added (secret, not shown)',
+    ]);
+    assert.deepEqual(await planOf(debug('5m', 'a'), debug('1h', 'b')), [
+      'setting-changed | telemetry: changed: debug.maxAge 5m → 1h',
+      'setting-changed | telemetry: changed: debug.secret changed (secret, not shown)',
+    ]);
+  });
+
   test('tells of the access log, and of settings that nothing special is known of', async () => {
     assert.deepEqual(
       await planOf(
@@ -298,7 +310,9 @@ suite('the plan of sockets', () => {
     const base = withPolicies();
     const later = { ...base, threads: 4, stores: { shared: { url: 'redis://me:pw@h', timeout: 5 } } } as GatewayConfig;
     assert.deepEqual(
-      linesOf(diffConfigs({ ...base, telemetry: { accessLog: null } }, later)).map((line) => line.replace(/\{.*/, '…')),
+      linesOf(diffConfigs({ ...base, telemetry: { accessLog: null, debug: null } }, later)).map((line) =>
+        line.replace(/\{.*/, '…'),
+      ),
       [
         'access-log-changed | telemetry: access log changed: none → …',
         'setting-changed | stores: changed: added (secret, not shown)',

@@ -73,7 +73,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     ),
     notFound: { policies: [], respond: null },
     defaultPolicies: 0,
-    telemetry: { accessLog: telemetry.accessLog },
+    telemetry: { accessLog: telemetry.accessLog, debug: null },
   };
 }
 
