@@ -4,10 +4,12 @@
  * Sockets that we connect can be told where to read into (`onread` of `net.connect`); those that `net.Server` accepts
  * cannot, and get a fresh buffer of 64 KiB for every read. That is a tenth of the cost of a small request and most of the
  * garbage of an upload. The constructor of `net.Socket` takes a handle and `onread`, so the handle of an accepted socket
- * is put into a socket of our own. It relies on what Node does not document, here and nowhere else; where it is not as
- * expected the accepted socket is used as it is. See docs/decisions/accepted-sockets.md.
+ * is put into a socket of our own. The sockets that `tls.Server` makes are told afterwards. It relies on what Node does
+ * not document, here and nowhere else; where it is not as expected the accepted socket is used as it is. See
+ * docs/decisions/accepted-sockets.md.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { sharedBlock, type ReadMemory } from './read-memory.ts';
 
 /** Who reads from an adopted socket. */
@@ -52,10 +54,44 @@ export function adoptSocket(accepted: Socket): Socket {
   return socket;
 }
 
-/** Makes an adopted socket read for `reader`. Returns false for any other socket, which emits `data` instead. */
+/**
+ * Makes an adopted socket, or one whose TLS handshake has just been completed, read for `reader`.
+ * @returns false for any other socket, which emits `data` instead.
+ */
 export function readIntoBlocks(socket: Socket, reader: BlockReader): boolean {
   const box = readers.get(socket);
-  if (box === undefined) return false;
+  if (box === undefined) return socket instanceof TLSSocket && readTlsIntoBlocks(socket, reader);
   box.reader = reader;
+  return true;
+}
+
+/** Where a socket keeps what `onread` has told it. */
+type ReadSlots = readonly [buffer: symbol, callback: symbol, generator: symbol];
+
+const readSlots = findReadSlots();
+
+function findReadSlots(): ReadSlots | null {
+  const symbols = Object.getOwnPropertySymbols(new Socket());
+  const find = (name: string): symbol | undefined => symbols.find(({ description }) => description === name);
+  const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')];
+  return buffer === undefined || callback === undefined || generator === undefined
+    ? null
+    : [buffer, callback, generator];
+}
+
+/** What has been deciphered before must not be overtaken, so there must be nothing. */
+function readTlsIntoBlocks(socket: TLSSocket, reader: BlockReader): boolean {
+  const handle = (socket as TLSSocket & Internals)._handle;
+  if (readSlots === null || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false;
+  const [buffer, callback, generator] = readSlots;
+  Object.assign(socket, {
+    [buffer]: reader.memory.block,
+    [callback]: (length: number, bytes: Buffer): boolean => {
+      reader.receive(bytes, length);
+      return true;
+    },
+    [generator]: (): Buffer => reader.memory.block,
+  });
+  (handle.useUserBuffer as (bytes: Buffer) => void)(reader.memory.block);
   return true;
 }

@@ -61,6 +61,13 @@ export abstract class ResponseWriter extends Connection {
     this.writeWhole(`${statusLine(status, statusText)}${responseFields(headers)}\r\n`);
   }
 
+  /** After this the bytes are no longer HTTP. */
+  protected writeSwitch(statusText: string, protocol: string, headers: HeaderFields): void {
+    this.writeWhole(
+      `${statusLine(101, statusText)}${responseFields(headers)}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`,
+    );
+  }
+
   sendWhole(status: number, statusText: string, headers: HeaderFields, body: string | Uint8Array): void {
     if (this.isBodiless(status)) {
       this.sendBodiless(status, statusText, headers, body.length);

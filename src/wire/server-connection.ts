@@ -14,7 +14,6 @@ import type { BodySink, OwnedSocket } from './connection.ts';
 import type { ConnectionHome } from './connection-home.ts';
 import { latin1 } from './latin1.ts';
 import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf } from './message-head.ts';
-import { responseFields, statusLine } from './message-writer.ts';
 import { ReadMemory, sharedBlock } from './read-memory.ts';
 import { ResponseWriter, noRequest } from './response-writer.ts';
 import type { ServerStream, StreamHandler, StreamMemo } from './server-stream.ts';
@@ -102,6 +101,10 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
 
   /** Uses up `received[0, length)`: any number of requests, or a piece of one. */
   receive(received: Buffer, length: number): void {
+    if (this.blocked) {
+      this.keep(Buffer.from(received.subarray(0, length)));
+      return;
+    }
     let bytes = received;
     let end = length;
     let at = 0;
@@ -146,6 +149,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     if (this.state !== BODY || this.sink === null || this.sink.flush(this)) return;
     this.pace?.pause();
     this.halt();
+    // TLS still hands over what it has deciphered, into memory that must not be what the sink holds.
+    if (this.secure) this.memory.replace();
   }
 
   private halt(): void {
@@ -154,7 +159,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   private keep(bytes: Buffer): void {
-    this.stash = bytes;
+    this.stash = this.stash === null ? bytes : Buffer.concat([this.stash, bytes]);
+    if (this.blocked) return;
     this.halt();
     if (this.state === HEAD) this.socket.once('drain', () => this.resume());
   }
@@ -332,9 +338,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   sendUpgrade(statusText: string, protocol: string, headers: HeaderFields): ClientTunnelEnd {
-    this.writeWhole(
-      `${statusLine(101, statusText)}${responseFields(headers)}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`,
-    );
+    this.writeSwitch(statusText, protocol, headers);
     this.timer.disarm();
     this.state = TUNNEL;
     this.responded = true;
