@@ -14,6 +14,7 @@ import { AccessLog } from '../telemetry/access-log.ts';
 import { systemClock, type Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { Turns } from '../util/turns.ts';
+import type { Admission } from '../wire/admission.ts';
 import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
 import { accessEntry } from './access-entry.ts';
 import {
@@ -40,6 +41,8 @@ export interface GatewayEnv {
   readonly clock?: Clock;
   /** At least 32 random bytes that all threads share: see `ListenerTlsEnv`. */
   readonly ticketSecret?: Uint8Array;
+  /** Counts connections where other threads count theirs as well: see `Opening.counter`. */
+  readonly admission?: (counter: number) => Admission;
   /**
    * For a gateway without a network: connections to targets are opened by this, and clients come by `accept`. On either
    * side TLS counts as terminated.
@@ -106,6 +109,7 @@ export class LocalGateway implements Gateway {
       log,
       ticketSecret: env.ticketSecret ?? randomBytes(32),
       tlsTerminated: env.connect !== undefined,
+      admission: env.admission,
       handlerFor: (name) => new Entrance(name, this.around, () => this.serving!.compiled.snapshot),
     });
   }

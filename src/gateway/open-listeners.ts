@@ -3,6 +3,7 @@ import type { Server, Socket } from 'node:net';
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { type Keep, type Lease, identityOf } from '../util/keep.ts';
+import type { Admission } from '../wire/admission.ts';
 import { Listener, type ListenerSettings } from '../wire/listener.ts';
 import { assertUnixFree } from '../wire/listening-socket.ts';
 import type { RequestHandler } from '../wire/server-stream.ts';
@@ -21,6 +22,8 @@ export interface ListenersEnv {
   /** No certificate is read: where TLS is configured, it is terminated before connections come here. */
   readonly tlsTerminated: boolean;
   handlerFor(listener: string): RequestHandler;
+  /** See `Opening.counter`. */
+  readonly admission?: ((counter: number) => Admission) | undefined;
 }
 
 /** A change that was made ready: everything is open that has to be, and nothing has changed for those who are served. */
@@ -75,7 +78,7 @@ export class OpenListeners {
         const tls = this.leaseTls(name, listenerConfig, config.baseDir);
         if (tls !== null) leases.push(tls);
         const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name));
-        const listener = known?.listener ?? new Listener(settings, this.env.wheel);
+        const listener = known?.listener ?? new Listener(settings, this.env.wheel, this.admissionOf(opening));
         if (known === undefined) opened.push(listener);
         const configure = listener.prepare(settings);
         const port = await bind(listener, listenerConfig, opening);
@@ -90,6 +93,10 @@ export class OpenListeners {
       commit: () => this.move(next),
       abort: undo,
     };
+  }
+
+  private admissionOf({ counter }: Opening): Admission | undefined {
+    return counter === undefined ? undefined : this.env.admission?.(counter);
   }
 
   private move(next: ReadonlyMap<string, ReadyListener>): void {

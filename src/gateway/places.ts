@@ -4,11 +4,16 @@ import { identityOf } from '../util/keep.ts';
 import { ListenError } from './gateway.ts';
 
 /** How a listener that is not open yet gets what accepts its connections. */
-export type Opening =
-  /** It opens its address. `shared`: other threads do so as well, and somebody has made sure that it is free. */
-  | { readonly kind: 'listen'; readonly shared: boolean; readonly port: number }
+export type Opening = {
+  readonly port: number;
+  /** Where its connections are counted together with those of other threads; undefined where there are none. */
+  readonly counter?: number;
+} & (
+  | /** It opens its address. `shared`: other threads do so as well, and somebody has made sure that it is free. */
+    { readonly kind: 'listen'; readonly shared: boolean }
   /** It is given a server that listens already, or single connections. */
-  | { readonly kind: 'wait'; readonly port: number };
+  | { readonly kind: 'wait' }
+);
 
 /** Where a listener listens, as text to compare. Of two with port 0, each has a port of its own. */
 export function placeOf(name: string, { unix, host, port }: ListenerConfig): string {

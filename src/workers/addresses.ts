@@ -6,6 +6,7 @@
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
 import { listenError, type Opening, placeOf } from '../gateway/places.ts';
 import { assertFree, assertUnixFree } from '../wire/listening-socket.ts';
+import type { ConnectionPermits } from './connection-permits.ts';
 import type { Openings } from './messages.ts';
 
 type Listeners = GatewayConfig['listeners'];
@@ -62,12 +63,14 @@ async function findAddress(
 
 /**
  * How the listeners of one thread get what accepts for them.
+ * @param counters where connections are counted.
  * @param given the places whose sockets the thread is going to be handed. Unix sockets cannot be.
  */
 export function openingsFor(
   thread: number,
   listeners: Listeners,
   addresses: Addresses,
+  counters: Pick<ConnectionPermits, 'counterAt'>,
   given: Pick<Addresses, 'has'> = new Map(),
 ): Openings {
   const openings: Record<string, Opening> = {};
@@ -75,7 +78,8 @@ export function openingsFor(
     const place = placeOf(name, listener);
     const { port, acceptedBy } = addresses.get(place)!;
     const isOwn = acceptedBy === 'threads' ? !given.has(place) : acceptedBy === 'one-thread' && thread === unixThread;
-    openings[name] = isOwn ? { kind: 'listen', shared: true, port } : { kind: 'wait', port };
+    const counter = counters.counterAt(place);
+    openings[name] = isOwn ? { kind: 'listen', shared: true, port, counter } : { kind: 'wait', port, counter };
   }
   return openings;
 }

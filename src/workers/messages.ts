@@ -12,6 +12,9 @@ export interface ThreadBirth {
   readonly heartbeat: SharedArrayBuffer;
   /** The same for all threads: see `ListenerTlsEnv`. */
   readonly ticketSecret: Uint8Array;
+  /** Where connections are counted (`SharedPermits`), and as which of those who count. */
+  readonly connections: SharedArrayBuffer;
+  readonly seat: number;
 }
 
 /** A publication on its way to threads. */

@@ -9,8 +9,10 @@ import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { Pace } from '../util/pace.ts';
+import { SharedPermits } from '../util/shared-permits.ts';
 import { lookEveryMs, StallWatch } from '../util/stall-watch.ts';
 import { unpackConfig } from './config-parcel.ts';
+import { SharedAdmission } from './connection-permits.ts';
 import type {
   FromThread,
   Openings,
@@ -127,8 +129,10 @@ class Server {
   }
 
   private createGateway(first: Publication): LocalGateway {
-    const { thread, ticketSecret } = this.birth;
-    return new LocalGateway(first, { log: this.log, modulesOf: policyModules, thread, ticketSecret });
+    const { thread, ticketSecret, connections, seat } = this.birth;
+    const permits = SharedPermits.attach(connections, seat);
+    const admission = (counter: number): SharedAdmission => new SharedAdmission(permits, counter);
+    return new LocalGateway(first, { log: this.log, modulesOf: policyModules, thread, ticketSecret, admission });
   }
 
   private async stop(graceMs: number, idleMs: number): Promise<void> {

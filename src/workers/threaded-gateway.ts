@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
 import type { Gateway, GatewayLog, GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
@@ -16,12 +15,14 @@ import { Acceptor } from './acceptor.ts';
 import { type Addresses, listenerAt, openingsFor, planAddresses } from './addresses.ts';
 import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
+import { ConnectionPermits } from './connection-permits.ts';
 import { HandOver } from './hand-over.ts';
 import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
 import { mergeStatus } from './merge-status.ts';
 import type { PublicationParcel } from './messages.ts';
 import { RetiredThreads } from './retired-threads.ts';
 import { ServingThread, spareThread } from './serving-thread.ts';
+import { threadCount } from './thread-count.ts';
 import { ThreadSlot } from './thread-slot.ts';
 
 export interface ThreadedGatewayEnv {
@@ -61,6 +62,7 @@ export class ThreadedGateway implements Gateway {
   private readonly env: ThreadedGatewayEnv;
   private readonly clock: Clock;
   private readonly ticketSecret = randomBytes(32);
+  private readonly permits: ConnectionPermits;
   private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
   private slots: ThreadSlot[] = [];
   private readonly retired = new RetiredThreads();
@@ -78,6 +80,9 @@ export class ThreadedGateway implements Gateway {
   constructor(first: Publication, env: ThreadedGatewayEnv) {
     this.first = first;
     this.env = env;
+    this.permits = new ConnectionPermits(
+      32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' })),
+    );
     this.clock = env.clock ?? systemClock;
     this.spare = env.spare ?? null;
     this.stopSupervising = this.clock.every(superviseEveryMs, () => this.supervise());
@@ -121,11 +126,14 @@ export class ThreadedGateway implements Gateway {
     const open = await planAddresses(listeners, known, this.env.mayShare ?? canShareAddresses);
     const opened: string[] = [];
     try {
+      this.permits.assign([...known.keys(), ...open.keys()]);
       await this.openAcceptor(listeners, open, known, opened);
       const parcel = { ...publication, config: packConfig(config) };
       await this.move({ parcel, listeners, open, routes }, known, threadCount(config));
     } catch (error) {
       for (const place of opened) this.acceptor.close(place);
+      await Promise.all(Array.from(this.unborn, (thread) => thread.kill()));
+      this.unborn.clear();
       throw error;
     }
     for (const place of this.acceptor.places) if (!open.has(place)) this.acceptor.close(place);
@@ -143,7 +151,7 @@ export class ThreadedGateway implements Gateway {
     const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
     const results = await Promise.allSettled(
       candidates.map((candidate, number) =>
-        candidate.prepare(next.parcel, openingsFor(number, next.listeners, next.open, known), limitMs),
+        candidate.prepare(next.parcel, openingsFor(number, next.listeners, next.open, this.permits, known), limitMs),
       ),
     );
     for (const { thread } of candidates) this.unborn.delete(thread);
@@ -353,7 +361,7 @@ export class ThreadedGateway implements Gateway {
     const candidate = new Candidate(slot, this.spawn(slot.number));
     try {
       const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
-      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open), limitMs);
+      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open, this.permits), limitMs);
     } catch (error) {
       await candidate.abort();
       throw error;
@@ -372,14 +380,14 @@ export class ThreadedGateway implements Gateway {
   private spawn(number: number): ServingThread {
     const worker = this.spare ?? spareThread();
     this.spare = null;
-    const thread = new ServingThread(worker, { thread: number, ticketSecret: this.ticketSecret }, this.clock.now());
+    const { ticketSecret, permits } = this;
+    const seat = permits.takeSeat();
+    const birth = { thread: number, ticketSecret, connections: permits.buffer, seat };
+    const thread = new ServingThread(worker, birth, this.clock.now());
+    void thread.ended.then(() => permits.leaveSeat(seat));
     this.unborn.add(thread);
     return thread;
   }
-}
-
-function threadCount({ threads }: GatewayConfig): number {
-  return threads === 'auto' ? availableParallelism() : threads;
 }
 
 function goneRoutes(before: Served | null, { routes }: Served): string[] {

@@ -45,6 +45,34 @@ describe('a gateway on several threads', () => {
     assert.ok(status.threads.reduce((sum, { served }) => sum + served, 0) >= 12);
   });
 
+  it('has as many connections as a listener may have, not as many for each thread, also after one has died', async (t) => {
+    const web = { host: '127.0.0.1', port: 0, limits: { connections: 6 } };
+    const threads = await TestThreads.start(t, toldConfig({ threads: 3, listeners: { web } }));
+    const connectAll = async (count: number): Promise<{ served: RawClient[]; away: number }> => {
+      const served: RawClient[] = [];
+      for (let i = 0; i < count; i++) {
+        const client = await RawClient.connect(t, threads.address());
+        const { status } = await client.write(get).response();
+        assert.ok(status === 200 || status === 503);
+        if (status === 200) served.push(client);
+      }
+      return { served, away: count - served.length };
+    };
+    const first = await connectAll(20);
+    assert.deepEqual([first.served.length, first.away], [6, 14]);
+    first.served[0].write('GET / HTTP/1.1\r\nhost: x\r\nx-do: exit\r\n\r\n');
+    await first.served[0].untilEnded();
+    await eventually(() => threads.gateway.isComplete, 'three threads');
+    for (const client of first.served) client.destroy();
+    await eventually(async () => {
+      const { served } = await connectAll(1);
+      return served.length === 1;
+    }, 'places that were left');
+    await eventually(async () => (await threads.gateway.status()).listeners[0].connections <= 1, 'clients that left');
+    const second = await connectAll(20);
+    assert.ok(second.served.length >= 5 && second.served.length <= 6, `${second.served.length} were served`);
+  });
+
   it('is refused an address that another gateway has, although threads share theirs', async (t) => {
     const first = await TestThreads.start(t, toldConfig());
     const port = Number(new URL(first.url()).port);

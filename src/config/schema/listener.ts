@@ -29,7 +29,9 @@ const limits = z.strictObject({
   bodyBytes: size().prefault('100MiB').describe('The largest request body. Beyond it 413.'),
   connections: integer(1)
     .default(10_000)
-    .describe('The largest number of connections at a time. Those beyond it are answered 503 and closed.'),
+    .describe(
+      'The largest number of connections at a time, of all threads together. Those beyond it are answered 503 and closed.',
+    ),
   underscores: z
     .enum(['drop', 'keep'])
     .default('drop')
