@@ -53,11 +53,12 @@ export async function launchGateway(
   name: string,
   launch: Launch,
   { port, tls, routes }: Assignment,
+  cores?: string,
 ): Promise<RunningGateway> {
   const endpoint: Endpoint = { port, tls: tls !== undefined };
   const path = routes > 0 ? '/service-0/items' : '/';
   const startedAt = performance.now();
-  const running = lab.startGateway(name, launch);
+  const running = lab.startGateway(name, launch, cores);
   let ended: string | undefined;
   void running.ended.then((how) => (ended = how));
   let lastAnswer = 'nothing listens';

@@ -60,9 +60,9 @@ export class Lab {
     }
   }
 
-  /** Starts a gateway under test on the gateway's core. */
-  startGateway(name: string, launch: Launch): Running {
-    return this.#start(name, launch, this.gatewayCores, 'ignore');
+  /** Starts a gateway under test, on the gateway's core unless the scenario is about more than one. */
+  startGateway(name: string, launch: Launch, cores = this.gatewayCores): Running {
+    return this.#start(name, launch, cores, 'ignore');
   }
 
   /** Starts something that makes or answers load; `talks` keeps its stdin and stdout open for us. */

@@ -51,8 +51,8 @@ export const bare: Scenario = {
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: ['gatewright', 'gatewright-pipelining', ...EVERYBODY.slice(1)],
-  rounds: 5,
-  seconds: 3,
+  rounds: 9,
+  seconds: 2,
   run: (bench, arms) => runSame(bench, arms, smallGet),
 };
 
@@ -89,8 +89,8 @@ export const tls: Scenario = {
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: EVERYBODY,
-  rounds: 3,
-  seconds: 3,
+  rounds: 9,
+  seconds: 2,
   run: (bench, arms) => runSame(bench, arms, smallGetOverTls),
 };
 

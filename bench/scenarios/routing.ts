@@ -37,8 +37,8 @@ export const routes100000: Scenario = {
   metrics: LOAD_METRICS,
   reference: FEW_ROUTES_ARM,
   arms: ['gatewright'],
-  rounds: 5,
-  seconds: 3,
+  rounds: 9,
+  seconds: 2,
   run(bench, arms) {
     // Ours alone: some of the others would need minutes to load so many.
     const own = arms.filter(({ name }) => name === 'gatewright');

@@ -18,8 +18,8 @@ export const threads: Scenario = {
   metrics: LOAD_METRICS,
   reference: ONE_THREAD_ARM,
   arms: ['gatewright'],
-  rounds: 5,
-  seconds: 3,
+  rounds: 9,
+  seconds: 2,
   run(bench, arms) {
     if (!arms.some(({ name }) => name === 'gatewright')) return Promise.resolve([]);
     const own: Arm[] = [
