@@ -4,7 +4,6 @@
  */
 import type { Policy, PolicyDefinition, PolicyEnv, Reply, RouteInfo } from './contract.ts';
 import { CompileError } from './compile/compile-error.ts';
-import { createDebugHeader } from './compile/explain/debug-header.ts';
 import { compileLocation, compileReply, compileRewrite, noRewrite } from './compile/route-parts.ts';
 import { toRule } from './compile/rule.ts';
 import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
@@ -81,8 +80,14 @@ async function compileSnapshot(
     trustedProxies: new Map(
       Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
     ),
-    debugHeader: createDebugHeader(config, env),
+    debugHeader: config.telemetry.debug === null ? null : await compileDebugHeader(config, env),
   };
+}
+
+/** What explains is loaded only where it is asked for. */
+async function compileDebugHeader(config: GatewayConfig, env: CompileEnv): Promise<Snapshot['debugHeader']> {
+  const { createDebugHeader } = await import('./compile/explain/debug-header.ts');
+  return createDebugHeader(config, env);
 }
 
 const noRoute: Reply = { status: errors.NO_ROUTE.status, code: 'NO_ROUTE' };

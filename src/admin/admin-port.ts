@@ -1,6 +1,8 @@
 /** The socket of the admin API, which moves when the configuration says so. */
 import type { AdminConfig } from '../config/schema.ts';
-import { AdminServer, type AdminServerOptions } from './admin-server.ts';
+import { ListenError } from '../gateway/gateway.ts';
+import { assertFree } from '../wire/listening-socket.ts';
+import type { AdminServer, AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
 import type { ControlPlane } from './control-plane.ts';
 
@@ -34,13 +36,26 @@ export class MovableAdminPort implements AdminPort {
     this.open?.server.attach(control);
   }
 
+  /**
+   * So that a start fails before it serves anybody.
+   * @throws {ListenError}
+   */
+  static async assertFree({ host, port }: AdminConfig): Promise<void> {
+    try {
+      await assertFree({ host, port });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new ListenError(`the admin port cannot listen on ${host}:${port}: ${reason}`);
+    }
+  }
+
   async prepare(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
     const { open } = this;
     // Everything but the address is looked up in the configuration that serves.
     if (open !== null && open.config.host === config.host && open.config.port === config.port) {
       return { commit: () => {}, abort: () => {} };
     }
-    const server = this.createServer(config);
+    const server = await this.createServer(config);
     try {
       return this.readied({ config, server, url: await server.listen() });
     } catch (error) {
@@ -50,7 +65,9 @@ export class MovableAdminPort implements AdminPort {
     }
   }
 
-  private createServer(config: AdminConfig): AdminServer {
+  /** The API is a good part of what a start would load, and nobody asks for it before the gateway serves. */
+  private async createServer(config: AdminConfig): Promise<AdminServer> {
+    const { AdminServer } = await import('./admin-server.ts');
     const { host, port, token = null } = config;
     return new AdminServer({ ...this.around, host, port, token, control: this.control });
   }
@@ -69,7 +86,7 @@ export class MovableAdminPort implements AdminPort {
   private async prepareInPlace(config: AdminConfig): Promise<{ commit(): void; abort(): void }> {
     await this.close();
     try {
-      const server = this.createServer(config);
+      const server = await this.createServer(config);
       const next = { config, server, url: await server.listen() };
       const goBack = async (): Promise<void> => {
         await server.close();

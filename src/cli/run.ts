@@ -150,9 +150,9 @@ class RunningGateway {
    */
   async start(loaded: Loaded): Promise<void> {
     const { log, sockets, lastGood } = this.env;
-    const admin = await this.admin.prepare(loaded.config.admin);
-    admin.commit();
+    await MovableAdminPort.assertFree(loaded.config.admin);
     const listeners = await this.gateway.start();
+    (await this.admin.prepare(loaded.config.admin)).commit();
     this.control.begin();
     this.admin.attach(this.control);
     const isBroken = this.control.revision.cause === 'last-good';
