@@ -1,6 +1,7 @@
 /** The socket of the admin API, which moves when the configuration says so. */
 import type { AdminConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
+import { listenReason } from '../gateway/places.ts';
 import { assertFree } from '../wire/listening-socket.ts';
 import type { AdminServer, AdminServerOptions } from './admin-server.ts';
 import type { AdminPort } from './control.ts';
@@ -44,8 +45,7 @@ export class MovableAdminPort implements AdminPort {
     try {
       await assertFree({ host, port });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new ListenError(`the admin port cannot listen on ${host}:${port}: ${reason}`);
+      throw new ListenError(`the admin port cannot listen on ${host}:${port}: ${listenReason(error)}`);
     }
   }
 

@@ -3,6 +3,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { ErrorCode } from '../errors.ts';
 import { type GatewayLog, ListenError } from '../gateway/gateway.ts';
+import { listenReason } from '../gateway/places.ts';
 import { formatAuthority } from '../http/host.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { AccessGuard } from './access-guard.ts';
@@ -99,7 +100,7 @@ export class AdminServer {
     const { host, port, log } = this.options;
     return new Promise((resolve, reject) => {
       this.server.once('error', (error) => {
-        reject(new ListenError(`the admin port cannot listen on ${host}:${port}: ${error.message}`));
+        reject(new ListenError(`the admin port cannot listen on ${host}:${port}: ${listenReason(error)}`));
       });
       this.server.listen({ host, port }, () => {
         this.server.on('error', (error) => log.error('the admin port has failed', { error }));

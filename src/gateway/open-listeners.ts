@@ -185,6 +185,8 @@ export class OpenListeners {
         clock,
         ticketSecret,
         handshakeTimeoutMs: timeouts.handshake,
+        // Otherwise clients that cannot connect are seen by nobody. Of very many the log takes a few.
+        onHandshakeError: (code, client = '') => log.info('a TLS handshake failed', { listener: name, code, client }),
         report: ({ severity, message, file }) =>
           log[severity === 'error' ? 'error' : 'warn'](message, { listener: name, file }),
       });

@@ -36,7 +36,11 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** What an operator is told when an address cannot be opened. */
 export function listenError(name: string, config: ListenerConfig, port: number, error: unknown): ListenError {
+  return new ListenError(`listener ${name} cannot listen on ${urlOf(config, port)}: ${listenReason(error)}`);
+}
+
+/** Why, in words. */
+export function listenReason(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  const reason = reasons[code] ?? (error instanceof Error ? error.message : String(error));
-  return new ListenError(`listener ${name} cannot listen on ${urlOf(config, port)}: ${reason}`);
+  return reasons[code] ?? (error instanceof Error ? error.message : String(error));
 }

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import { makeCertificate } from '../support/certificates.ts';
+import { eventually } from '../support/changes.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { TestGateway, proxyTo } from '../support/gateway.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { RawUpstream } from '../support/raw-upstream.ts';
 
 /** The common name of the certificate that a client is shown who asks for this host. */
@@ -58,4 +60,21 @@ describe('a certificate that could not be used at the start', () => {
     assert.equal(shown, 'b.example');
     assert.equal(await commonNameFor(t, gateway, 'a.example'), 'a.example');
   });
+});
+
+it('a client that fails to shake hands is in the log of the gateway, with why', async (t) => {
+  const { cert, key } = makeCertificate({ commonName: 'a.example', altNames: ['DNS:a.example'] });
+  const gateway = await TestGateway.start(
+    t,
+    proxyTo('http://127.0.0.1:1', { listener: { tls: { certificates: [{ cert, key }] } } }),
+  );
+  const client = await RawClient.connect(t, gateway.address());
+  client.write('GET / HTTP/1.1\r\nhost: a.example\r\n\r\n');
+  await client.untilEnded();
+  await eventually(() => gateway.log.length > 0, 'a line in the log');
+  const [{ level, message, about }] = gateway.log;
+  assert.deepEqual(
+    [level, message, about['listener'], about['code'], about['client']],
+    ['info', 'a TLS handshake failed', 'web', 'ERR_SSL_HTTP_REQUEST', '127.0.0.1'],
+  );
 });
