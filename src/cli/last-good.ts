@@ -19,6 +19,11 @@ export class LastGood {
     this.io = io;
   }
 
+  /** Whether it could be kept: code cannot be run from another place. */
+  static canKeep(file: string): boolean {
+    return !/^\.[cm]?[jt]s$/.test(extname(file).toLowerCase());
+  }
+
   /**
    * Keeps the text that serves, as it was written: what it takes from the environment and from other files is not in it.
    * @param file the configuration file, for its text unless something else serves.
@@ -29,7 +34,6 @@ export class LastGood {
         text: readFileSync(resolve(this.io.cwd, file), 'utf8'),
         format: formatOf(file),
       };
-      if (document.format === null) return;
       // It has changed again, nobody knows yet whether for the better.
       if (replacement === undefined && digestOf(loaded.files) !== loaded.digest) return;
       const draft = `${this.path}.${process.pid}`;
@@ -75,9 +79,6 @@ function isReplacement(value: unknown): value is Replacement {
   return typeof value.text === 'string' && (value.format === 'yaml' || value.format === 'json');
 }
 
-/** Null for code, which cannot be run from another place. */
-function formatOf(file: string): 'yaml' | 'json' | null {
-  const extension = extname(file).toLowerCase();
-  if (/^\.[cm]?[jt]s$/.test(extension)) return null;
-  return extension === '.json' ? 'json' : 'yaml';
+function formatOf(file: string): Replacement['format'] {
+  return extname(file).toLowerCase() === '.json' ? 'json' : 'yaml';
 }

@@ -49,6 +49,11 @@ async function start(
   const spare = spareThread();
   const lastGood = options.lastGood === undefined ? null : new LastGood(options.lastGood, io);
   const found = await loadCommandConfig(named, io);
+  if (found !== null && lastGood !== null && !LastGood.canKeep(found.file)) {
+    await spare.terminate();
+    io.stderr.write(`--last-good keeps YAML and JSON, and ${found.file} is code: leave the option out\n`);
+    return exitCodes.usage;
+  }
   const loaded = found === null || found.config !== null ? found : ((await lastGood?.load(found)) ?? found);
   if (loaded?.config == null) {
     await spare.terminate();

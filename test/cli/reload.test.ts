@@ -310,6 +310,13 @@ describe('gatewright run --last-good', () => {
     assert.equal((await Command.run(t, ['run', 'gateway.json', ...args], { cwd })).exitCode, 1);
   });
 
+  it('refuses a configuration that is code, which it could not keep', async (t) => {
+    const cwd = await folderWith(t, { 'gateway.config.ts': 'export default {};\n' });
+    const { exitCode, stderr } = await Command.run(t, ['run', 'gateway.config.ts', ...args], { cwd });
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^--last-good keeps YAML and JSON, and gateway\.config\.ts is code: leave the option out\n$/);
+  });
+
   it('serves although it cannot keep anything, and says so', async (t) => {
     const cwd = await folderWith(t);
     const gateway = await start(t, cwd, replying('x'));
