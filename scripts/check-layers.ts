@@ -19,7 +19,7 @@ const ranks: readonly (readonly string[])[] = [
   ['contract'],
   ['http'],
   ['wire'],
-  ['proxy', 'policies', 'balancers', 'stores', 'health', 'discovery', 'telemetry', 'config'],
+  ['proxy', 'policies', 'balancers', 'stores', 'consumers', 'health', 'discovery', 'telemetry', 'config'],
   ['compile'],
   ['gateway'],
   ['workers', 'testing'],

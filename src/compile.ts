@@ -2,15 +2,15 @@
  * From the document of a configuration to what serves it. The only file that knows both: what is data stays behind it,
  * what is alive is in front.
  */
-import type { Policy, PolicyDefinition, PolicyEnv, Reply, RouteInfo } from './contract.ts';
-import { CompileError } from './compile/compile-error.ts';
+import type { Reply, RouteInfo } from './contract.ts';
+import { PolicyMaker, type PolicyMakerEnv } from './compile/policies.ts';
 import { compileLocation, compileReply, compileRewrite, noRewrite } from './compile/route-parts.ts';
 import { toRule } from './compile/rule.ts';
 import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
-import type { GatewayConfig, PolicyUse, RouteConfig, RouteTimeouts, WeightedUpstream } from './config/schema.ts';
+import type { GatewayConfig, RouteConfig, RouteTimeouts, WeightedUpstream } from './config/schema.ts';
 import { errors } from './errors.ts';
 import { splitByWeight } from './proxy/balance.ts';
-import { compileChain, type Route, type RouteAction, type RouteHandling, type RouteRewrite } from './proxy/route.ts';
+import type { Route, RouteAction, RouteHandling, RouteRewrite } from './proxy/route.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
 import type { Upstream } from './proxy/upstream.ts';
@@ -19,9 +19,7 @@ import type { Lease } from './util/keep.ts';
 import { Pace } from './util/pace.ts';
 
 /** The live surroundings that a snapshot is compiled into. */
-export interface CompileEnv extends UpstreamEnv {
-  /** The definition of a policy use: from the registry, or from the module that it names. */
-  definitionOf(use: PolicyUse): PolicyDefinition;
+export interface CompileEnv extends UpstreamEnv, PolicyMakerEnv {
   /** Values that no explanation may show. */
   readonly secrets: readonly string[];
 }
@@ -40,7 +38,7 @@ export interface Compiled {
  * @throws {CompileError} for a configuration that cannot be served; then nothing is held on to.
  */
 export async function compile(config: GatewayConfig, env: CompileEnv): Promise<Compiled> {
-  const leases: Lease<Upstream>[] = [];
+  const leases: Lease<unknown>[] = [];
   const close = (): void => leases.forEach((lease) => lease.release());
   try {
     const upstreams = new Map<string, Upstream>();
@@ -49,7 +47,11 @@ export async function compile(config: GatewayConfig, env: CompileEnv): Promise<C
       leases.push(lease);
       upstreams.set(name, lease.value);
     }
-    return { snapshot: await compileSnapshot(config, upstreams, env), upstreams, close };
+    return {
+      snapshot: await compileSnapshot(config, upstreams, new PolicyMaker(config, env, leases), env),
+      upstreams,
+      close,
+    };
   } catch (error) {
     close();
     throw error;
@@ -59,6 +61,7 @@ export async function compile(config: GatewayConfig, env: CompileEnv): Promise<C
 async function compileSnapshot(
   config: GatewayConfig,
   upstreams: ReadonlyMap<string, Upstream>,
+  policies: PolicyMaker,
   env: CompileEnv,
 ): Promise<Snapshot> {
   const pace = new Pace(() => env.clock.now());
@@ -66,14 +69,16 @@ async function compileSnapshot(
   const rules: RouteRule<RouteInfo, RouteHandling>[] = [];
   for (const name in config.routes) {
     if (pace.isDue) await pace.rest();
-    rules.push(compileRule(name, config.routes[name], shared, config, env));
+    const chain = policies.chain(name, config.routes[name].policies);
+    // Most are made at once, and waiting for each of a hundred thousand would take longer than to make it.
+    rules.push(compileRule(config.routes[name], chain instanceof Promise ? await chain : chain, shared));
   }
   const { notFound } = config;
   return {
     router: await pace.run(Router.compileInSteps(rules)),
     notFound: {
       info: { name: '', methods: null },
-      chain: compilePolicies('notFound', notFound.policies, config, env),
+      chain: await policies.chain('notFound', notFound.policies),
       action: { kind: 'reply', reply: notFound.respond === null ? noRoute : compileReply(notFound.respond) },
       timeouts: noTimeouts,
     },
@@ -120,7 +125,7 @@ class SharedParts {
   /** One for all routes that have the same action without policies. */
   handling(chain: Route['chain'], action: RouteAction, timeouts: Route['timeouts']): RouteHandling {
     const make = (): RouteHandling => ({ chain, action, timeouts });
-    if (chain !== noPolicies || !this.isPlain(action)) return make();
+    if (chain.length > 0 || !this.isPlain(action)) return make();
     return computed(
       computed(this.plainHandlings, action, () => new Map<Route['timeouts'], RouteHandling>()),
       timeouts,
@@ -142,8 +147,6 @@ class SharedParts {
   }
 }
 
-const noPolicies = compileChain([]);
-
 function computed<K, V>(known: Map<K, V>, key: K, make: () => V): V {
   let value = known.get(key);
   if (value === undefined) {
@@ -156,18 +159,13 @@ function computed<K, V>(known: Map<K, V>, key: K, make: () => V): V {
 // ---- routes --------------------------------------------------------------------------------------------------------
 
 function compileRule(
-  name: string,
   config: RouteConfig,
+  chain: Route['chain'],
   shared: SharedParts,
-  { baseDir }: GatewayConfig,
-  env: CompileEnv,
 ): RouteRule<RouteInfo, RouteHandling> {
-  const handling = shared.handling(
-    compilePolicies(name, config.policies, { baseDir }, env),
-    compileAction(config, shared),
-    shared.timeoutsOf(config.timeouts),
-  );
-  return toRule(config, { name, methods: config.match.methods ?? null }, handling);
+  const { name, match, timeouts } = config;
+  const handling = shared.handling(chain, compileAction(config, shared), shared.timeoutsOf(timeouts));
+  return toRule(config, { name, methods: match.methods ?? null }, handling);
 }
 
 function compileAction(config: RouteConfig, shared: SharedParts): RouteAction {
@@ -177,35 +175,4 @@ function compileAction(config: RouteConfig, shared: SharedParts): RouteAction {
   if (redirect !== null) return { kind: 'redirect', status: redirect.status, to: compileLocation(config, redirect) };
   if (respond !== null) return { kind: 'reply', reply: compileReply(respond) };
   return shared.forward(parts, compileRewrite(config));
-}
-
-// ---- policies ------------------------------------------------------------------------------------------------------
-
-function compilePolicies(
-  route: string,
-  uses: readonly PolicyUse[],
-  { baseDir }: Pick<GatewayConfig, 'baseDir'>,
-  env: CompileEnv,
-): Route['chain'] {
-  if (uses.length === 0) return noPolicies;
-  return compileChain(uses.map((use) => ({ name: use.label, policy: createPolicy(route, use, baseDir, env) })));
-}
-
-function createPolicy(route: string, use: PolicyUse, baseDir: string, env: CompileEnv): Policy {
-  const policyEnv: PolicyEnv = {
-    route,
-    baseDir,
-    now: () => env.clock.now(),
-    warn: (message) => env.warn(message, { route, policy: use.label }),
-  };
-  try {
-    const policy: unknown = env.definitionOf(use).create(use.options, policyEnv);
-    // A module without types may be `async` here; its hooks would never run, and nothing would be refused.
-    if (typeof policy !== 'object' || policy === null || policy instanceof Promise) throw new Error('made no policy');
-    return policy;
-  } catch (error) {
-    throw new CompileError(
-      `route ${route}: policy ${use.label}: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
 }

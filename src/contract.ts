@@ -5,8 +5,44 @@
  * Times are milliseconds, sizes bytes, unless a name says otherwise.
  */
 import type { Duplex } from 'node:stream';
+import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './contract/authentication.ts';
+import type {
+  AttemptDamping,
+  CallRequest,
+  CallResponse,
+  DocumentSource,
+  RemoteDocument,
+  SharedMemory,
+  ValueStore,
+} from './contract/services.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Schema } from './util/schema.ts';
+
+export {
+  Refusal,
+  type ApiKey,
+  type Authenticator,
+  type Claims,
+  type Consumer,
+  type ConsumerDirectory,
+  type ConsumerKey,
+  type Credential,
+  type PasswordLogin,
+  type RefusalKind,
+  type SigningKey,
+} from './contract/authentication.ts';
+export {
+  CallError,
+  type AttemptDamping,
+  type CallRequest,
+  type CallResponse,
+  type CallTls,
+  type Damping,
+  type DocumentSource,
+  type RemoteDocument,
+  type SharedMemory,
+  type ValueStore,
+} from './contract/services.ts';
 
 /**
  * The header fields of one message, in the order and spelling of the wire (RFC 9110, section 5). Names compare
@@ -43,12 +79,6 @@ export interface PeerCertificate {
   readonly fingerprint: string;
 }
 
-/** Who is calling, once a policy has found out. */
-export interface Consumer {
-  readonly name: string;
-  readonly groups: readonly string[];
-}
-
 /** What a policy may know of the route that was chosen. */
 export interface RouteInfo {
   readonly name: string;
@@ -64,6 +94,8 @@ export interface Reply {
   readonly body?: string | Uint8Array;
   /** The failure that this reply reports; without a `body` it becomes problem details (RFC 9457). */
   readonly code?: ErrorCode;
+  /** Why, for the access log only. */
+  readonly reason?: string;
   /** One sentence for the problem details. Constant text: nothing of the request, the upstream or a secret. */
   readonly detail?: string;
 }
@@ -100,7 +132,12 @@ export interface Exchange {
   limitRequestBody(maxBytes: number): void;
 
   readonly route: RouteInfo;
+  /** Who calls; what the upstream is told in `x-consumer`. */
   consumer: Consumer | null;
+  /** What was verified of the request, by the last policy that has. */
+  readonly credential: Credential | null;
+  /** Notes what was verified. From now on, what the request itself says about who calls is gone. */
+  identify(credential: Credential): void;
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
 
@@ -168,6 +205,15 @@ export interface Policy {
    * for responses without a body (to HEAD; 204, 304): if theirs would be longer or shorter, remove `content-length`.
    */
   transformResponse?(exchange: Exchange): Duplex | null;
+  /** What it authenticates with, so that it can be one of several ways to (`anyOf`). */
+  readonly authenticator?: Authenticator;
+}
+
+/** A policy among the options of another one, made ready. */
+export interface InnerPolicy {
+  /** How the configuration calls it. */
+  readonly name: string;
+  readonly policy: Policy;
 }
 
 /** What the gateway hands to a policy when it is created. */
@@ -178,8 +224,22 @@ export interface PolicyEnv {
   readonly baseDir: string;
   /** Monotonic milliseconds. Use it instead of `Date.now()` or `performance.now()`; tests replace it. */
   now(): number;
+  /** Milliseconds since 1970, for what the outside world puts a date on. */
+  wallNow(): number;
+  /** Resolves after this many milliseconds, more or less: time is kept coarsely. */
+  wait(ms: number): Promise<void>;
   /** A line in the application log, with the policy and route named. Never pass a secret. */
   warn(message: string): void;
+  readonly consumers: ConsumerDirectory;
+  readonly damping: AttemptDamping;
+  /** What was noted under this name by any thread, for as long as the process lives. */
+  sharedMemory(name: string): SharedMemory;
+  /** @throws {CallError} when there is no (complete) answer in time. */
+  call(request: CallRequest): Promise<CallResponse>;
+  /** The same for all that name the same source. It is let go with the configuration. */
+  document(source: DocumentSource): RemoteDocument;
+  /** @throws when the configuration has no such store. */
+  store(name: string): ValueStore;
 }
 
 /** What a policy establishes or relies on, so that a wrong order is found when the configuration is loaded. */
@@ -193,8 +253,13 @@ export interface PolicyDefinition<Options = unknown> {
   readonly options: Schema<Options>;
   readonly needs?: readonly Capability[];
   readonly provides?: readonly Capability[];
-  /** Once per use in the configuration, never per request. What it throws is a configuration problem. */
-  create(options: Options, env: PolicyEnv): Policy;
+  /** Its options are a list of policies, which are handed over made. Each must fit: see `create`. */
+  readonly combines?: true;
+  /**
+   * Once per use in the configuration, never per request. What it throws is a configuration problem. May be asynchronous,
+   * to load what only this policy needs.
+   */
+  create(options: Options, env: PolicyEnv, inner: readonly InnerPolicy[]): MaybePromise<Policy>;
 }
 
 /** Declares a policy; the options of `create` are typed by the schema. */

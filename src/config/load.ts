@@ -7,6 +7,7 @@ import {
   type ResolvedPolicies,
   RouteAssembler,
   assembleAccessLog,
+  assembleConsumer,
   assembleListener,
   assembleNotFound,
   assembleUpstream,
@@ -279,13 +280,15 @@ class Loader {
     listeners: Record<string, ListenerConfig>,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, upstreams, telemetry } = sections.accepted;
-    if (admin === undefined || threads === undefined || upstreams === undefined || telemetry === undefined) return null;
+    const { admin, threads, consumers, upstreams, telemetry } = sections.accepted;
+    if (admin === undefined || threads === undefined || consumers === undefined) return null;
+    if (upstreams === undefined || telemetry === undefined) return null;
     return {
       baseDir,
       listeners,
       admin,
       threads,
+      consumers: Object.entries(consumers).map(([name, consumer]) => assembleConsumer(name, consumer)),
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),

@@ -149,6 +149,7 @@ export class PolicyResolver {
   ): ResolvedUse | null {
     const { interpolations, findings } = this.around;
     const { definition, module, label } = policy;
+    if (definition.combines === true) return this.withInner(policy, options, optionsPath, path);
     // `- compress:` with nothing behind it means the same as `- compress`.
     const written = options ?? {};
     const before = findings.length;
@@ -165,6 +166,21 @@ export class PolicyResolver {
         optionsPath,
       );
     }
+  }
+
+  /** The options are policies: each is resolved where it stands, and what is left of the schema is how many there may be. */
+  private withInner(
+    { definition, module, label }: { definition: PolicyDefinition; module: string | null; label: string },
+    options: unknown,
+    optionsPath: Path,
+    path: Path,
+  ): ResolvedUse | null {
+    const { interpolations, findings } = this.around;
+    const before = findings.length;
+    validate(definition.options, options, optionsPath, interpolations, findings);
+    const inner = this.resolveList(options, optionsPath).map(({ use }) => use);
+    if (findings.length > before) return null;
+    return { use: { name: definition.name, label, module, options: inner }, definition, path };
   }
 
   private reportMarks(definition: PolicyDefinition, options: unknown, path: Path): void {

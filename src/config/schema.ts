@@ -30,7 +30,7 @@ export const gatewaySchema = z.strictObject({
   admin: adminSchema.prefault({}).describe('The socket for operators: health, metrics, API and dashboard.'),
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
   stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
-  consumers: z.record(name, notAvailable(consumerSchema)).default({}).describe('Who may call.'),
+  consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
   upstreams: z.record(name, upstreamSchema).default({}).describe('Named groups of equivalent targets.'),
   policies: z.record(name, policyUseSchema).default({}).describe('Named policies that any route may use.'),
   defaults: defaultsSchema.prefault({}).describe('What holds for every route.'),
@@ -85,6 +85,7 @@ export type UpstreamConfig = Readonly<
   Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & { balance: string }
 >;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
+export type ConsumerDeclaration = z.output<typeof consumerSchema>;
 export type MatchConfig = RouteDeclaration['match'];
 export type RewriteConfig = NonNullable<RouteDeclaration['rewrite']>;
 export type RedirectConfig = NonNullable<RouteDeclaration['redirect']>;
@@ -116,6 +117,18 @@ export interface NotFoundConfig {
   readonly respond: RespondConfig | null;
 }
 
+/** A consumer of the configuration, ready to be found by what it can show. */
+export interface ConsumerConfig {
+  readonly name: string;
+  readonly groups: readonly string[];
+  /** Times are wall-clock milliseconds from which a key is no longer accepted; null for never. */
+  readonly apiKeys: readonly { readonly digest: string; readonly label: string; readonly expiresAt: number | null }[];
+  readonly basic: { readonly user: string; readonly password: string } | null;
+  readonly hmac: { readonly keyId: string; readonly secret: string } | null;
+  readonly jwt: Readonly<Record<string, string | number | boolean>> | null;
+  readonly certificates: readonly ({ readonly san: string } | { readonly fingerprint: string })[];
+}
+
 /** What a gateway is built from: a plain document that can be sent to another thread. */
 export interface GatewayConfig {
   /** The folder that relative file names are relative to. */
@@ -123,6 +136,7 @@ export interface GatewayConfig {
   readonly listeners: Readonly<Record<string, ListenerConfig>>;
   readonly admin: AdminConfig;
   readonly threads: number | 'auto';
+  readonly consumers: readonly ConsumerConfig[];
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

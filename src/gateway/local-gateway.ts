@@ -27,6 +27,7 @@ import {
 } from './gateway.ts';
 import { OpenListeners } from './open-listeners.ts';
 import type { Opening } from './places.ts';
+import { LocalServices } from './services.ts';
 
 export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
 
@@ -48,6 +49,8 @@ export interface GatewayEnv {
    * side TLS counts as terminated.
    */
   readonly connect?: ConnectTarget;
+  /** What policies are given; by default what one event loop alone has need of. */
+  readonly services?: LocalServices;
 }
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
@@ -82,6 +85,7 @@ export class LocalGateway implements Gateway {
   private readonly around: Mutable<Surroundings>;
   private readonly keep = new Keep();
   private readonly listeners: OpenListeners;
+  private readonly services: LocalServices;
   private readonly startedAt: number;
   private serving: Generation | null = null;
   private readonly turns = new Turns();
@@ -95,6 +99,7 @@ export class LocalGateway implements Gateway {
     this.first = first;
     this.env = env;
     this.startedAt = clock.wallNow();
+    this.services = env.services ?? new LocalServices();
     this.around = {
       clock,
       wheel: new TimerWheel(clock),
@@ -154,6 +159,7 @@ export class LocalGateway implements Gateway {
       return {
         addresses: listeners.addresses,
         commit: () => {
+          this.services.consumers.replace(config.consumers);
           this.move(generation);
           listeners.commit();
         },
@@ -270,6 +276,7 @@ export class LocalGateway implements Gateway {
       clock,
       wheel,
       keep: this.keep,
+      services: this.services,
       definitionOf: (use) => definitionOf(use, modules),
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),

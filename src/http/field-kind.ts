@@ -24,19 +24,24 @@ export const X_FORWARDED_HOST = 13;
 export const X_FORWARDED_PORT = 14;
 export const FORWARDED = 15;
 /** Says who the client is. Believed from trusted proxies only, otherwise removed (see SECURITY.md, section B). */
-export const IDENTITY = 16;
+const IDENTITY = 16;
+/**
+ * Says who calls, in the words of a gateway or of what authenticates. Believed like `IDENTITY`, but never beside what a
+ * policy has verified (GHSA-7r4p-vjf4-gxv4: a header kept from the client where the gateway had nothing to put in its place).
+ */
+export const CALLER = 17;
 /**
  * Never forwarded: fields that override the request line behind the gateway's back (CVE-2018-14773) or that fold onto
  * an environment variable (`Proxy`, CVE-2016-5385).
  */
-const FORBIDDEN = 17;
+const FORBIDDEN = 18;
 /** Asks the gateway how it has handled the request, and in a response tells it: of no concern to anybody else. */
-export const DEBUG = 18;
+export const DEBUG = 19;
 /** Advertises another endpoint of the upstream, which clients of the gateway must not go to (RFC 7838). */
-export const ALT_SVC = 19;
-export const DATE = 20;
+export const ALT_SVC = 20;
+export const DATE = 21;
 /** Named by `Connection`, so meant for this hop only. */
-export const NOMINATED = 21;
+export const NOMINATED = 22;
 
 /** One bit for each kind that the predicate accepts, for `HeaderFields.mayHave`. */
 export function kindBits(accepts: (kind: number) => boolean): number {
@@ -50,6 +55,11 @@ export function kindBits(accepts: (kind: number) => boolean): number {
 /** Whether a field of this kind tells the upstream how the client called. */
 export function isForwarding(kind: number): boolean {
   return kind >= X_FORWARDED_FOR && kind <= FORWARDED;
+}
+
+/** Whether a field of this kind says something of the client that only a trusted proxy is believed. */
+export function isIdentity(kind: number): boolean {
+  return kind === IDENTITY || kind === CALLER;
 }
 
 /** Whether a field of this kind is a claim about the client or the request line, or a word to the gateway itself. */
@@ -81,14 +91,14 @@ const kinds: readonly (readonly [name: string, kind: number])[] = [
   ['x-originating-ip', IDENTITY],
   ['x-remote-ip', IDENTITY],
   ['x-remote-addr', IDENTITY],
-  ['x-remote-user', IDENTITY],
-  ['remote-user', IDENTITY],
+  ['x-remote-user', CALLER],
+  ['remote-user', CALLER],
   ['client-ip', IDENTITY],
   ['true-client-ip', IDENTITY],
   ['cf-connecting-ip', IDENTITY],
   ['fastly-client-ip', IDENTITY],
-  ['x-userinfo', IDENTITY],
-  ['x-consumer', IDENTITY],
+  ['x-userinfo', CALLER],
+  ['x-consumer', CALLER],
   ['x-original-url', FORBIDDEN],
   ['x-original-uri', FORBIDDEN],
   ['x-original-host', FORBIDDEN],
@@ -102,9 +112,9 @@ const kinds: readonly (readonly [name: string, kind: number])[] = [
 /** Whole families of names that gateways and authentication layers set about the client, for those behind them. */
 const families: readonly (readonly [prefix: string, kind: number])[] = [
   ['x-forwarded-', IDENTITY],
-  ['x-consumer-', IDENTITY],
-  ['x-credential-', IDENTITY],
-  ['x-authenticated-', IDENTITY],
+  ['x-consumer-', CALLER],
+  ['x-credential-', CALLER],
+  ['x-authenticated-', CALLER],
   // What an Envoy behind us would take for an instruction from inside (CVE-2023-27487).
   ['x-envoy-', IDENTITY],
 ];

@@ -1,14 +1,15 @@
 /** Station 2: one object for one request and its response, on their way. What policies see, and what the stations note. */
-import type { Consumer, Exchange, Outcome, Peer, RouteInfo } from '../contract.ts';
+import type { Consumer, Credential, Exchange, Outcome, Peer, RouteInfo } from '../contract.ts';
 import { errors, type ErrorCode } from '../errors.ts';
 import {
+  CALLER,
   FORWARDED,
-  IDENTITY,
   X_FORWARDED_FOR,
   X_FORWARDED_HOST,
   X_FORWARDED_PORT,
   X_FORWARDED_PROTO,
   isClaim,
+  isIdentity,
   kindBits,
 } from '../http/field-kind.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
@@ -34,6 +35,8 @@ const lastWordsMs = 1_000;
 
 const noParams: Params = Object.freeze(Object.create(null) as Params);
 const claims = kindBits(isClaim);
+const isCaller = (kind: number): boolean => kind === CALLER;
+const caller = kindBits(isCaller);
 const noHeaders = new HeaderFields();
 const nothingReceived: ForwardingFields = Object.freeze({
   forwarded: '',
@@ -45,7 +48,7 @@ const nothingReceived: ForwardingFields = Object.freeze({
 
 /** @param believed whether what it says of the client's identity may stay. */
 export function removeClaims(headers: HeaderFields, believed: boolean): void {
-  headers.removeWhere((kind) => isClaim(kind) && !(believed && kind === IDENTITY));
+  headers.removeWhere((kind) => isClaim(kind) && !(believed && isIdentity(kind)));
 }
 
 export class ProxyExchange implements Exchange, StreamHandler {
@@ -73,6 +76,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   /** A policy has had the request body buffered: `requestBody` is all there is of it, even if it is null by now. */
   bodyCollected = false;
   consumer: Consumer | null = null;
+  credential: Credential | null = null;
   requestId = '';
   status = 0;
   /** What `status` was before any policy changed it, and the words that came with it. */
@@ -206,6 +210,12 @@ export class ProxyExchange implements Exchange, StreamHandler {
       if (this.finished) this.aborter.abort();
     }
     return this.aborter.signal;
+  }
+
+  identify(credential: Credential): void {
+    this.credential = credential;
+    this.consumer = credential.consumer;
+    if (this.requestHeaders.mayHave(caller)) this.requestHeaders.removeWhere(isCaller);
   }
 
   limitRequestBody(maxBytes: number): void {

@@ -1,13 +1,15 @@
 /** The head of the request that goes to the upstream: what is copied, what is removed, what the gateway says itself. */
+import type { Consumer } from '../contract.ts';
 import {
+  CALLER,
   FORWARDED,
-  IDENTITY,
   VIA,
   X_FORWARDED_FOR,
   X_FORWARDED_HOST,
   X_FORWARDED_PORT,
   X_FORWARDED_PROTO,
   isForwarding,
+  isIdentity,
   kindBits,
 } from '../http/field-kind.ts';
 import { appendVia, forwarded, forwardedFor, forwardedPort } from '../http/forwarded.ts';
@@ -47,10 +49,36 @@ export function copiedFields(headers: HeaderFields): string {
 }
 
 function isKeptClaim(kind: number): boolean {
-  return isForwarding(kind) || kind === IDENTITY;
+  return isForwarding(kind) || isIdentity(kind);
 }
 
 const keptClaims = kindBits(isKeptClaim);
+
+/** Who calls, for the upstream. What a policy has set itself stays as it is. */
+export function consumerFields({ consumer }: Pick<ProxyExchange, 'consumer'>, headers: HeaderFields): string {
+  if (consumer === null) return '';
+  if (headers.mayHave(callers) && headers.has('x-consumer')) return '';
+  let lines = consumerLines.get(consumer);
+  if (lines === undefined) {
+    lines = flat(linesOf(consumer));
+    consumerLines.set(consumer, lines);
+  }
+  return lines;
+}
+
+const callers = kindBits((kind) => kind === CALLER);
+/** Most requests come from few consumers. */
+const consumerLines = new WeakMap<Consumer, string>();
+
+function linesOf({ name, groups }: Consumer): string {
+  const consumer = `x-consumer: ${encode(name)}\r\n`;
+  return groups.length === 0 ? consumer : `${consumer}x-consumer-groups: ${groups.map(encode).join(', ')}\r\n`;
+}
+
+/** The names of the configuration stay as they are; what a policy has made up may hold anything. */
+function encode(name: string): string {
+  return name.toWellFormed().replaceAll(/[^\x21-\x24\x26-\x2b\x2d-\x7e]/gu, encodeURIComponent);
+}
 
 /**
  * Who called and how: X-Forwarded-*, Forwarded and Via. One that a policy has set is left to it.

@@ -18,7 +18,7 @@ import { WaitingSink } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failPolicy } from './failure.ts';
 import { finish } from './finish.ts';
-import { copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
+import { consumerFields, copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
 import { whenSettled } from './pending-hook.ts';
 import { dropUpstreamFields, respondFromUpstream } from './respond.ts';
 import { rewritePath } from './rewrite.ts';
@@ -199,8 +199,12 @@ export class Forward implements UpstreamCall {
   private head(): string {
     const { exchange } = this;
     const host = upstreamHost(exchange, this.action.rewrite.host, this.upstream, this.target!);
+    const { headers } = this;
     const text =
-      requestLine(exchange, this.path!, host) + copiedFields(this.headers) + forwardingFields(exchange, this.headers);
+      requestLine(exchange, this.path!, host) +
+      copiedFields(headers) +
+      consumerFields(exchange, headers) +
+      forwardingFields(exchange, headers);
     if (this.wantsUpgrade) return `${text}connection: upgrade\r\nupgrade: websocket\r\n`;
     return exchange.stream.acceptsTrailers ? `${text}connection: te\r\nte: trailers\r\n` : text;
   }

@@ -24,6 +24,7 @@ export function sendReply(exchange: ProxyExchange, reply: Reply): void {
   exchange.responseBody = null;
   exchange.bodyLength = -1;
   if (reply.code !== undefined) exchange.code = reply.code;
+  if (reply.reason !== undefined) exchange.reason = reply.reason;
   if (reply.body === undefined && reply.code !== undefined) describeFailure(exchange, reply, exchange.responseHeaders);
   else setBody(exchange, reply.body ?? '');
   if (exchange.chosen.chain.buffersResponse > 0) exchange.responseBody ??= Buffer.from(exchange.bodyText!, 'latin1');

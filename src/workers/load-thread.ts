@@ -12,6 +12,7 @@ import type { Problem } from '../config/problem.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { systemClock } from '../util/clock.ts';
+import { LocalServices } from '../gateway/services.ts';
 import { Keep } from '../util/keep.ts';
 import { TimerWheel } from '../wire/timer-wheel.ts';
 import { type FromLoadThread, type LoadRequest, read, ReadFiles } from './load-document.ts';
@@ -58,6 +59,7 @@ async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Prob
       clock: systemClock,
       wheel: new TimerWheel(systemClock),
       keep: new Keep(),
+      services: new LocalServices(),
       warn: () => {},
       secrets,
       definitionOf: (use) =>
@@ -74,10 +76,10 @@ async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Prob
 function announced(definition: PolicyDefinition, path: string): PolicyDefinition {
   return {
     ...definition,
-    create: (options, env) => {
+    create: (options, env, inner) => {
       tell({ kind: 'running', path });
       try {
-        return definition.create(options, env);
+        return definition.create(options, env, inner);
       } finally {
         tell({ kind: 'ran', path });
       }

@@ -194,8 +194,12 @@ for (const definition of builtinPolicies) {
           const parsed = Object.freeze(definition.options.parse(options));
           const before = JSON.stringify(parsed);
           const upstream: Response = { status: 200, headers: [['content-type', 'text/plain']] };
-          const one = await runAlone(definition.create(parsed, new FakeEnv()), new FakeExchange(), upstream);
-          const other = await runAlone(definition.create(parsed, new FakeEnv()), new FakeExchange(), upstream);
+          const one = await runAlone(await definition.create(parsed, new FakeEnv(), []), new FakeExchange(), upstream);
+          const other = await runAlone(
+            await definition.create(parsed, new FakeEnv(), []),
+            new FakeExchange(),
+            upstream,
+          );
           assert.equal(one, other);
           assert.equal(JSON.stringify(parsed), before);
         });

@@ -211,8 +211,8 @@ describe('what a policy without types may return', () => {
     }
   });
 
-  it('as a policy: one that was not made is found when the configuration is compiled', async (t) => {
-    for (const made of [undefined, null, 'policy', Promise.resolve({})]) {
+  it('as a policy: one that was not made is found when the configuration is compiled, made later or not', async (t) => {
+    for (const made of [undefined, null, 'policy', Promise.resolve(undefined)]) {
       const start = startConfig(t, proxyTo('http://127.0.0.1:1', { route: { policies: [{ use: fileOf(0) }] } }), [
         made as Policy,
       ]);

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type {
   Consumer,
+  Credential,
   Exchange,
   Outcome,
   Peer,
@@ -12,6 +13,7 @@ import type {
   Reply,
   RouteInfo,
 } from '../../src/contract.ts';
+import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 
 /** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
@@ -61,6 +63,7 @@ export class FakeExchange implements Exchange {
   requestBody: Uint8Array | null;
   readonly route: RouteInfo;
   consumer: Consumer | null;
+  credential: Credential | null = null;
   requestId = '';
   status = 0;
   readonly responseHeaders = new HeaderFields();
@@ -104,6 +107,11 @@ export class FakeExchange implements Exchange {
   get signal(): AbortSignal {
     this.controller ??= new AbortController();
     return this.controller.signal;
+  }
+
+  identify(credential: Credential): void {
+    this.credential = credential;
+    this.consumer = credential.consumer;
   }
 
   limitRequestBody(maxBytes: number): void {
@@ -163,10 +171,39 @@ export class FakeEnv implements PolicyEnv {
   readonly route = 'test-route';
   readonly baseDir = '/nowhere';
   readonly warnings: string[] = [];
+  readonly consumers = new ConsumerIndex();
+  readonly damping: PolicyEnv['damping'] = { look: () => ({ delayMs: 0, refuseMs: 0 }), failed() {}, succeeded() {} };
   nowMs = 0;
+  /** How far the wall clock is ahead of the other one. */
+  epochMs = 1_700_000_000_000;
 
   now(): number {
     return this.nowMs;
+  }
+
+  wallNow(): number {
+    return this.epochMs + this.nowMs;
+  }
+
+  wait(ms: number): Promise<void> {
+    this.nowMs += ms;
+    return Promise.resolve();
+  }
+
+  sharedMemory(): never {
+    throw new Error('the test has no shared memory');
+  }
+
+  call(): never {
+    throw new Error('the test has nobody to call');
+  }
+
+  document(): never {
+    throw new Error('the test has no documents');
+  }
+
+  store(): never {
+    throw new Error('the test has no stores');
   }
 
   warn(message: string): void {
@@ -180,7 +217,9 @@ export function createPolicy<Options>(
   options: unknown = {},
   env: PolicyEnv = new FakeEnv(),
 ): Policy {
-  return definition.create(definition.options.parse(options), env);
+  const policy = definition.create(definition.options.parse(options), env, []);
+  if (policy instanceof Promise) throw new Error('the policy is made asynchronously');
+  return policy;
 }
 
 async function bodyThrough(

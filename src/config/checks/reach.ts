@@ -1,5 +1,5 @@
 /** Whether requests can be as a route asks for, and whether its answer leads anywhere else, given its listeners. */
-import { IDENTITY, fieldKind, isClaim } from '../../http/field-kind.ts';
+import { isIdentity, fieldKind, isClaim } from '../../http/field-kind.ts';
 import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { FieldMatch, ListenerConfig, RouteDeclaration } from '../schema.ts';
 
@@ -42,7 +42,7 @@ function whyItNeverArrives({ name }: FieldMatch, entries: readonly ListenerConfi
   }
   const kind = fieldKind(name, 0, name.length);
   if (!isClaim(kind)) return null;
-  if (kind !== IDENTITY) return `${name} is taken away before routes are matched, as any client could send it`;
+  if (!isIdentity(kind)) return `${name} is taken away before routes are matched, as any client could send it`;
   if (entries.some(({ trustedProxies }) => trustedProxies.length > 0)) return null;
   return `${name} is taken away unless it comes from one of the trustedProxies of the listener, of which there are none`;
 }

@@ -1,0 +1,113 @@
+/** Makes the policies of a configuration: each use once, those that combine others after these. */
+import type { InnerPolicy, MaybePromise, PolicyDefinition, PolicyEnv, RemoteDocument } from '../contract.ts';
+import type { DocumentSource, ValueStore } from '../contract.ts';
+import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Lease } from '../util/keep.ts';
+import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
+import { CompileError } from './compile-error.ts';
+
+/** What a thread gives to its policies, whichever configuration they are part of. */
+export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call'> {
+  /** A share in a document: the last who lets go of it ends its being fetched. */
+  document(source: DocumentSource): Lease<RemoteDocument>;
+  /** @throws when the configuration has no such store. */
+  store(name: string, config: GatewayConfig): ValueStore;
+}
+
+export interface PolicyMakerEnv {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly services: PolicyServices;
+  /** The definition of a policy use: from the registry, or from the module that it names. */
+  definitionOf(use: PolicyUse): PolicyDefinition;
+  /** A line in the application log. */
+  warn(message: string, about: Readonly<Record<string, string>>): void;
+}
+
+const noPolicies = compileChain([]);
+
+export class PolicyMaker {
+  private readonly config: GatewayConfig;
+  private readonly env: PolicyMakerEnv;
+  /** What policies have asked for that has to be let go with the configuration. */
+  private readonly leases: Lease<unknown>[];
+
+  constructor(config: GatewayConfig, env: PolicyMakerEnv, leases: Lease<unknown>[]) {
+    this.config = config;
+    this.env = env;
+    this.leases = leases;
+  }
+
+  /**
+   * The policies of a route. A promise only where one of them is made asynchronously.
+   * @throws {CompileError} when one of them cannot be made.
+   */
+  chain(route: string, uses: readonly PolicyUse[]): MaybePromise<PolicyChain> {
+    if (uses.length === 0) return noPolicies;
+    const made = this.makeAll(route, uses);
+    return made instanceof Promise ? made.then(compileChain) : compileChain(made);
+  }
+
+  private makeAll(route: string, uses: readonly PolicyUse[]): MaybePromise<readonly NamedPolicy[]> {
+    const made = uses.map((use) => this.make(route, use));
+    return made.some((one) => one instanceof Promise) ? Promise.all(made) : (made as NamedPolicy[]);
+  }
+
+  private make(route: string, use: PolicyUse): MaybePromise<NamedPolicy> {
+    const definition = this.env.definitionOf(use);
+    if (definition.combines !== true) return this.create(route, use, definition, []);
+    const inner = this.makeAll(route, use.options as readonly PolicyUse[]);
+    if (!(inner instanceof Promise)) return this.create(route, use, definition, inner);
+    return inner.then((policies) => this.create(route, use, definition, policies));
+  }
+
+  private create(
+    route: string,
+    use: PolicyUse,
+    definition: PolicyDefinition,
+    inner: readonly InnerPolicy[],
+  ): MaybePromise<NamedPolicy> {
+    const refuse = (error: unknown): never => {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new CompileError(`route ${route}: policy ${use.label}: ${reason}`);
+    };
+    try {
+      const policy = definition.create(use.options, this.envFor(route, use), inner);
+      if (policy instanceof Promise) return policy.then((made) => named(use, made)).catch(refuse);
+      return named(use, policy);
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  private envFor(route: string, use: PolicyUse): PolicyEnv {
+    const { clock, wheel, services, warn } = this.env;
+    const { consumers, damping } = services;
+    return {
+      route,
+      baseDir: this.config.baseDir,
+      now: () => clock.now(),
+      wallNow: () => clock.wallNow(),
+      wait: (ms) => new Promise((resolve) => wheel.arm(new Timer(resolve), ms)),
+      warn: (message) => warn(message, { route, policy: use.label }),
+      consumers,
+      damping,
+      sharedMemory: (name) => services.sharedMemory(name),
+      call: (request) => services.call(request),
+      document: (source) => {
+        const lease = services.document(source);
+        this.leases.push(lease);
+        return lease.value;
+      },
+      store: (name) => services.store(name, this.config),
+    };
+  }
+}
+
+/** What a module without types has made may be anything. */
+function named({ label }: PolicyUse, policy: unknown): NamedPolicy {
+  if (typeof policy !== 'object' || policy === null) throw new Error('made no policy');
+  return { name: label, policy };
+}

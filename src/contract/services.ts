@@ -1,0 +1,110 @@
+/** What the gateway does for policies that cannot do it alone: what all threads share, and what others have to be asked. */
+
+/** A request that the gateway makes on its own behalf, whole and bounded. */
+export interface CallRequest {
+  /** `https://…`, `http://…`. Redirects are not followed. */
+  readonly url: string;
+  /** Default GET. */
+  readonly method?: string;
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly body?: string | Uint8Array;
+  /** By when the whole response must be there. */
+  readonly timeoutMs: number;
+  /** The largest response body that is accepted. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+  readonly tls?: CallTls;
+}
+
+/** How the server of a call is verified; by default against the authorities that the platform trusts. */
+export interface CallTls {
+  /** PEM text, or the absolute path of a file with it. */
+  readonly ca?: string;
+}
+
+export interface CallResponse {
+  readonly status: number;
+  /** As on the wire, a repeated name several times. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Uint8Array;
+}
+
+/** A call without a (complete) answer in time. The message is for the log and has neither secrets nor answers in it. */
+export class CallError extends Error {
+  override readonly name = 'CallError';
+}
+
+/** A document that somebody else publishes: keys of an issuer, a discovery document, a token of the gateway's own. */
+export interface DocumentSource {
+  readonly url: string;
+  /** Sent with POST if there is a body, with GET otherwise. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly body?: string;
+  readonly tls?: CallTls;
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+  /** Fetched again after this time, or sooner if `Cache-Control: max-age` or the member `lifetimeMember` says so. */
+  readonly refreshMs: number;
+  /** Never fetched twice within this time, whatever happens. */
+  readonly cooldownMs: number;
+  /** The name of a member of the JSON with how many seconds it holds, as in `expires_in`. */
+  readonly lifetimeMember?: string;
+}
+
+/**
+ * A document that is fetched in the background, once for all threads, and again before it gets old. While it cannot be
+ * fetched the last one stays.
+ */
+export interface RemoteDocument {
+  /** The text, or null as long as there has been none. */
+  readonly text: string | null;
+  /** Counts the different texts there have been: 0 for none. */
+  readonly version: number;
+  /** Wall-clock milliseconds at which the text was last confirmed; 0 for never. */
+  readonly confirmedAt: number;
+  /** Why the last attempt failed; empty if it did not. For the log. */
+  readonly problem: string;
+  /**
+   * Asks for a fresh one; at most one fetch per cooldown comes of it. Resolves when the fetch that is under way is done,
+   * or at once when it is too early for one.
+   */
+  refresh(): Promise<void>;
+}
+
+/** How an attempt to authenticate is to be treated. */
+export interface Damping {
+  /** How long to wait before the credential is looked at. */
+  readonly delayMs: number;
+  /** Not to be looked at at all before this many milliseconds are over; 0: it may be. */
+  readonly refuseMs: number;
+}
+
+/**
+ * Failed attempts to authenticate, counted over all threads. What one client does never keeps another out: refusals go by
+ * the client, and by client and account together; attempts on one account from many clients are only slowed down, and
+ * not for clients that have succeeded with it before.
+ */
+export interface AttemptDamping {
+  /** @param account whom the credential claims to belong to; empty where it does not say. */
+  look(clientIp: string, account: string): Damping;
+  failed(clientIp: string, account: string): void;
+  succeeded(clientIp: string, account: string): void;
+}
+
+/** Text that all threads have seen, until it is forgotten: sessions that were ended, nonces that were used. */
+export interface SharedMemory {
+  /**
+   * Notes it until the given time (monotonic milliseconds).
+   * @returns false when it was noted before; of several threads that note the same, one gets true.
+   */
+  add(text: string, untilMs: number): boolean;
+  has(text: string): boolean;
+}
+
+/** Values that outlive the process and are shared with other machines: see `stores` in the configuration. */
+export interface ValueStore {
+  /** @throws when the store does not answer in time. */
+  get(key: string): Promise<string | null>;
+  set(key: string, value: string, ttlMs: number): Promise<void>;
+  delete(key: string): Promise<void>;
+}

@@ -1,0 +1,56 @@
+/** What all policies that authenticate have in common: what becomes of the request once its credential was looked at. */
+import type { Authenticator, Credential, Exchange, MaybePromise, Policy, PolicyEnv, Reply } from '../../contract.ts';
+import { Refusal } from '../../contract.ts';
+import { z } from '../../util/schema.ts';
+import { refuse } from './refuse.ts';
+
+/** Options that each of these policies has. */
+export const commonOptions = {
+  forward: z
+    .boolean()
+    .default(false)
+    .describe('Send the credential on to the upstream. By default it is taken out of the request.'),
+  optional: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Let requests without any credential of this kind pass as nobody. One that does not hold is still refused.',
+    ),
+};
+
+/** Makes a policy of what verifies. */
+export function authenticating(
+  authenticator: Authenticator,
+  { forward, optional }: { readonly forward: boolean; readonly optional: boolean },
+  env: Pick<PolicyEnv, 'damping' | 'wait'>,
+): Policy {
+  const goOn = (exchange: Exchange, verdict: Credential | Refusal): MaybePromise<Reply | undefined> => {
+    if (!(verdict instanceof Refusal)) accept(exchange, verdict, authenticator);
+    else if (verdict.kind !== 'missing' || !optional) return refuse(exchange, verdict, [authenticator], env);
+    if (!forward) authenticator.conceal(exchange);
+    return undefined;
+  };
+  return {
+    authenticator: forward ? withoutConcealing(authenticator) : authenticator,
+    onRequest(exchange): MaybePromise<Reply | undefined> {
+      const verdict = authenticator.authenticate(exchange);
+      return verdict instanceof Promise ? verdict.then((settled) => goOn(exchange, settled)) : goOn(exchange, verdict);
+    },
+  };
+}
+
+/** The request is somebody's from here on. */
+export function accept(exchange: Exchange, credential: Credential, authenticator: Authenticator): void {
+  exchange.identify(credential);
+  authenticator.tell?.(exchange, credential);
+}
+
+function withoutConcealing(authenticator: Authenticator): Authenticator {
+  return {
+    challenge: authenticator.challenge,
+    invalidChallenge: authenticator.invalidChallenge ?? authenticator.challenge,
+    authenticate: (exchange) => authenticator.authenticate(exchange),
+    conceal() {},
+    tell: (exchange, credential) => authenticator.tell?.(exchange, credential),
+  };
+}
