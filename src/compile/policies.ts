@@ -1,6 +1,13 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
-import type { InnerPolicy, MaybePromise, PolicyDefinition, PolicyEnv, RemoteDocument } from '../contract.ts';
-import type { DocumentSource, ValueStore } from '../contract.ts';
+import type {
+  DocumentSource,
+  InnerPolicy,
+  MaybePromise,
+  PolicyDefinition,
+  PolicyEnv,
+  RemoteDocument,
+  ValueStore,
+} from '../contract.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
 import type { Clock } from '../util/clock.ts';
@@ -52,7 +59,7 @@ export class PolicyMaker {
 
   private makeAll(route: string, uses: readonly PolicyUse[]): MaybePromise<readonly NamedPolicy[]> {
     const made = uses.map((use) => this.make(route, use));
-    return made.some((one) => one instanceof Promise) ? Promise.all(made) : (made as NamedPolicy[]);
+    return isMade(made) ? made : Promise.all(made.map((one) => Promise.resolve(one)));
   }
 
   private make(route: string, use: PolicyUse): MaybePromise<NamedPolicy> {
@@ -83,7 +90,7 @@ export class PolicyMaker {
   }
 
   private envFor(route: string, use: PolicyUse): PolicyEnv {
-    const { clock, wheel, services, warn } = this.env;
+    const { clock, wheel, services } = this.env;
     const { consumers, damping } = services;
     return {
       route,
@@ -91,7 +98,7 @@ export class PolicyMaker {
       now: () => clock.now(),
       wallNow: () => clock.wallNow(),
       wait: (ms) => new Promise((resolve) => wheel.arm(new Timer(resolve), ms)),
-      warn: (message) => warn(message, { route, policy: use.label }),
+      warn: (message) => this.env.warn(message, { route, policy: use.label }),
       consumers,
       damping,
       sharedMemory: (name) => services.sharedMemory(name),
@@ -104,6 +111,10 @@ export class PolicyMaker {
       store: (name) => services.store(name, this.config),
     };
   }
+}
+
+function isMade(policies: readonly MaybePromise<NamedPolicy>[]): policies is readonly NamedPolicy[] {
+  return policies.every((policy) => !(policy instanceof Promise));
 }
 
 /** What a module without types has made may be anything. */

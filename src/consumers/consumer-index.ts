@@ -71,8 +71,8 @@ export class ConsumerIndex implements ConsumerDirectory {
       if (!Object.hasOwn(claims, claim)) continue;
       for (const entry of byValue.get(claims[claim] as string) ?? []) {
         if (best !== undefined && best.conditions.length >= entry.conditions.length) continue;
-        if (entry.conditions.every(([name, value]) => Object.hasOwn(claims, name) && claims[name] === value))
-          best = entry;
+        const holds = entry.conditions.every(([name, value]) => Object.hasOwn(claims, name) && claims[name] === value);
+        if (holds) best = entry;
       }
     }
     return best?.consumer;
