@@ -43,6 +43,9 @@ export const DATE = 21;
 /** Named by `Connection`, so meant for this hop only. */
 export const NOMINATED = 22;
 
+/** A field that was taken away. */
+export const GONE = 23;
+
 /** One bit for each kind that the predicate accepts, for `HeaderFields.mayHave`. */
 export function kindBits(accepts: (kind: number) => boolean): number {
   let bits = 0;

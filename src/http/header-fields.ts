@@ -1,34 +1,34 @@
 /** The header fields of one message (RFC 9110, section 5), in the order and spelling of the wire. */
 import type { HeaderList } from '../contract.ts';
-import { DATE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
+import { DATE, GONE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
 import { equalsIgnoringCase, isFieldValue, isToken, spells } from './grammar.ts';
 
 /** Marks of a field in the text of its head: start and end of the name, start and end of the value. */
 const MARKS = 4;
 const LF = 0x0a;
 
+/**
+ * Fields that were parsed stay in the text of their head, of which most are never cut out: reading one, taking one away
+ * and adding another leaves the rest where it is. A field that was taken away keeps its place, with the kind `GONE`.
+ */
 export class HeaderFields implements HeaderList {
   /** The kind of each field (field-kind.ts). */
   readonly kinds: number[] = [];
-  /** Name, value, name, value …; null as long as nobody has asked for more than single fields of a parsed head. */
-  private made: string[] | null = null;
   /** A bit for each kind that was ever there. */
   private seen = 0;
   private text = '';
-  private marks: number[] = [];
-  /** The ordinary fields as lines of text, as long as they are what was parsed; null otherwise. */
+  private readonly marks: number[] = [];
+  /** Values that were set instead of those in the text, by the index of the field. */
+  private replaced: (string | undefined)[] | null = null;
+  /** Name, value, name, value … of the fields that were added to those in the text. */
+  private readonly added: string[] = [];
+  /** The ordinary fields as lines of text; null when they have to be put together anew. */
   private lines: string | null = null;
 
   static from(fields: Iterable<readonly [name: string, value: string]>): HeaderFields {
     const headers = new HeaderFields();
     for (const [name, value] of fields) headers.add(name, value);
     return headers;
-  }
-
-  /** Name, value, name, value … */
-  get list(): string[] {
-    this.made ??= this.make();
-    return this.made;
   }
 
   /**
@@ -44,78 +44,43 @@ export class HeaderFields implements HeaderList {
   /** The head whose fields were marked is complete: this is its text, in which each line ends in CRLF. */
   complete(text: string): void {
     this.text = text;
-    this.lines = this.cutOrdinaryLines();
-  }
-
-  /** Neighbouring lines are cut out in one piece. */
-  private cutOrdinaryLines(): string {
-    const { kinds, marks, text } = this;
-    let lines = '';
-    let from = 0;
-    let to = 0;
-    for (let i = 0; i < kinds.length; i++) {
-      if (kinds[i] !== ORDINARY && kinds[i] !== DATE) continue;
-      const start = marks[i * MARKS];
-      if (start !== to) {
-        lines += text.substring(from, to);
-        from = start;
-      }
-      to = marks[i * MARKS + 3] + 2;
-      // White space behind the value is not part of it.
-      while (text.charCodeAt(to - 1) !== LF) to++;
-    }
-    return lines + text.substring(from, to);
+    this.lines = this.putTogetherLines();
   }
 
   get(name: string): string | undefined {
-    if (this.made === null) return this.getMarked(name);
-    const { list } = this;
-    for (let i = 0; i < list.length; i += 2) {
-      if (equalsIgnoringCase(list[i], name)) return list[i + 1];
-    }
-    return undefined;
+    const index = this.find(name, 0);
+    return index === -1 ? undefined : this.valueAt(index);
   }
 
   getAll(name: string): string[] {
     const values: string[] = [];
-    const { list } = this;
-    for (let i = 0; i < list.length; i += 2) {
-      if (equalsIgnoringCase(list[i], name)) values.push(list[i + 1]);
-    }
+    for (let i = this.find(name, 0); i !== -1; i = this.find(name, i + 1)) values.push(this.valueAt(i));
     return values;
   }
 
   has(name: string): boolean {
-    return this.get(name) !== undefined;
+    return this.find(name, 0) !== -1;
   }
 
   set(name: string, value: string): void {
     assertField(name, value);
-    const { list } = this;
-    this.lines = null;
-    for (let i = 0; i < list.length; i += 2) {
-      if (!equalsIgnoringCase(list[i], name)) continue;
-      list[i + 1] = value;
-      // The client may have nominated its own field in `Connection`; this one is the gateway's (CVE-2024-45410).
-      const kind = fieldKind(name, 0, name.length);
-      this.kinds[i / 2] = kind;
-      this.seen |= 1 << kind;
-      this.removeFrom(i + 2, name);
+    const index = this.find(name, 0);
+    if (index === -1) {
+      this.append(name, value, fieldKind(name, 0, name.length));
       return;
     }
-    this.push(name, value, fieldKind(name, 0, name.length));
+    this.replaceValue(index, value);
+    // The client may have nominated its own field in `Connection`; this one is the gateway's (CVE-2024-45410).
+    const kind = fieldKind(name, 0, name.length);
+    this.kinds[index] = kind;
+    this.seen |= 1 << kind;
+    this.lines = null;
+    this.removeFrom(index + 1, name);
   }
 
   add(name: string, value: string): void {
     assertField(name, value);
-    this.push(name, value, fieldKind(name, 0, name.length));
-  }
-
-  private push(name: string, value: string, kind: number): void {
-    this.list.push(name, value);
-    this.kinds.push(kind);
-    this.seen |= 1 << kind;
-    this.lines = null;
+    this.append(name, value, fieldKind(name, 0, name.length));
   }
 
   remove(name: string): void {
@@ -144,15 +109,15 @@ export class HeaderFields implements HeaderList {
 
   /** Removes the fields of the kinds that the predicate accepts. */
   removeWhere(accepts: (kind: number) => boolean): void {
-    for (let i = this.kinds.length - 1; i >= 0; i--) {
-      if (accepts(this.kinds[i])) this.removeAt(i);
+    for (let i = 0; i < this.kinds.length; i++) {
+      if (this.kinds[i] !== GONE && accepts(this.kinds[i])) this.removeAt(i);
     }
   }
 
   /** Marks the ordinary fields of this name as meant for this hop only (RFC 9110, section 7.6.1). */
   nominate(name: string): void {
-    for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] !== ORDINARY || !equalsIgnoringCase(this.list[i * 2], name)) continue;
+    for (let i = this.find(name, 0); i !== -1; i = this.find(name, i + 1)) {
+      if (this.kinds[i] !== ORDINARY) continue;
       this.kinds[i] = NOMINATED;
       this.seen |= 1 << NOMINATED;
       this.lines = null;
@@ -161,63 +126,122 @@ export class HeaderFields implements HeaderList {
 
   /** The ordinary fields, and Date, as lines of text: what is passed on as it is whichever way a message goes. */
   ordinaryLines(): string {
-    return this.lines ?? this.linesOf((kind) => kind === ORDINARY || kind === DATE);
+    this.lines ??= this.putTogetherLines();
+    return this.lines;
   }
 
-  /** The fields of the kinds that the predicate accepts, as lines of text. */
-  linesOf(accepts: (kind: number) => boolean): string {
+  /** The fields that the predicate accepts, as lines of text. */
+  linesOf(accepts: (kind: number, name: string) => boolean): string {
     let lines = '';
     for (let i = 0; i < this.kinds.length; i++) {
-      if (accepts(this.kinds[i])) lines += `${this.list[i * 2]}: ${this.list[i * 2 + 1]}\r\n`;
+      if (this.kinds[i] === GONE) continue;
+      const name = this.nameAt(i);
+      if (accepts(this.kinds[i], name)) lines += `${name}: ${this.valueAt(i)}\r\n`;
     }
     return lines;
   }
 
   clone(): HeaderFields {
     const copy = new HeaderFields();
-    for (let i = 0; i < this.kinds.length; i++) copy.push(this.list[i * 2], this.list[i * 2 + 1], this.kinds[i]);
+    for (let i = 0; i < this.kinds.length; i++) {
+      if (this.kinds[i] !== GONE) copy.append(this.nameAt(i), this.valueAt(i), this.kinds[i]);
+    }
     return copy;
   }
 
   *[Symbol.iterator](): IterableIterator<readonly [string, string]> {
-    for (let i = 0; i < this.list.length; i += 2) yield [this.list[i], this.list[i + 1]];
-  }
-
-  private removeFrom(start: number, name: string): void {
-    for (let i = this.list.length - 2; i >= start; i -= 2) {
-      if (equalsIgnoringCase(this.list[i], name)) this.removeAt(i / 2);
+    for (let i = 0; i < this.kinds.length; i++) {
+      if (this.kinds[i] !== GONE) yield [this.nameAt(i), this.valueAt(i)];
     }
   }
 
-  private removeAt(index: number): void {
-    const kind = this.kinds[index];
-    this.list.splice(index * 2, 2);
-    this.kinds.splice(index, 1);
-    if (kind === ORDINARY || kind === DATE) this.lines = null;
+  // ---- single fields -----------------------------------------------------------------------------------------------
+
+  /** The index of the first field of this name from `start` on, or -1. */
+  private find(name: string, start: number): number {
+    const { marks, text, kinds, added } = this;
+    const marked = marks.length / MARKS;
+    for (let i = start; i < marked; i++) {
+      const at = i * MARKS;
+      if (marks[at + 1] - marks[at] !== name.length || kinds[i] === GONE) continue;
+      if (spells(text, marks[at], name)) return i;
+    }
+    for (let i = Math.max(start, marked); i < kinds.length; i++) {
+      if (kinds[i] !== GONE && equalsIgnoringCase(added[(i - marked) * 2], name)) return i;
+    }
+    return -1;
+  }
+
+  private nameAt(index: number): string {
+    const { marks } = this;
+    const at = index * MARKS;
+    if (at < marks.length) return this.text.substring(marks[at], marks[at + 1]);
+    return this.added[(index - marks.length / MARKS) * 2];
   }
 
   private valueAt(index: number): string {
-    if (this.made !== null) return this.made[index * 2 + 1];
-    return this.text.substring(this.marks[index * MARKS + 2], this.marks[index * MARKS + 3]);
+    const { marks } = this;
+    const at = index * MARKS;
+    if (at >= marks.length) return this.added[(index - marks.length / MARKS) * 2 + 1];
+    return this.replaced?.[index] ?? this.text.substring(marks[at + 2], marks[at + 3]);
   }
 
-  private getMarked(name: string): string | undefined {
-    const { marks, text } = this;
-    for (let i = 0; i < marks.length; i += MARKS) {
-      if (marks[i + 1] - marks[i] !== name.length || !spells(text, marks[i], name)) continue;
-      return text.substring(marks[i + 2], marks[i + 3]);
-    }
-    return undefined;
+  private replaceValue(index: number, value: string): void {
+    const marked = this.marks.length / MARKS;
+    if (index >= marked) this.added[(index - marked) * 2 + 1] = value;
+    else (this.replaced ??= [])[index] = value;
   }
 
-  private make(): string[] {
-    const { marks, text } = this;
-    const list: string[] = [];
-    for (let i = 0; i < marks.length; i += MARKS) {
-      list.push(text.substring(marks[i], marks[i + 1]), text.substring(marks[i + 2], marks[i + 3]));
-    }
-    return list;
+  private append(name: string, value: string, kind: number): void {
+    this.added.push(name, value);
+    this.kinds.push(kind);
+    this.seen |= 1 << kind;
+    if (isPassedOn(kind) && this.lines !== null) this.lines += `${name}: ${value}\r\n`;
   }
+
+  private removeFrom(start: number, name: string): void {
+    for (let i = this.find(name, start); i !== -1; i = this.find(name, i + 1)) this.removeAt(i);
+  }
+
+  private removeAt(index: number): void {
+    if (isPassedOn(this.kinds[index])) this.lines = null;
+    this.kinds[index] = GONE;
+  }
+
+  // ---- lines -------------------------------------------------------------------------------------------------------
+
+  /** Neighbouring lines are cut out of the text in one piece. */
+  private putTogetherLines(): string {
+    const { kinds, marks, text, replaced } = this;
+    const marked = marks.length / MARKS;
+    let lines = '';
+    let from = 0;
+    let to = 0;
+    for (let i = 0; i < marked; i++) {
+      if (!isPassedOn(kinds[i])) continue;
+      const value = replaced?.[i];
+      const start = marks[i * MARKS];
+      if (start !== to || value !== undefined) {
+        lines += text.substring(from, to);
+        from = start;
+      }
+      to = marks[i * MARKS + 3] + 2;
+      // White space behind the value is not part of it.
+      while (text.charCodeAt(to - 1) !== LF) to++;
+      if (value === undefined) continue;
+      lines += `${this.nameAt(i)}: ${value}\r\n`;
+      from = to;
+    }
+    lines += text.substring(from, to);
+    for (let i = marked; i < kinds.length; i++) {
+      if (isPassedOn(kinds[i])) lines += `${this.nameAt(i)}: ${this.valueAt(i)}\r\n`;
+    }
+    return lines;
+  }
+}
+
+function isPassedOn(kind: number): boolean {
+  return kind === ORDINARY || kind === DATE;
 }
 
 /** All that reaches a wire passes here or a parser, so a header can never smuggle in a second one (CVE-2022-31150). */

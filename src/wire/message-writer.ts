@@ -54,13 +54,7 @@ const notInTrailers = new Set([
 /** The trailer fields that are forwarded. */
 export function trailerFields(trailers: HeaderFields | null): string {
   if (trailers === null) return '';
-  const { list, kinds } = trailers;
-  let text = '';
-  for (let i = 0; i < kinds.length; i++) {
-    if (kinds[i] !== ORDINARY || notInTrailers.has(list[i * 2].toLowerCase())) continue;
-    text += `${list[i * 2]}: ${list[i * 2 + 1]}\r\n`;
-  }
-  return text;
+  return trailers.linesOf((kind, name) => kind === ORDINARY && !notInTrailers.has(name.toLowerCase()));
 }
 
 /** `Trailer` announces what comes behind the body; it makes sense only where the body is still framed by chunks. */

@@ -331,7 +331,7 @@ describe('fields', () => {
         ['content-length', '2'],
       ],
     );
-    assert.match(upstream.bytes, /\r\nX-B: 1\r\nx-a: 2\r\nX-B: 3\r\nX-Odd: \xe9\r\nX-Empty: \r\n/);
+    assert.match(upstream.bytes, /\r\nX-B: 1\r\nx-a:\t2 \r\nX-B: 3\r\nX-Odd: \xe9\r\nX-Empty:\r\n/);
     assert.doesNotMatch(upstream.bytes, /hop|keep-alive|proxy-connection/i);
   });
 
