@@ -62,6 +62,11 @@ export interface Authenticator {
    * section 3.1: `error="invalid_token"`).
    */
   readonly invalidChallenge?: string;
+  /**
+   * Headers in which the upstream is told of the caller by this alone. What the client sends in them is removed from every
+   * request that goes on, whoever it turned out to be (GHSA-7r4p-vjf4-gxv4), before `tell`.
+   */
+  readonly ownHeaders?: readonly string[];
   /** Looks at the request and changes nothing. What is thrown is a defect: the request is refused with a 500. */
   authenticate(exchange: Exchange): MaybePromise<Credential | Refusal>;
   /** Takes the credential out of a request that goes on, whether or not it was the one that counted. */

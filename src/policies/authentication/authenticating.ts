@@ -25,8 +25,10 @@ export function authenticating(
   env: Pick<PolicyEnv, 'damping' | 'wait'>,
 ): Policy {
   const goOn = (exchange: Exchange, verdict: Credential | Refusal): MaybePromise<Reply | undefined> => {
-    if (!(verdict instanceof Refusal)) accept(exchange, verdict, authenticator);
-    else if (verdict.kind !== 'missing' || !optional) return refuse(exchange, verdict, [authenticator], env);
+    const isKnown = !(verdict instanceof Refusal);
+    if (!isKnown && (verdict.kind !== 'missing' || !optional)) return refuse(exchange, verdict, [authenticator], env);
+    removeOwnHeaders(exchange, authenticator);
+    if (isKnown) accept(exchange, verdict, authenticator);
     if (!forward) authenticator.conceal(exchange);
     return undefined;
   };
@@ -39,6 +41,14 @@ export function authenticating(
   };
 }
 
+/** For each way to authenticate that the request could have taken, before it is told to the upstream which one it was. */
+export function removeOwnHeaders(exchange: Exchange, { ownHeaders = none }: Authenticator): void {
+  const { requestHeaders } = exchange;
+  for (const name of ownHeaders) if (requestHeaders.has(name)) requestHeaders.remove(name);
+}
+
+const none: readonly string[] = [];
+
 /** The request is somebody's from here on. */
 export function accept(exchange: Exchange, credential: Credential, authenticator: Authenticator): void {
   exchange.identify(credential);
@@ -49,6 +59,7 @@ function withoutConcealing(authenticator: Authenticator): Authenticator {
   return {
     challenge: authenticator.challenge,
     invalidChallenge: authenticator.invalidChallenge ?? authenticator.challenge,
+    ownHeaders: authenticator.ownHeaders ?? none,
     authenticate: (exchange) => authenticator.authenticate(exchange),
     conceal() {},
     tell: (exchange, credential) => authenticator.tell?.(exchange, credential),
