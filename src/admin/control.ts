@@ -4,7 +4,6 @@ import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { type Gateway, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
-import { builtinPolicies } from '../policies/index.ts';
 import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
@@ -17,8 +16,6 @@ import type {
   ReplaceOptions,
   Revision,
 } from './control-plane.ts';
-
-const builtin = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 export interface Replacement {
   readonly text: string;
@@ -123,7 +120,7 @@ export class Control implements ControlPlane {
 
   /** Policies that a module brings are known only where they are loaded, which is in another thread. */
   definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
-    return module === null ? (builtin.get(name) ?? null) : null;
+    return module === null ? (this.served.policies.get(name) ?? null) : null;
   }
 
   status(): Promise<GatewayStatus> {

@@ -95,7 +95,7 @@ program
   .description('print the JSON Schema of the configuration, for editors')
   .action(async () => {
     const { runSchema } = await import('./schema.ts');
-    process.exitCode = runSchema(processIo);
+    process.exitCode = await runSchema(processIo);
   });
 
 program

@@ -4,7 +4,6 @@ import type { Explanation, LiveExplanation } from '../compile/explain/explanatio
 import { ExplainError, type ExplainRequest, explain } from '../compile/explain/explain.ts';
 import { hiderOf } from '../compile/explain/hide-secrets.ts';
 import { formatProblem, sortProblems } from '../config/problem.ts';
-import { builtinPolicies } from '../policies/index.ts';
 import { AdminUnreachable, adminRequest, standardAdminUrl, tokenVariable } from './admin-client.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 import { explanationText, liveText } from './explanation-text.ts';
@@ -95,12 +94,11 @@ async function askFile(
     for (const problem of errors) io.stderr.write(`${formatProblem(problem)}\n`);
     return { exitCode: exitCodes.failed, message: `${loaded.file} cannot be served, so there is nothing to explain` };
   }
-  const builtin = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-  const { secrets } = loaded;
+  const { policies, secrets } = loaded;
   try {
     return explain(loaded.config, request, {
       // Code of the user is not run in this process, so what it says of itself is not known.
-      definitionOf: ({ name, module }) => (module === null ? builtin.get(name) : undefined),
+      definitionOf: ({ name, module }) => (module === null ? policies.get(name) : undefined),
       hide: hiderOf(secrets),
     });
   } catch (error) {

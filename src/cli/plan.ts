@@ -8,6 +8,7 @@ import { type PolicyFacts, factsOf } from '../config/plan/policy-facts.ts';
 import { markHidden } from '../config/plan/unknown-value.ts';
 import { sortProblems } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import type { PolicyDefinition } from '../contract.ts';
 import { suggest } from '../config/suggest.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { AdminUnreachable, tokenVariable } from './admin-client.ts';
@@ -25,8 +26,6 @@ export interface PlanOptions {
   /** Kinds of changes, or what they are about, separated by commas. */
   readonly failOn?: string;
 }
-
-const builtin = new Map(builtinPolicies.map((policy) => [policy.name, factsOf(policy)]));
 
 /** One of the two configurations. */
 interface Side {
@@ -56,7 +55,8 @@ export async function runPlan(file: string, options: PlanOptions, io: CommandIo)
   const before = admin === undefined ? await loadSide(against!, options, io) : await fetchSide(admin, io);
   if (after === null || before === null) return exitCodes.failed;
   if (before === 'unreachable') return exitCodes.unreachable;
-  const plan = makePlan(before, after);
+  // Which policies there are in a configuration that came over the network is not looked into.
+  const plan = makePlan(before, after, await builtinPolicies.load(builtinPolicies.names));
   const failed = plan.filter(({ kind, impact }) => failing.includes(kind) || failing.includes(impact));
   const report = { before, after, changes: plan, failed };
   io.stdout.write(options.format === 'json' ? toJson(report) : toText(report));
@@ -102,10 +102,13 @@ async function fetchSide(url: string, io: CommandIo): Promise<Side | 'unreachabl
   }
 }
 
-function makePlan(before: Side, after: Side): readonly Change[] {
+function makePlan(before: Side, after: Side, builtin: ReadonlyMap<string, PolicyDefinition>): readonly Change[] {
   const sides = [after.loaded, before.loaded].filter((loaded) => loaded !== null);
   const known = ({ name, module }: PolicyUse): PolicyFacts | undefined => {
-    if (module === null) return builtin.get(name);
+    if (module === null) {
+      const definition = builtin.get(name);
+      return definition && factsOf(definition);
+    }
     return sides.map(({ modulePolicies }) => modulePolicies[module]).find((facts) => facts !== undefined);
   };
   const surroundings: DiffSurroundings = {

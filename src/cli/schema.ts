@@ -4,7 +4,8 @@ import { builtinPolicies } from '../policies/index.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 
 /** Prints the schema on standard output. @returns the exit code, 0. */
-export function runSchema(io: Pick<CommandIo, 'stdout'>): number {
-  io.stdout.write(`${JSON.stringify(configJsonSchema(builtinPolicies), null, 2)}\n`);
+export async function runSchema(io: Pick<CommandIo, 'stdout'>): Promise<number> {
+  const policies = await builtinPolicies.load(builtinPolicies.names);
+  io.stdout.write(`${JSON.stringify(configJsonSchema([...policies.values()]), null, 2)}\n`);
   return exitCodes.fine;
 }

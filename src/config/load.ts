@@ -20,6 +20,7 @@ import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
 import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './policy-modules.ts';
+import { type PolicyRegistry, namesIn, writtenUses } from './policy-registry.ts';
 import { PolicyResolver } from './policies.ts';
 import { type Finding, type Problem, formatPath, sortProblems } from './problem.ts';
 import { isMapping } from './schema-walk.ts';
@@ -41,8 +42,8 @@ export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => P
 
 /** What a configuration is read with. What is left out is what a gateway on this machine uses. */
 export interface LoadOptions {
-  /** The policies that are built in, by name. */
-  readonly registry: ReadonlyMap<string, PolicyDefinition>;
+  /** The policies that are built in. */
+  readonly registry: PolicyRegistry;
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Reads a text file at an absolute path; throws when it cannot. */
   readonly readFile?: (path: string) => string;
@@ -82,7 +83,9 @@ export interface LoadResult {
   readonly analyse: () => Promise<readonly Problem[]>;
   /** Whether there are errors, but all about certificates that `config` can be served without for now. */
   readonly onlyCertificateProblems: boolean;
-  /** The policies of the modules that the configuration uses, by absolute path. */
+  /** The built-in policies that the configuration uses, by name. */
+  readonly policies: ReadonlyMap<string, PolicyDefinition>;
+  /** The policies of the modules that it uses, by absolute path. */
   readonly modules: ReadonlyMap<string, PolicyDefinition>;
   /** The absolute paths of all files that it was made from. A change to one of them may change it. */
   readonly files: readonly string[];
@@ -95,7 +98,7 @@ export interface LoadResult {
 /** Reads the configuration in a file. Never throws for what is in it; that it cannot be read is a problem as well. */
 export async function loadConfig(
   fileName: string,
-  registry: ReadonlyMap<string, PolicyDefinition>,
+  registry: PolicyRegistry,
   options: Omit<LoadOptions, 'registry'> = {},
 ): Promise<LoadResult> {
   const readFile = options.readFile ?? readTextFile;
@@ -124,6 +127,7 @@ function refused(problems: readonly Problem[]): LoadResult {
     problems,
     analyse: () => Promise.resolve([]),
     onlyCertificateProblems: false,
+    policies: new Map(),
     modules: new Map(),
     files: [],
     redact: (text) => text,
@@ -144,6 +148,10 @@ class Loader {
   private readonly source: SourceText;
   private readonly findings: Finding[] = [];
   private readonly usedUpstreams = new Set<string>();
+  /** See `LoadResult.policies`. */
+  private policies: ReadonlyMap<string, PolicyDefinition> = new Map();
+  /** See `LoadResult.modules`, with those that could not be loaded. */
+  private modules: ReadonlyMap<string, LoadedPolicy> = new Map();
   /** The routes without errors, complete. */
   private sound: Readonly<Record<string, RouteConfig>> = {};
 
@@ -165,20 +173,19 @@ class Loader {
 
   async load(): Promise<LoadResult> {
     const document = await this.readDocument();
-    if (document.value === undefined) return this.result(document, null, new Map());
+    if (document.value === undefined) return this.result(document, null);
     if (document.value === null) {
       this.findings.push({ severity: 'warning', code: 'EMPTY', message: 'the file is empty', path: [] });
     }
     const { interpolations } = this.source;
     const sections = readSections(document.value, interpolations, this.findings);
     const named = isMapping(sections.written['policies']) ? sections.written['policies'] : {};
-    const uses = [...Object.values(named), ...sections.policyLists.flatMap((list) => list.uses)];
-    const modules = await loadPolicyModules(uses, this.baseDir, this.options.importModule ?? importFromDisk);
-    for (const path of modules.keys()) this.files.add(path);
+    await this.loadPolicies([...Object.values(named), ...sections.policyLists.flatMap((list) => list.uses)]);
     const resolver = new PolicyResolver({
-      registry: this.options.registry,
+      builtin: this.options.registry.names,
+      definitions: this.policies,
       named,
-      modules,
+      modules: this.modules,
       baseDir: this.baseDir,
       interpolations,
       findings: this.findings,
@@ -192,7 +199,16 @@ class Loader {
     if (sections.isComplete) {
       checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
     }
-    return this.result(document, this.assemble(sections, policies, routes, listeners), modules);
+    return this.result(document, this.assemble(sections, policies, routes, listeners));
+  }
+
+  /** @param lists uses of policies, as written. */
+  private async loadPolicies(lists: readonly unknown[]): Promise<void> {
+    const { registry, importModule = importFromDisk } = this.options;
+    const uses = [...writtenUses(lists)];
+    this.policies = await registry.load(namesIn(uses));
+    this.modules = await loadPolicyModules(uses, this.baseDir, importModule);
+    for (const path of this.modules.keys()) this.files.add(path);
   }
 
   private async readDocument(): Promise<SourceDocument> {
@@ -302,11 +318,7 @@ class Loader {
     };
   }
 
-  private result(
-    document: SourceDocument,
-    config: GatewayConfig | null,
-    modules: ReadonlyMap<string, LoadedPolicy>,
-  ): LoadResult {
+  private result(document: SourceDocument, config: GatewayConfig | null): LoadResult {
     const { interpolations } = this.source;
     const problems = sortProblems([...document.problems, ...this.toProblems(this.findings, document)]);
     const errors = problems.filter(({ severity }) => severity === 'error');
@@ -319,8 +331,9 @@ class Loader {
         return sortProblems(this.toProblems(findings ?? [], document));
       },
       onlyCertificateProblems: errors.length > 0 && isServable,
+      policies: this.policies,
       modules: new Map(
-        [...modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
+        [...this.modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
       ),
       files: [...this.files],
       redact: (text) => interpolations.redact(text),

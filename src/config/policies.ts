@@ -12,7 +12,10 @@ import { unknownKey, validate } from './validate.ts';
 
 /** What the resolver needs to know of the configuration and its surroundings. */
 export interface PolicySurroundings {
-  readonly registry: ReadonlyMap<string, PolicyDefinition>;
+  /** The names of all built-in policies. */
+  readonly builtin: readonly string[];
+  /** The definitions of those built-in policies that the configuration uses, by name. */
+  readonly definitions: ReadonlyMap<string, PolicyDefinition>;
   /** Named policies as written. */
   readonly named: Readonly<Record<string, unknown>>;
   /** By absolute path. */
@@ -81,21 +84,21 @@ export class PolicyResolver {
     path: Path,
     mayBeNamed: boolean,
   ): ResolvedUse | null {
-    const { named, registry } = this.around;
+    const { named, builtin, definitions } = this.around;
     if (mayBeNamed && Object.hasOwn(named, name)) {
       this.usedNames.add(name);
       if (options === undefined || options === null) return this.atPlace(this.namedUse(name), path);
       const message = `${formatPath(path)}: the options of ${name} are under policies.${name}; here only its name can be written`;
       return this.report('BAD_VALUE', message, optionsPath, { atKey: true });
     }
-    const definition = registry.get(name);
+    const definition = definitions.get(name);
     if (definition !== undefined) {
       return this.withOptions({ definition, module: null, label: name }, options, optionsPath, path);
     }
     if (this.isStandard(name)) {
       return this.report('NOT_AVAILABLE', `the policy ${name} is not available yet`, optionsPath, { atKey: true });
     }
-    const known = [...registry.keys(), ...(mayBeNamed ? Object.keys(named) : []), ...standardPolicies];
+    const known = [...builtin, ...(mayBeNamed ? Object.keys(named) : []), ...standardPolicies];
     const suggestion = suggest(name, known);
     // What was probably meant is not also to be told unused.
     if (suggestion !== undefined) this.usedNames.add(suggestion);
@@ -107,7 +110,7 @@ export class PolicyResolver {
   }
 
   private isStandard(name: string): boolean {
-    return this.around.registry.has(name) || (standardPolicies as readonly string[]).includes(name);
+    return this.around.builtin.includes(name) || (standardPolicies as readonly string[]).includes(name);
   }
 
   private namedUse(name: string): ResolvedUse | null {

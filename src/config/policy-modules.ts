@@ -10,14 +10,16 @@ export type ImportModule = (path: string) => Promise<unknown>;
 /** A policy, or why there is none. */
 export type LoadedPolicy = { readonly definition: PolicyDefinition } | { readonly error: string };
 
-/** Loads every module among policy uses, as written, each once; by absolute path. Never throws. */
+/** Loads every module among uses of policies, as written, each once; by absolute path. Never throws. */
 export async function loadPolicyModules(
-  uses: readonly unknown[],
+  uses: Iterable<unknown>,
   baseDir: string,
   importModule: ImportModule,
 ): Promise<ReadonlyMap<string, LoadedPolicy>> {
-  const files = uses.flatMap((use) => (isMapping(use) && typeof use['use'] === 'string' ? [use['use']] : []));
-  const paths = new Set(files.map((file) => resolve(baseDir, file)));
+  const paths = new Set<string>();
+  for (const use of uses) {
+    if (isMapping(use) && typeof use['use'] === 'string') paths.add(resolve(baseDir, use['use']));
+  }
   const loaded = await Promise.all([...paths].map(async (path) => [path, await load(path, importModule)] as const));
   return new Map(loaded);
 }

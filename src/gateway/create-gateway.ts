@@ -1,6 +1,5 @@
 /** A gateway inside another program. */
 import { findRouteProblems } from '../compile/route-findings.ts';
-import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { type LoadResult, parseConfig } from '../config/load.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
@@ -10,8 +9,6 @@ import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Gateway, ListenerAddress, Publication } from './gateway.ts';
 import { LocalGateway, type PolicyModules } from './local-gateway.ts';
-
-const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** A configuration that has errors. */
 export class ConfigError extends Error {
@@ -62,7 +59,7 @@ export async function createGateway(config: ConfigInput): Promise<EmbeddedGatewa
 
 async function load(config: ConfigInput): Promise<LoadResult & { readonly config: GatewayConfig }> {
   const loaded = await parseConfig('', {
-    registry,
+    registry: builtinPolicies,
     fileName: 'gateway.config.ts',
     format: 'module',
     analyseRoutes: (routes) => Promise.resolve(findRouteProblems(routes)),

@@ -4,7 +4,8 @@ import type { Server, Socket } from 'node:net';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
 import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import type { AccessLogConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
+import { builtinNames } from '../config/policy-registry.ts';
+import type { AccessLogConfig, GatewayConfig } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { ProxyExchange } from '../proxy/exchange.ts';
 import type { Observer } from '../proxy/finish.ts';
@@ -68,8 +69,6 @@ interface Generation {
   readonly compiled: Compiled;
   readonly accessLog: Lease<AccessLog> | null;
 }
-
-const registry: PolicyModules = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 const alone = ({ listeners }: GatewayConfig) => {
   return (name: string): Opening => ({ kind: 'listen', shared: false, port: listeners[name].port });
@@ -150,10 +149,11 @@ export class LocalGateway implements Gateway {
   async prepare(publication: Publication, openingOf: (name: string) => Opening): Promise<Prepared> {
     const { config, revision } = publication;
     const modules = await this.env.modulesOf(config);
+    const builtin = await builtinPolicies.load(builtinNames(config));
     const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
     let compiled: Compiled | null = null;
     try {
-      compiled = await compile(config, this.compileEnv(modules, publication.secrets));
+      compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
       const listeners = await this.listeners.prepare(config, openingOf);
       const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
@@ -270,14 +270,14 @@ export class LocalGateway implements Gateway {
     await serving.accessLog?.value.close();
   }
 
-  private compileEnv(modules: PolicyModules, secrets: readonly string[]): CompileEnv {
+  private compileEnv(definitionOf: CompileEnv['definitionOf'], secrets: readonly string[]): CompileEnv {
     const { clock, wheel } = this.around;
     return {
       clock,
       wheel,
       keep: this.keep,
       services: this.services,
-      definitionOf: (use) => definitionOf(use, modules),
+      definitionOf,
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),
       connect: this.env.connect,
@@ -313,8 +313,13 @@ function letGo({ compiled, accessLog }: Generation): void {
   accessLog?.release();
 }
 
-function definitionOf(use: PolicyUse, modules: PolicyModules): PolicyDefinition {
-  const definition = use.module === null ? registry.get(use.name) : modules.get(use.module);
-  if (definition === undefined) throw new Error('there is no such policy');
-  return definition;
+function definitionsIn(
+  builtin: ReadonlyMap<string, PolicyDefinition>,
+  modules: PolicyModules,
+): CompileEnv['definitionOf'] {
+  return ({ name, module }) => {
+    const definition = module === null ? builtin.get(name) : modules.get(module);
+    if (definition === undefined) throw new Error('there is no such policy');
+    return definition;
+  };
 }

@@ -1,19 +1,22 @@
-/** Every policy that a configuration can name without bringing it along. */
+/** Every policy that a configuration can name without bringing it along. Its module is loaded when one does. */
 import type { PolicyDefinition } from '../contract.ts';
-import { bodyLimit } from './body-limit.ts';
-import { compress } from './compress.ts';
-import { cors } from './cors.ts';
-import { headers } from './headers.ts';
-import { ipFilter } from './ip-filter.ts';
-import { requestId } from './request-id.ts';
-import { securityHeaders } from './security-headers.ts';
 
-export const builtinPolicies: readonly PolicyDefinition[] = [
-  requestId,
-  headers,
-  cors,
-  ipFilter,
-  bodyLimit,
-  securityHeaders,
-  compress,
-];
+const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
+  requestId: async () => (await import('./request-id.ts')).requestId,
+  headers: async () => (await import('./headers.ts')).headers,
+  cors: async () => (await import('./cors.ts')).cors,
+  ipFilter: async () => (await import('./ip-filter.ts')).ipFilter,
+  bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
+  securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
+  compress: async () => (await import('./compress.ts')).compress,
+};
+
+/** What `config/policy-registry.ts` describes. */
+export const builtinPolicies = {
+  names: Object.keys(loaders) as readonly string[],
+
+  async load(names: Iterable<string>): Promise<ReadonlyMap<string, PolicyDefinition>> {
+    const known = [...new Set(names)].filter((name) => Object.hasOwn(loaders, name));
+    return new Map(await Promise.all(known.map(async (name) => [name, await loaders[name]()] as const)));
+  },
+};

@@ -9,8 +9,6 @@ import type { ConfigInput, GatewayConfig } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { builtinPolicies } from '../policies/index.ts';
 
-const registry: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-
 /** What the configuration of a test has around it. */
 export interface ConfigSurroundings {
   /** For `${env:NAME}`. */
@@ -37,10 +35,10 @@ export async function loadTestConfig(source: string | ConfigInput, around: Confi
   const options = loadOptions(around, typeof source === 'string' ? resolve(source, '..') : process.cwd());
   const loaded =
     typeof source === 'string'
-      ? await loadConfig(resolve(source), registry, options)
+      ? await loadConfig(resolve(source), builtinPolicies, options)
       : await parseConfig('', {
           ...options,
-          registry,
+          registry: builtinPolicies,
           fileName: 'gateway.config.ts',
           format: 'module',
           importModule: (path) =>

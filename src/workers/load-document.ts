@@ -8,9 +8,11 @@ import { readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type AnalyseRoutes, type LoadResult, loadConfig, parseConfig } from '../config/load.ts';
+import { builtinNames } from '../config/policy-registry.ts';
 import type { PolicyFacts } from '../config/plan/policy-facts.ts';
 import type { Problem } from '../config/problem.ts';
 import type { GatewayConfig } from '../config/schema.ts';
+import type { PolicyDefinition } from '../contract.ts';
 import { builtinPolicies } from '../policies/index.ts';
 
 export interface LoadRequest {
@@ -21,7 +23,7 @@ export interface LoadRequest {
   readonly replacement?: { readonly text: string; readonly format: 'yaml' | 'json' };
 }
 
-/** A configuration that was read: plain data, but for `analyse`. */
+/** A configuration that was read: plain data, but for `analyse` and `policies`. */
 export interface LoadedDocument {
   /** Null if there are errors: see `LoadResult`. */
   readonly config: GatewayConfig | null;
@@ -32,6 +34,8 @@ export interface LoadedDocument {
   /** The absolute paths of all files that it was made from, modules and what they import included. */
   readonly files: readonly string[];
   readonly secrets: readonly string[];
+  /** The built-in policies that it uses, by name. */
+  readonly policies: ReadonlyMap<string, PolicyDefinition>;
   /** What is to be known of the policies that came along as modules, by their absolute paths. */
   readonly modulePolicies: Readonly<Record<string, PolicyFacts>>;
   /** Identifies what was read. */
@@ -46,7 +50,7 @@ export interface LoadOptions {
 }
 
 /** What the thread gives back. */
-export interface ThreadResult extends Omit<LoadedDocument, 'analyse' | 'digest' | 'codeDigest'> {
+export interface ThreadResult extends Omit<LoadedDocument, 'analyse' | 'policies' | 'digest' | 'codeDigest'> {
   readonly analysed: readonly Problem[];
   readonly hasModules: boolean;
   /** See `ReadFiles`. */
@@ -62,7 +66,6 @@ export type FromLoadThread =
   | { readonly kind: 'loaded'; readonly result: ThreadResult };
 
 const defaultImportLimitMs = 10_000;
-const policyRegistry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
 
 /** Loads what it needs when it is called: serving should not wait for it. */
 const analyseRoutes: AnalyseRoutes = async (routes) => {
@@ -86,9 +89,9 @@ async function loadPlain(request: LoadRequest): Promise<LoadedDocument | null> {
     return Promise.reject(new Error('modules are run elsewhere'));
   });
   if (hasModules) return null;
-  const { config, problems, analyse, onlyCertificateProblems, secrets } = loaded;
+  const { config, problems, analyse, onlyCertificateProblems, secrets, policies } = loaded;
   const files = filesOf(request, loaded.files);
-  const found = { config, problems, analyse, onlyCertificateProblems, files, secrets };
+  const found = { config, problems, analyse, onlyCertificateProblems, files, secrets, policies };
   return { ...found, modulePolicies: {}, digest: seen.digestOf(files), codeDigest: '' };
 }
 
@@ -105,10 +108,10 @@ export function read(
 ): Promise<LoadResult> {
   const { file, env, replacement } = request;
   const options = { env, analyseRoutes, importModule, readFile: seen.readText };
-  if (replacement === undefined) return loadConfig(file, policyRegistry, options);
+  if (replacement === undefined) return loadConfig(file, builtinPolicies, options);
   const { text, format } = replacement;
   seen.note(resolve(file), Buffer.from(text));
-  return parseConfig(text, { ...options, registry: policyRegistry, fileName: file, format });
+  return parseConfig(text, { ...options, registry: builtinPolicies, fileName: file, format });
 }
 
 async function loadOnThread(request: LoadRequest, importLimitMs: number): Promise<LoadedDocument> {
@@ -127,6 +130,7 @@ async function loadOnThread(request: LoadRequest, importLimitMs: number): Promis
     return {
       ...loaded,
       files,
+      policies: await builtinPolicies.load(loaded.config === null ? [] : builtinNames(loaded.config)),
       analyse: () => Promise.resolve(analysed),
       digest: seen.digestOf(files),
       codeDigest: hasModules ? seen.digestOf(ownCode.toSorted()) : '',
@@ -185,6 +189,7 @@ function unloadable(file: string, code: Iterable<string>, message: string): Load
     onlyCertificateProblems: false,
     files,
     secrets: [],
+    policies: new Map(),
     modulePolicies: {},
     digest: digestOf(files),
     codeDigest: '',

@@ -10,7 +10,6 @@ import { factsOf } from '../config/plan/policy-facts.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import { builtinPolicies } from '../policies/index.ts';
 import { systemClock } from '../util/clock.ts';
 import { LocalServices } from '../gateway/services.ts';
 import { Keep } from '../util/keep.ts';
@@ -51,9 +50,8 @@ async function runModule(path: string): Promise<unknown> {
 }
 
 /** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
-async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Problem[]> {
+async function tryToMake({ config, policies, modules, secrets }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
-  const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
   try {
     const compiled = await compile(config, {
       clock: systemClock,
@@ -63,7 +61,7 @@ async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Prob
       warn: () => {},
       secrets,
       definitionOf: (use) =>
-        use.module === null ? registry.get(use.name)! : announced(modules.get(use.module)!, use.module),
+        use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module),
     });
     compiled.close();
     return [];

@@ -3,6 +3,7 @@ import { parentPort, type Transferable } from 'node:worker_threads';
 import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
 import { importPolicies } from '../config/policy-modules.ts';
+import { policyUses } from '../config/policy-registry.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { type GatewayStatus, ListenError, type ListenerAddress, type Publication } from '../gateway/gateway.ts';
 import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
@@ -152,13 +153,9 @@ async function unpack({ config, ...rest }: PublicationParcel): Promise<Publicati
 }
 
 /** The modules are imported here again: what is alive cannot be handed from thread to thread. */
-async function policyModules({ routes, notFound }: GatewayConfig): Promise<ReadonlyMap<string, PolicyDefinition>> {
+async function policyModules(config: GatewayConfig): Promise<ReadonlyMap<string, PolicyDefinition>> {
   const paths = new Set<string>();
-  const note = (uses: GatewayConfig['notFound']['policies']): void => {
-    for (const { module } of uses) if (module !== null) paths.add(module);
-  };
-  for (const name in routes) note(routes[name].policies);
-  note(notFound.policies);
+  for (const { module } of policyUses(config)) if (module !== null) paths.add(module);
   return importPolicies(paths, importModule);
 }
 

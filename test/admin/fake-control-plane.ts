@@ -11,7 +11,7 @@ import type { LoadResult } from '../../src/config/load.ts';
 import type { GatewayConfig, PolicyUse } from '../../src/config/schema.ts';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import type { GatewayStatus } from '../../src/gateway/gateway.ts';
-import { type TestOptions, loadText, registry } from '../config/load-text.ts';
+import { type TestOptions, loadText } from '../config/load-text.ts';
 
 export class FakeControlPlane implements ControlPlane {
   isReady = true;
@@ -56,7 +56,7 @@ export class FakeControlPlane implements ControlPlane {
   }
 
   definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
-    return module === null ? ((this.options.registry ?? registry).get(name) ?? null) : null;
+    return module === null ? (this.loaded.policies.get(name) ?? null) : null;
   }
 
   async status(): Promise<GatewayStatus> {

@@ -6,7 +6,7 @@ import { hideIn } from '../../src/admin/hide-secrets.ts';
 import { replaceSecrets } from '../../src/config/schema-walk.ts';
 import { definePolicy, type PolicyDefinition } from '../../src/contract.ts';
 import { z } from '../../src/util/schema.ts';
-import { registry } from '../config/load-text.ts';
+import { allBuiltin, registryOf } from '../config/load-text.ts';
 import { AdminApi, token, withToken } from './admin-api.ts';
 
 /** Every secret has this in it, in one spelling or another. */
@@ -85,7 +85,7 @@ async function start(t: Parameters<typeof AdminApi.start>[0]): Promise<AdminApi>
     {
       env,
       files: { '/run/secrets/x': `${canary}-of-a-file\n` },
-      registry: new Map([...registry, ['signed', signed]]),
+      registry: registryOf([...allBuiltin, signed]),
       importModule: async () => ({ default: custom }),
     },
   );

@@ -161,9 +161,9 @@ suite('gatewright init', () => {
 });
 
 suite('gatewright schema', () => {
-  test('prints a JSON Schema with the options of the policies', () => {
+  test('prints a JSON Schema with the options of the policies', async () => {
     const io = workIn();
-    assert.equal(runSchema(io), 0);
+    assert.equal(await runSchema(io), 0);
     const schema = JSON.parse(io.out);
     assert.equal(schema.$schema, 'http://json-schema.org/draft-07/schema#');
     assert.equal(schema.additionalProperties, false);

@@ -9,6 +9,7 @@ import type { CommandIo } from '../../src/cli/cli-io.ts';
 import { type ExplainOptions, runExplain } from '../../src/cli/explain.ts';
 import { explain } from '../../src/compile/explain/explain.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { builtinPolicies } from '../../src/policies/index.ts';
 
 const folders: string[] = [];
 after(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
@@ -157,7 +158,7 @@ async function adminApi(t: TestContext, status: number, answer: unknown): Promis
 suite('gatewright explain --admin', () => {
   test('asks the gateway that runs, with the token of the environment', async (t) => {
     const { config } = await parseConfig('routes: {a: {match: {path: /a}, respond: {}}}', {
-      registry: new Map(),
+      registry: builtinPolicies,
       fileName: 'gateway.yaml',
     });
     assert.ok(config);

@@ -7,13 +7,11 @@ import type { ConfigInput } from '../../src/config/schema.ts';
 import { ConfigError, createGateway } from '../../src/gateway/create-gateway.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 
-const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-
 /** What a closer look at these routes finds, in the order of the text, with the places in it. */
 async function analyse(routes: string): Promise<string[]> {
   const text = `upstreams: {u: {targets: ["http://127.0.0.1:1"]}}\nroutes:\n${routes}`;
   const { problems, analyse: lookCloser } = await parseConfig(text, {
-    registry,
+    registry: builtinPolicies,
     fileName: 'gateway.yaml',
     analyseRoutes: async (sound) => findRouteProblems(sound),
   });

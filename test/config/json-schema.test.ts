@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { type JsonSchema, NOT_AVAILABLE, configJsonSchema } from '../../src/config/json-schema.ts';
-import { builtinPolicies } from '../../src/policies/index.ts';
+import { allBuiltin } from './load-text.ts';
 
-const schema = configJsonSchema(builtinPolicies);
+const schema = configJsonSchema(allBuiltin);
 
 /** Every schema inside of one, with its place. */
 function* parts(part: unknown, path = ''): Generator<readonly [string, JsonSchema]> {

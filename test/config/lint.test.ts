@@ -5,7 +5,7 @@ import { definePolicy } from '../../src/contract.ts';
 import { problemCodes } from '../../src/config/problem.ts';
 import { z } from '../../src/util/schema.ts';
 import { makeCertificate } from '../support/certificates.ts';
-import { type TestOptions, problemsOf, registry } from './load-text.ts';
+import { type TestOptions, allBuiltin, problemsOf, registryOf } from './load-text.ts';
 
 const { cert, key } = makeCertificate({ validFrom: new Date(0), validTo: new Date(Date.UTC(2040, 0)) });
 const files = { '/gw/a.pem': cert, '/gw/a.key': key };
@@ -108,7 +108,7 @@ suite('policies in one list', () => {
   test('do not ask for credentials before cors, as preflights have none', async () => {
     const options = z.strictObject({});
     const apiKey = definePolicy({ name: 'apiKey', summary: '-', options, create: () => ({}) });
-    const withApiKey = { registry: new Map([...registry, ['apiKey', apiKey]]) };
+    const withApiKey = { registry: registryOf([...allBuiltin, apiKey]) };
     assert.deepEqual(await list('apiKey', 'cors: {origins: ["*"]}', withApiKey), [
       '4:31 warning PREFLIGHT_REFUSED cors comes after apiKey, which refuses preflights, as browsers send no credentials with them: put it before apiKey',
     ]);

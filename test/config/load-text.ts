@@ -1,12 +1,26 @@
 /** Loads configurations from text, with surroundings that exist only for the test. */
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { type LoadResult, type ParseOptions, parseConfig } from '../../src/config/load.ts';
+import type { PolicyRegistry } from '../../src/config/policy-registry.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 
-export const registry: ReadonlyMap<string, PolicyDefinition> = new Map(
-  builtinPolicies.map((policy) => [policy.name, policy]),
-);
+/** These policies as if they were built in. */
+export function registryOf(definitions: Iterable<PolicyDefinition>): PolicyRegistry {
+  const all = new Map(Array.from(definitions, (definition) => [definition.name, definition]));
+  return {
+    names: [...all.keys()],
+    load: async (names) => {
+      const wanted = new Set(names);
+      return new Map([...all].filter(([name]) => wanted.has(name)));
+    },
+  };
+}
+
+/** The definitions of all policies that are really built in. */
+export const allBuiltin: readonly PolicyDefinition[] = [
+  ...(await builtinPolicies.load(builtinPolicies.names)).values(),
+];
 
 /** By absolute path; the configuration is in `/gw`. */
 export type Files = Readonly<Record<string, string>>;
@@ -27,7 +41,7 @@ export interface TestOptions extends Partial<ParseOptions> {
 export async function loadText(text: string, { files = {}, ...options }: TestOptions = {}): Promise<LoadResult> {
   return parseConfig(text, {
     fileName: '/gw/gateway.yaml',
-    registry,
+    registry: builtinPolicies,
     env: {},
     readFile: readFrom(files),
     importModule: async (path) => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { type LoadResult, loadConfig } from '../../src/config/load.ts';
-import { registry } from './load-text.ts';
+import { builtinPolicies } from '../../src/policies/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gatewright-config-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -19,7 +19,7 @@ let files = 0;
 async function loadFile(text: string): Promise<LoadResult> {
   const file = join(folder, `gateway-${++files}.config.ts`);
   writeFileSync(file, text);
-  return loadConfig(file, registry);
+  return loadConfig(file, builtinPolicies);
 }
 
 function told({ problems }: LoadResult): string[] {
@@ -87,9 +87,9 @@ export default {
       utimesSync(file, seconds, seconds);
     };
     write('one', 1000);
-    assert.equal((await loadConfig(file, registry)).config?.routes['r']?.respond?.body, 'one');
+    assert.equal((await loadConfig(file, builtinPolicies)).config?.routes['r']?.respond?.body, 'one');
     write('two', 2000);
-    assert.equal((await loadConfig(file, registry)).config?.routes['r']?.respond?.body, 'two');
+    assert.equal((await loadConfig(file, builtinPolicies)).config?.routes['r']?.respond?.body, 'two');
   });
 });
 
@@ -112,14 +112,14 @@ export default definePolicy({
       file,
       'routes:\n  r:\n    respond: {}\n    policies:\n      - {use: ./tenant.ts, options: {heder: x}}\n',
     );
-    assert.deepEqual(told(await loadConfig(file, registry)), [
+    assert.deepEqual(told(await loadConfig(file, builtinPolicies)), [
       '5:38 UNKNOWN_KEY unknown key "heder" in routes.r.policies[0].options',
     ]);
     writeFileSync(
       file,
       'routes:\n  r:\n    respond: {}\n    policies:\n      - {use: ./tenant.ts, options: {header: x}}\n',
     );
-    const loaded = await loadConfig(file, registry);
+    const loaded = await loadConfig(file, builtinPolicies);
     assert.deepEqual(told(loaded), []);
     assert.equal(loaded.config?.routes['r']?.policies[0]?.module, join(folder, 'tenant.ts'));
     assert.equal(loaded.modules.get(join(folder, 'tenant.ts'))?.name, 'tenant');
@@ -128,21 +128,21 @@ export default definePolicy({
   test('in another encoding than UTF-8 are a problem at the first character that is not', async () => {
     const latin1 = join(folder, 'latin1.yaml');
     writeFileSync(latin1, 'routes:\n  r: {respond: {body: "caf\xe9"}}\n', 'latin1');
-    assert.deepEqual(told(await loadConfig(latin1, registry)), [
+    assert.deepEqual(told(await loadConfig(latin1, builtinPolicies)), [
       '2:27 SYNTAX this is not UTF-8: save the file in that encoding',
     ]);
     const utf16 = join(folder, 'utf16.json');
     writeFileSync(utf16, '\ufeff{"routes": {}}', 'utf16le');
-    assert.deepEqual(told(await loadConfig(utf16, registry)), [
+    assert.deepEqual(told(await loadConfig(utf16, builtinPolicies)), [
       '1:1 SYNTAX this is not UTF-8: save the file in that encoding',
     ]);
   });
 
   test('that are not there are a problem, not an exception', async () => {
-    const missing = await loadConfig('/nowhere/gateway.yaml', registry);
+    const missing = await loadConfig('/nowhere/gateway.yaml', builtinPolicies);
     assert.deepEqual(told(missing), ['1:1 FILE the configuration cannot be read (there is no such file or folder)']);
     assert.equal(missing.config, null);
-    const directory = await loadConfig(folder, registry);
+    const directory = await loadConfig(folder, builtinPolicies);
     assert.deepEqual(told(directory), ['1:1 FILE the configuration cannot be read (it is a directory)']);
   });
 });

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { builtinNames, policyUses } from '../../src/config/policy-registry.ts';
 import { standardPolicies } from '../../src/config/policy-names.ts';
 import { type PolicyDefinition, definePolicy } from '../../src/contract.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import { z } from '../../src/util/schema.ts';
 import { duration } from '../../src/util/units.ts';
-import { type TestOptions, loadText, problemsOf, registry } from './load-text.ts';
+import { type TestOptions, loadText, problemsOf, registryOf } from './load-text.ts';
 
 const tenant = definePolicy({
   name: 'tenant',
@@ -158,7 +159,7 @@ routes:
     const options = z.string().transform((text) => {
       throw new Error(`I do not like ${text}`);
     });
-    const hostile = new Map([['hostile', policy('hostile', { options })]]);
+    const hostile = registryOf([policy('hostile', { options })]);
     assert.deepEqual(await problemsOf(route('[{hostile: sesame}]'), { registry: hostile }), [
       '4:26 error POLICY_LOAD the policy hostile failed while it looked at its options',
     ]);
@@ -180,10 +181,10 @@ routes:
 
 suite('the order of policies', () => {
   const options: TestOptions = {
-    registry: new Map([
-      ['key', policy('key', { provides: ['consumer'] })],
-      ['allow', policy('allow', { needs: ['consumer'] })],
-      ['plain', policy('plain')],
+    registry: registryOf([
+      policy('key', { provides: ['consumer'] }),
+      policy('allow', { needs: ['consumer'] }),
+      policy('plain'),
     ]),
   };
 
@@ -223,7 +224,7 @@ suite('the marks of option schemas', () => {
         later: z.number().meta({ notAvailable: true }).optional(),
       }),
     });
-    const options: TestOptions = { registry: new Map([['marked', marked]]), env: { PASSWORD: 'sesame' } };
+    const options: TestOptions = { registry: registryOf([marked]), env: { PASSWORD: 'sesame' } };
     assert.deepEqual(await problemsOf(route('[{marked: {password: sesame, later: 1}}]'), options), [
       '4:36 warning SECRET_IN_CLEAR routes.r.policies[0].marked.password is a secret: take it from the environment (${env:NAME}) or a file (${file:path})',
       '4:44 error NOT_AVAILABLE routes.r.policies[0].marked.later is not available yet',
@@ -232,10 +233,49 @@ suite('the marks of option schemas', () => {
   });
 });
 
+suite('policies that are built in', () => {
+  const either = policy('either', { combines: true, options: z.array(z.unknown()) });
+  const builtin = registryOf([either, policy('key'), policy('token'), policy('plain'), policy('unused')]);
+
+  test('are loaded only if the configuration uses them, wherever it does', async () => {
+    const text = `policies: {named: plain}\n${route('[{either: [key, {either: [{token: }]}]}, named]')}`;
+    const { problems, policies } = await loadText(text, { registry: builtin });
+    assert.deepEqual(problems, []);
+    assert.deepEqual([...policies.keys()].toSorted(), ['either', 'key', 'plain', 'token']);
+    const { policies: none } = await loadText(route('[unuse]'), { registry: builtin });
+    assert.equal(none.size, 0);
+  });
+
+  test('are what is meant by a name that is nearly theirs, also if nothing uses them', async () => {
+    assert.deepEqual(await problemsOf(route('[unuse]'), { registry: builtin }), [
+      '4:16 error UNKNOWN_POLICY there is no policy "unuse" (did you mean "unused"?)',
+    ]);
+  });
+
+  test('combine modules as well', async () => {
+    const use = '{use: ./policies/tenant.ts, options: {header: x}}';
+    const { config, problems } = await loadText(route(`[{either: [key, ${use}]}]`), { ...modules, registry: builtin });
+    assert.deepEqual(problems, []);
+    assert.ok(config);
+    assert.deepEqual(
+      Array.from(policyUses(config), ({ name, module }) => [name, module]),
+      [
+        ['either', null],
+        ['key', null],
+        ['tenant', '/gw/policies/tenant.ts'],
+      ],
+    );
+    assert.deepEqual([...builtinNames(config)], ['either', 'key']);
+  });
+
+  test('are no inherited properties', async () => {
+    assert.equal((await builtinPolicies.load(['constructor', '__proto__', 'toString'])).size, 0);
+  });
+});
+
 suite('the names of the standard policies', () => {
   test('are those that are built in and those that are to come', () => {
-    for (const { name } of builtinPolicies) assert.ok((standardPolicies as readonly string[]).includes(name), name);
+    for (const name of builtinPolicies.names) assert.ok((standardPolicies as readonly string[]).includes(name), name);
     assert.deepEqual([...standardPolicies].toSorted(), [...standardPolicies]);
-    assert.equal(registry.size, builtinPolicies.length);
   });
 });

@@ -11,10 +11,10 @@ import { requests, rules } from './arbitraries.ts';
 import { linearMatch } from './linear-reference.ts';
 import { request } from './requests.ts';
 
-const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+const definitions = await builtinPolicies.load(builtinPolicies.names);
 
 async function parse(yaml: string): Promise<GatewayConfig> {
-  const { config, problems } = await parseConfig(yaml, { registry, fileName: 'gateway.yaml' });
+  const { config, problems } = await parseConfig(yaml, { registry: builtinPolicies, fileName: 'gateway.yaml' });
   assert.ok(config, problems.map(({ message }) => message).join('\n'));
   return config;
 }
@@ -218,7 +218,7 @@ routes:
   tea: {match: {path: /tea}, respond: {status: 418, body: short}}
 `);
     const ask = (url: string, headers = {}) =>
-      explain(config, { method: 'GET', url, headers }, { definitionOf: ({ name }) => registry.get(name) });
+      explain(config, { method: 'GET', url, headers }, { definitionOf: ({ name }) => definitions.get(name) });
     const {
       request: asked,
       policies,

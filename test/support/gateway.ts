@@ -64,12 +64,10 @@ export function publicationOf(config: GatewayConfig, revision = 1, secrets: read
   return { revision, config, secrets, codeDigest: '' };
 }
 
-const builtin: ReadonlyMap<string, PolicyDefinition> = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-
 /** @throws {Error} for a configuration with problems. */
 async function read(input: ConfigInput, { modules: given, env }: Pick<GatewayOptions, 'modules' | 'env'>) {
   const { config, problems, modules, secrets } = await parseConfig(JSON.stringify(input), {
-    registry: builtin,
+    registry: builtinPolicies,
     fileName: 'gateway.json',
     ...(env !== undefined && { env }),
     importModule: (path) => Promise.resolve({ default: given?.[`./${basename(path)}`] }),

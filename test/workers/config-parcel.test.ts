@@ -16,8 +16,7 @@ routes:
 `;
 
 test('a configuration comes out of a message to a thread as it went in', async () => {
-  const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
-  const { config, problems } = await parseConfig(text, { fileName: 'gateway.yaml', registry });
+  const { config, problems } = await parseConfig(text, { fileName: 'gateway.yaml', registry: builtinPolicies });
   assert.deepEqual(
     problems.filter(({ severity }) => severity === 'error'),
     [],
