@@ -54,13 +54,12 @@ async function runModule(path: string): Promise<unknown> {
 async function tryToMake({ config, modules, secrets }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
   const registry = new Map(builtinPolicies.map((policy) => [policy.name, policy]));
+  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), warn: () => {} };
   try {
     const compiled = await compile(config, {
-      clock: systemClock,
-      wheel: new TimerWheel(systemClock),
+      ...around,
       keep: new Keep(),
-      services: new LocalServices(),
-      warn: () => {},
+      services: new LocalServices(around),
       secrets,
       definitionOf: (use) =>
         use.module === null ? registry.get(use.name)! : announced(modules.get(use.module)!, use.module),
