@@ -2,12 +2,18 @@
 
 /** A request that the gateway makes on its own behalf, whole and bounded. */
 export interface CallRequest {
-  /** `https://…`, `http://…`. Redirects are not followed. */
+  /** `https://…`, `http://…`, without user and fragment. Redirects are not followed. */
   readonly url: string;
   /** Default GET. */
   readonly method?: string;
+  /** Checked like all that reaches the wire. `host`, `accept-encoding` and what frames a message cannot be set. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly body?: string | Uint8Array;
+  /**
+   * Whether it may be sent once more when a kept connection turns out to be dead (RFC 9110, section 9.2.2); by default the
+   * method says so. A POST that only asks may.
+   */
+  readonly idempotent?: boolean;
   /** By when the whole response must be there. */
   readonly timeoutMs: number;
   /** The largest response body that is accepted. */

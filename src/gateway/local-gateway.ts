@@ -16,6 +16,7 @@ import { systemClock, type Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { Turns } from '../util/turns.ts';
 import type { Admission } from '../wire/admission.ts';
+import type { HttpCallerEnv } from '../wire/call/http-caller.ts';
 import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
 import { accessEntry } from './access-entry.ts';
 import {
@@ -50,8 +51,10 @@ export interface GatewayEnv {
    * side TLS counts as terminated.
    */
   readonly connect?: ConnectTarget;
-  /** What policies are given; by default what one event loop alone has need of. */
-  readonly services?: LocalServices;
+  /** Likewise for what the gateway asks others on its own behalf. */
+  readonly connectCall?: HttpCallerEnv['connect'];
+  /** What policies are given; by default what one event loop alone has need of. It is closed with the gateway. */
+  readonly services?: (env: HttpCallerEnv) => LocalServices;
 }
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
@@ -98,17 +101,24 @@ export class LocalGateway implements Gateway {
     this.first = first;
     this.env = env;
     this.startedAt = clock.wallNow();
-    this.services = env.services ?? new LocalServices();
+    const wheel = new TimerWheel(clock);
+    const servicesEnv: HttpCallerEnv = {
+      clock,
+      wheel,
+      warn: (message, about) => log.warn(message, about),
+      connect: env.connectCall,
+    };
+    this.services = env.services?.(servicesEnv) ?? new LocalServices(servicesEnv);
     this.around = {
       clock,
-      wheel: new TimerWheel(clock),
+      wheel,
       log: { defect: (message, about, error) => log.error(message, { ...about, error }) },
       observe: null,
       traffic: { begun: 0, ended: 0 },
     };
     this.listeners = new OpenListeners({
       clock,
-      wheel: this.around.wheel,
+      wheel,
       keep: this.keep,
       log,
       ticketSecret: env.ticketSecret ?? randomBytes(32),
@@ -265,6 +275,7 @@ export class LocalGateway implements Gateway {
   private async close(): Promise<void> {
     const { serving } = this;
     this.serving = null;
+    this.services.close();
     if (serving === null) return;
     serving.compiled.close();
     await serving.accessLog?.value.close();

@@ -11,6 +11,7 @@ import type {
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import type { Lease } from '../util/keep.ts';
+import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 
 /** For a gateway that is alone on its event loop: nothing has to be shared with other threads. */
 export class LocalServices implements PolicyServices {
@@ -20,13 +21,23 @@ export class LocalServices implements PolicyServices {
     failed() {},
     succeeded() {},
   };
+  private readonly caller: HttpCaller;
+
+  constructor(env: HttpCallerEnv) {
+    this.caller = new HttpCaller(env);
+  }
+
+  /** Gives up what policies still wait for. */
+  close(): void {
+    this.caller.close();
+  }
 
   sharedMemory(_name: string): SharedMemory {
     throw new Error('not available yet');
   }
 
-  call(_request: CallRequest): Promise<CallResponse> {
-    throw new Error('not available yet');
+  call(request: CallRequest): Promise<CallResponse> {
+    return this.caller.call(request);
   }
 
   document(_source: DocumentSource): Lease<RemoteDocument> {

@@ -25,8 +25,9 @@ export type FakeAnswer = FakeResponse | FakeFailure;
 
 /** What an upstream got. */
 export interface ReceivedRequest {
+  /** Empty for what the gateway has asked on its own behalf. */
   readonly upstream: string;
-  /** As configured. */
+  /** As configured; the origin of what the gateway has asked on its own behalf. */
   readonly target: string;
   readonly method: string;
   /** Path and query as they arrived. */

@@ -1,4 +1,7 @@
-/** The upstreams of a gateway under test: servers of the platform behind connections that exist in memory. */
+/**
+ * The upstreams of a gateway under test, and whom it asks on its own behalf: servers of the platform behind connections
+ * that exist in memory.
+ */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { OnReadOpts, Socket } from 'node:net';
 import type { FakeAnswer, FakeResponse, ReceivedRequest, UpstreamHandler } from './fake-answer.ts';
@@ -15,9 +18,26 @@ export interface UpstreamWitness {
   onHandlerFailed(error: Error, cause: number | undefined): void;
 }
 
+/** Where a connection leads to. */
+interface Place {
+  /** Empty for what is not an upstream: there the gateway calls on its own behalf. */
+  readonly upstream: string;
+  /** The URL of a target, or the origin that is called. */
+  readonly target: string;
+}
+
+type Answer = FakeAnswer | UpstreamHandler;
+
+/** Whether this is a URL that the gateway may call itself: it has a path, which targets have none of. */
+export function isCallPlace(name: string): boolean {
+  return /^https?:\/\/[^/?#]+\/[^?#]*$/.test(name);
+}
+
 export class FakeUpstreams {
   /** By the name of an upstream or the URL of a target; the target's own goes first. */
-  private readonly answers = new Map<string, FakeAnswer | UpstreamHandler>();
+  private readonly answers = new Map<string, Answer>();
+  /** To what the gateway asks on its own behalf, by URL without query. */
+  private readonly callAnswers = new Map<string, Answer>();
   private readonly network: MemoryNetwork;
   private readonly clock: TestClock;
   private readonly witness: UpstreamWitness;
@@ -31,33 +51,58 @@ export class FakeUpstreams {
   }
 
   /** From now on, an upstream or a target answers like this; undefined for the echo that it is by itself. */
-  set(name: string, answer: FakeAnswer | UpstreamHandler | undefined): void {
+  set(name: string, answer: Answer | undefined): void {
     if (answer === undefined) this.answers.delete(name);
     else this.answers.set(name, answer);
   }
 
-  private answerOf(upstream: string, target: string): FakeAnswer | UpstreamHandler {
-    return this.answers.get(target) ?? this.answers.get(upstream) ?? {};
+  /** From now on, a call to this URL is answered like this; undefined for nobody who answers. */
+  setCall(url: string, answer: Answer | undefined): void {
+    if (answer === undefined) this.callAnswers.delete(url);
+    else this.callAnswers.set(url, answer);
+  }
+
+  /** @param path with query; null as long as there is no request. */
+  private answerOf({ upstream, target }: Place, path: string | null): Answer {
+    if (upstream !== '') return this.answers.get(target) ?? this.answers.get(upstream) ?? {};
+    if (path !== null) return this.callAnswers.get(target + path.replace(/\?.*/s, '')) ?? { status: 404, body: '' };
+    const known = [...this.callAnswers].filter(([url]) => url.startsWith(`${target}/`)).map(([, answer]) => answer);
+    return known.find((answer) => answer !== 'refuse' && answer !== 'unreachable') ?? known[0] ?? 'refuse';
   }
 
   /** Connects to a target. */
   connect(upstream: string, target: string, onread: OnReadOpts): Socket {
+    return this.open({ upstream, target }, onread);
+  }
+
+  /** Connects to whom the gateway asks on its own behalf. Never to the network: who has no answer is refused. */
+  connectCall(origin: string, onread: OnReadOpts): Socket {
+    return this.open({ upstream: '', target: origin }, onread);
+  }
+
+  private open(place: Place, onread: OnReadOpts): Socket {
     const gateway = { allowHalfOpen: false, onread, remoteAddress: '127.0.0.1' };
     const [near, far] = MemorySocket.pair(this.network, gateway, { allowHalfOpen: true });
     this.sockets.add(far);
     far.once('close', () => this.sockets.delete(far));
-    const answer = this.answerOf(upstream, target);
+    const answer = this.answerOf(place, null);
     if (answer === 'unreachable') {
       this.holdUntilClosed(far);
       far.once('end', () => far.destroy());
       far.resume();
     } else {
       this.network.deliver(() => {
-        if (answer === 'refuse') near.destroy(socketError('ECONNREFUSED'));
-        else this.accept(upstream, target, near, far);
+        if (answer === 'refuse') near.destroy(socketError(this.refusalOf(place)));
+        else this.accept(place, near, far);
       });
     }
     return near.asSocket();
+  }
+
+  /** What the log says of a refused connection. */
+  private refusalOf({ upstream, target }: Place): string {
+    const isForgotten = upstream === '' && ![...this.callAnswers.keys()].some((url) => url.startsWith(`${target}/`));
+    return isForgotten ? 'the test has no answer for it' : 'ECONNREFUSED';
   }
 
   /** Breaks off whatever is open. */
@@ -65,40 +110,36 @@ export class FakeUpstreams {
     for (const socket of this.sockets) socket.destroy();
   }
 
-  private accept(upstream: string, target: string, near: MemorySocket, far: MemorySocket): void {
+  private accept(place: Place, near: MemorySocket, far: MemorySocket): void {
     if (near.destroyed) return;
-    const key = `${upstream} ${target}`;
-    const server = this.servers.get(key) ?? this.createServer(upstream, target);
+    const key = `${place.upstream} ${place.target}`;
+    const server = this.servers.get(key) ?? this.createServer(place);
     this.servers.set(key, server);
     server.emit('connection', far);
     near.emit('connect');
   }
 
-  private createServer(upstream: string, target: string): Server {
+  private createServer(place: Place): Server {
     // The time-outs of the platform go by real time, and there is none here.
     const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 });
     server.on('request', (message, response) => {
       const socket = message.socket as unknown as MemorySocket;
       // A request on a connection that was made before the upstream was told to refuse.
-      const answer = this.answerOf(upstream, target);
+      const answer = this.answerOf(place, message.url ?? '');
       if (answer === 'refuse' || answer === 'unreachable') {
         socket.destroy();
         return;
       }
       const { cause } = socket;
-      this.serve({ upstream, target }, message, response).catch((error: unknown) => this.fail(error, cause, socket));
+      this.serve(place, message, response).catch((error: unknown) => this.fail(error, cause, socket));
     });
     return server;
   }
 
-  private async serve(
-    place: { readonly upstream: string; readonly target: string },
-    message: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> {
+  private async serve(place: Place, message: IncomingMessage, response: ServerResponse): Promise<void> {
     const socket = message.socket as unknown as MemorySocket;
     const { cause } = socket;
-    const answer = this.answerOf(place.upstream, place.target);
+    const answer = this.answerOf(place, message.url ?? '');
     // Before the body, which may never come.
     if (answer === 'hang') this.holdUntilClosed(socket);
     if (answer === 'reset') socket.resetAndDestroy();
@@ -166,10 +207,7 @@ export class FakeUpstreams {
 }
 
 /** Null when it has not arrived as a whole. */
-async function receivedRequest(
-  place: { readonly upstream: string; readonly target: string },
-  message: IncomingMessage,
-): Promise<ReceivedRequest | null> {
+async function receivedRequest(place: Place, message: IncomingMessage): Promise<ReceivedRequest | null> {
   const chunks: Buffer[] = [];
   try {
     for await (const chunk of message) chunks.push(chunk as Buffer);

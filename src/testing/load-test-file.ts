@@ -8,6 +8,7 @@ import { Interpolations, reasonOf } from '../config/source/interpolation.ts';
 import type { Position } from '../config/source/positions.ts';
 import { suggest } from '../config/suggest.ts';
 import { validate } from '../config/validate.ts';
+import { isCallPlace } from './fake-upstreams.ts';
 import { type DeclaredTest, type TestFile, type TestStep, testFileSchema } from './test-file-schema.ts';
 
 /** In a test a text is what it is: `${…}` may well be part of a body. */
@@ -125,7 +126,9 @@ function unknownNames(file: TestFile, config: GatewayConfig): Finding[] {
     findings.push({ severity: 'error', code, message, path, atKey, ...(suggestion !== undefined && { suggestion }) });
   };
   const checkAnswers = (answers: object | undefined, path: Path): void => {
-    for (const name of Object.keys(answers ?? {})) check('upstream', name, answerable, [...path, 'upstreams', name]);
+    for (const name of Object.keys(answers ?? {})) {
+      if (!isCallPlace(name)) check('upstream', name, answerable, [...path, 'upstreams', name]);
+    }
   };
   checkAnswers(file.upstreams, []);
   for (const [index, test] of file.tests.entries()) {

@@ -7,6 +7,7 @@ import type { Position } from '../config/source/positions.ts';
 import { SecretFilter } from '../telemetry/secret-filter.ts';
 import { compareResponse } from './compare-response.ts';
 import type { FakeAnswer } from './fake-answer.ts';
+import { isCallPlace } from './fake-upstreams.ts';
 import { type LoadedTestFile, loadTestFile, stepsOf } from './load-test-file.ts';
 import { type TestConfig, loadTestConfig } from './load-test-config.ts';
 import type { AnswerParts, DeclaredTest, RequestParts, TestFile, TestStep } from './test-file-schema.ts';
@@ -99,6 +100,8 @@ class TestRun {
   private readonly config: TestConfig & { readonly config: GatewayConfig };
   private readonly options: RunTestsOptions;
   private readonly failures: TestFailure[] = [];
+  /** The URLs that there has been an answer for, of those that the gateway calls on its own behalf. */
+  private calls: ReadonlySet<string> = new Set();
   /** What a test prints may end up in a public log of builds. */
   private readonly secrets: SecretFilter;
 
@@ -115,7 +118,10 @@ class TestRun {
     const { now } = this.file;
     let gateway: TestGateway | null = null;
     try {
-      gateway = await TestGateway.open(this.config, { now: now === undefined ? undefined : new Date(now) });
+      // What is asked for at the start is answered like what is asked for later.
+      const upstreams = callAnswers({ ...this.file.upstreams, ...test.upstreams });
+      gateway = await TestGateway.open(this.config, { now: now === undefined ? undefined : new Date(now), upstreams });
+      this.calls = new Set(Object.keys(upstreams));
       for (const [index, place] of stepsOf(test, path).entries()) {
         const number = test.steps === undefined ? null : index + 1;
         this.setAnswers(gateway, test.steps === undefined ? [this.file, test] : [this.file, test, place.step]);
@@ -141,17 +147,23 @@ class TestRun {
     layers: readonly { readonly upstream?: AnswerParts | undefined; readonly upstreams?: TestStep['upstreams'] }[],
   ): void {
     const answers = new Map<string, AnswerParts | undefined>();
+    const calls = new Map([...this.calls].map((url): [string, AnswerParts | undefined] => [url, undefined]));
     for (const [name, { targets }] of Object.entries(this.config.config.upstreams)) {
       for (const place of [name, ...targets.map(({ url }) => url)]) answers.set(place, undefined);
     }
     for (const { upstream, upstreams = {} } of layers) {
       if (upstream !== undefined) for (const place of answers.keys()) answers.set(place, upstream);
       for (const [place, answer] of Object.entries(upstreams)) {
+        if (isCallPlace(place)) {
+          calls.set(place, answer);
+          continue;
+        }
         for (const { url } of this.config.config.upstreams[place]?.targets ?? []) answers.set(url, undefined);
         answers.set(place, answer);
       }
     }
-    for (const [place, answer] of answers) gateway.answerWith(place, toAnswer(answer));
+    this.calls = new Set(calls.keys());
+    for (const [place, answer] of [...answers, ...calls]) gateway.answerWith(place, toAnswer(answer));
   }
 
   private async runStep(gateway: TestGateway, step: TestStep, path: Path, number: number | null): Promise<void> {
@@ -230,6 +242,11 @@ function send(
     listener,
     passTime: true,
   });
+}
+
+function callAnswers(answers: Readonly<Record<string, AnswerParts>>): Record<string, FakeAnswer> {
+  const calls = Object.entries(answers).filter(([place]) => isCallPlace(place));
+  return Object.fromEntries(calls.map(([place, answer]) => [place, toAnswer(answer) ?? 'refuse']));
 }
 
 function toAnswer(answer: AnswerParts | undefined): FakeAnswer | undefined {

@@ -12,7 +12,7 @@ import type { ProxyExchange } from '../proxy/exchange.ts';
 import type { AccessLogEntry } from '../telemetry/access-log-line.ts';
 import { chooseListener, requestPlace } from './choose-listener.ts';
 import type { FakeAnswer, FakeHeaders, ReceivedRequest, UpstreamHandler } from './fake-answer.ts';
-import { FakeUpstreams } from './fake-upstreams.ts';
+import { FakeUpstreams, isCallPlace } from './fake-upstreams.ts';
 import { type ConfigSurroundings, type TestConfig, loadTestConfig } from './load-test-config.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import { MemorySocket } from './memory-socket.ts';
@@ -23,7 +23,10 @@ import { TestClock, type TestTime } from './test-clock.ts';
 export interface TestGatewayOptions extends ConfigSurroundings {
   /** For `${env:NAME}`; what is not here comes from the environment of the process. */
   readonly env?: ConfigSurroundings['env'];
-  /** What upstreams answer, by the name of an upstream or the URL of a target. By default what they got, as JSON. */
+  /**
+   * What upstreams answer, by the name of an upstream or the URL of a target, by default what they got, as JSON; and what
+   * those answer whom the gateway asks on its own behalf, by the URL that it calls, by default nothing.
+   */
   readonly upstreams?: Readonly<Record<string, FakeAnswer | UpstreamHandler>> | undefined;
   /** The date at which the clock begins; by default 2026-01-01. */
   readonly now?: Date | undefined;
@@ -87,6 +90,8 @@ export class TestGateway {
   readonly log: TestLogLine[] = [];
   /** What upstreams got, whatever for, in order. */
   readonly upstreamRequests: ReceivedRequest[] = [];
+  /** What the gateway has asked others on its own behalf, in order. */
+  readonly calls: ReceivedRequest[] = [];
   private readonly publication: Publication;
   private readonly time: TestClock;
   private readonly network = new MemoryNetwork();
@@ -119,6 +124,7 @@ export class TestGateway {
       clock: this.time.source,
       observe: (exchange, outcome) => this.observe(exchange, outcome),
       connect: (upstream, target) => (onread) => this.upstreams.connect(upstream, target, onread),
+      connectCall: (origin) => (onread) => this.upstreams.connectCall(origin, onread),
     });
   }
 
@@ -144,10 +150,16 @@ export class TestGateway {
   }
 
   /**
-   * Sets what an upstream, or one of its targets, answers from now on; undefined for what it got, as JSON.
-   * @param name of the upstream, or the URL of the target as configured.
+   * Sets what an upstream, or one of its targets, answers from now on; undefined for what it got, as JSON. Or what is
+   * answered when the gateway asks on its own behalf, such as an issuer for its keys; undefined for nobody who answers.
+   * @param name of the upstream, or the URL of the target as configured, or the URL that is called, with its path and
+   *   without a query.
    */
   answerWith(name: string, answer: FakeAnswer | UpstreamHandler | undefined): void {
+    if (isCallPlace(name)) {
+      this.upstreams.setCall(name, answer);
+      return;
+    }
     const { upstreams } = this.publication.config;
     const targets = Object.values(upstreams).flatMap((upstream) => upstream.targets.map(({ url }) => url));
     if (!Object.hasOwn(upstreams, name) && !targets.includes(name)) {
@@ -255,6 +267,10 @@ export class TestGateway {
   }
 
   private note(request: ReceivedRequest, cause: number | undefined): void {
+    if (request.upstream === '') {
+      this.calls.push(request);
+      return;
+    }
     this.upstreamRequests.push(request);
     if (cause === undefined) return;
     const sofar = this.received.get(cause);

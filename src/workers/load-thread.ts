@@ -52,13 +52,12 @@ async function runModule(path: string): Promise<unknown> {
 /** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
 async function tryToMake({ config, policies, modules, secrets }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
+  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), warn: () => {} };
   try {
     const compiled = await compile(config, {
-      clock: systemClock,
-      wheel: new TimerWheel(systemClock),
+      ...around,
       keep: new Keep(),
-      services: new LocalServices(),
-      warn: () => {},
+      services: new LocalServices(around),
       secrets,
       definitionOf: (use) =>
         use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module),

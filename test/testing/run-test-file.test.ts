@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { formatProblem } from '../../src/config/problem.ts';
 import { runTestFile, type RunTestsOptions, type TestFileResult } from '../../src/testing/run-test-file.ts';
 import { folderWith } from '../support/command.ts';
@@ -202,6 +204,26 @@ tests:
     });
     const [failure] = failuresOf(await runTestFile('a.test.yaml', { cwd, env: {} }));
     assert.match(failure ?? '', /route a: policy p: not like this/);
+  });
+
+  it('answer what the gateway asks on its own behalf, and only that', async (t) => {
+    const policy = pathToFileURL(resolve('test/support/asking-policy.ts')).href;
+    const cwd = await folderWith(t, {
+      'gateway.yaml': `routes: {a: {policies: [{use: ./p.ts, options: {url: "http://auth.internal/ask"}}], respond: {}}}`,
+      'p.ts': `export { default } from '${policy}';`,
+      'a.test.yaml': `
+upstreams: {"http://auth.internal/ask": {status: 201}}
+tests:
+  - name: steps
+    upstreams: {"http://auth.internal/ask": {status: 202}}
+    steps:
+      - {request: GET http://x/, expect: {status: 202}}
+      - {request: GET http://x/, upstreams: {"http://auth.internal/ask": reset}, expect: {status: 503}}
+      - {request: GET http://x/, expect: {status: 202}}
+  - {name: from the file, request: GET http://x/, expect: {status: 201}}
+`,
+    });
+    assert.deepEqual(failuresOf(await runTestFile('a.test.yaml', { cwd, env: {} })), []);
   });
 
   it('know variables, files and the date of their own', async (t) => {

@@ -4,7 +4,14 @@ import { after, describe, it } from 'node:test';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
 import { TestClock } from '../../src/testing/test-clock.ts';
-import { ConfigError, testGateway, type TestGateway, type TestGatewayOptions } from '../../src/testing/index.ts';
+import {
+  ConfigError,
+  type FakeAnswer,
+  type TestGateway,
+  type TestGatewayOptions,
+  type UpstreamHandler,
+  testGateway,
+} from '../../src/testing/index.ts';
 
 const upstreams = {
   app: { targets: ['http://127.0.0.1:3001', 'http://127.0.0.1:3002'] },
@@ -346,4 +353,48 @@ it('a gateway for tests answers as the same gateway on sockets does', async (t) 
     assert.equal(fake.body, await real.text(), `${method} ${path}`);
     assert.deepEqual(comparable(Object.entries(fake.headers)), comparable(real.headers), `${method} ${path}`);
   }
+});
+
+describe('what the gateway asks on its own behalf', () => {
+  const url = 'https://issuer.example/ask';
+  const policies = [{ use: './test/support/asking-policy.ts', options: { url } }];
+
+  async function ask(answer: FakeAnswer | UpstreamHandler | undefined): Promise<[number, string, TestGateway]> {
+    const gateway = await start(
+      { upstreams, routes: { app: { policies, upstream: 'app' } } },
+      answer === undefined ? {} : { upstreams: { [url]: answer } },
+    );
+    const { status, body } = await gateway.request('GET', 'http://a.example/x', { passTime: true });
+    return [status, body, gateway];
+  }
+
+  it('is answered by the test, and noted', async () => {
+    const [status, body, gateway] = await ask(({ path, headers }) => ({
+      status: 203,
+      body: `${path} ${headers['host']}`,
+    }));
+    assert.deepEqual([status, body], [203, '/ask?about=/x issuer.example']);
+    assert.deepEqual(
+      gateway.calls.map(({ method, target, path }) => [method, target, path]),
+      [['GET', 'https://issuer.example', '/ask?about=/x']],
+    );
+    assert.equal(gateway.upstreamRequests.length, 0);
+    gateway.answerWith(url, { status: 204 });
+    assert.equal((await gateway.request('GET', 'http://a.example/x')).status, 204);
+  });
+
+  it('never goes to the network, and fails as it is told to', async () => {
+    assert.deepEqual((await ask(undefined)).slice(0, 2), [
+      503,
+      'https://issuer.example: cannot be reached: the test has no answer for it',
+    ]);
+    for (const [failure, message] of [
+      ['refuse', 'cannot be reached: ECONNREFUSED'],
+      ['reset', 'broke off: ECONNRESET'],
+      ['hang', 'no answer within 2000 ms'],
+      ['unreachable', 'no answer within 2000 ms'],
+    ] as const) {
+      assert.deepEqual((await ask(failure)).slice(0, 2), [503, `https://issuer.example: ${message}`], failure);
+    }
+  });
 });
