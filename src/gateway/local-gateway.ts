@@ -50,7 +50,7 @@ export interface GatewayEnv {
    * side TLS counts as terminated.
    */
   readonly connect?: ConnectTarget;
-  /** What policies are given; by default what one event loop alone has need of. */
+  /** What policies are given; by default what one event loop alone needs. */
   readonly services?: LocalServices;
 }
 
@@ -98,7 +98,7 @@ export class LocalGateway implements Gateway {
     this.first = first;
     this.env = env;
     this.startedAt = clock.wallNow();
-    this.services = env.services ?? new LocalServices();
+    this.services = env.services ?? new LocalServices({ clock });
     this.around = {
       clock,
       wheel: new TimerWheel(clock),
@@ -150,10 +150,11 @@ export class LocalGateway implements Gateway {
     const { config, revision } = publication;
     const modules = await this.env.modulesOf(config);
     const builtin = await builtinPolicies.load(builtinNames(config));
-    const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
     let compiled: Compiled | null = null;
+    let accessLog: Lease<AccessLog> | null = null;
     try {
       compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
+      accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const listeners = await this.listeners.prepare(config, openingOf);
       const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
@@ -284,8 +285,12 @@ export class LocalGateway implements Gateway {
     };
   }
 
-  private leaseAccessLog(config: AccessLogConfig | null): Lease<AccessLog> | null {
-    if (config === null) return null;
+  private leaseAccessLog(
+    configured: AccessLogConfig | null,
+    secretFields: ReadonlySet<string>,
+  ): Lease<AccessLog> | null {
+    if (configured === null) return null;
+    const config = { ...configured, redact: [...configured.redact, ...secretFields] };
     const { thread = 0, log } = this.env;
     const make = (): AccessLog =>
       new AccessLog(config, {

@@ -57,7 +57,7 @@ async function tryToMake({ config, policies, modules, secrets }: LoadResult): Pr
       clock: systemClock,
       wheel: new TimerWheel(systemClock),
       keep: new Keep(),
-      services: new LocalServices(),
+      services: new LocalServices({ clock: systemClock }),
       warn: () => {},
       secrets,
       definitionOf: (use) =>
