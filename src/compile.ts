@@ -29,6 +29,8 @@ export interface Compiled {
   readonly snapshot: Snapshot;
   /** By name. */
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  /** What policies have called secret of a request: see `Policy.secretFields`. */
+  readonly secretFields: ReadonlySet<string>;
   /** Closes idle connections and watchers that no later snapshot uses. Exchanges that are still under way go on. */
   close(): void;
 }
@@ -47,9 +49,11 @@ export async function compile(config: GatewayConfig, env: CompileEnv): Promise<C
       leases.push(lease);
       upstreams.set(name, lease.value);
     }
+    const policies = new PolicyMaker(config, env, leases);
     return {
-      snapshot: await compileSnapshot(config, upstreams, new PolicyMaker(config, env, leases), env),
+      snapshot: await compileSnapshot(config, upstreams, policies, env),
       upstreams,
+      secretFields: policies.secretFields,
       close,
     };
   } catch (error) {

@@ -120,6 +120,11 @@ export interface Exchange {
   readonly path: string;
   /** The query as on the wire, without `?`; empty when there is none. */
   readonly query: string;
+  /**
+   * Takes the parameters of this name out of `query`, however they are spelled: for what the upstream, and a log, must not
+   * see. The rest stays as it was matched. To be called in `onRequest`.
+   */
+  removeQueryParameter(name: string): void;
   /** Segments that the route's path captured. */
   readonly params: Readonly<Record<string, string>>;
   readonly requestHeaders: HeaderList;
@@ -205,6 +210,11 @@ export interface Policy {
    * for responses without a body (to HEAD; 204, 304): if theirs would be longer or shorter, remove `content-length`.
    */
   transformResponse?(exchange: Exchange): Duplex | null;
+  /**
+   * Where requests have a secret of this kind: names of headers, and of query parameters with a `?` in front. As if they
+   * stood in `telemetry.accessLog.redact`, for all routes: what is refused, or sent to the wrong one, is logged as well.
+   */
+  readonly secretFields?: readonly string[];
   /** What it authenticates with, so that it can be one of several ways to (`anyOf`). */
   readonly authenticator?: Authenticator;
 }

@@ -3,6 +3,7 @@ import type {
   DocumentSource,
   InnerPolicy,
   MaybePromise,
+  Policy,
   PolicyDefinition,
   PolicyEnv,
   RemoteDocument,
@@ -40,6 +41,8 @@ export class PolicyMaker {
   private readonly env: PolicyMakerEnv;
   /** What policies have asked for that has to be let go with the configuration. */
   private readonly leases: Lease<unknown>[];
+  /** What the policies have called secret of a request: see `Policy.secretFields`. */
+  readonly secretFields = new Set<string>();
 
   constructor(config: GatewayConfig, env: PolicyMakerEnv, leases: Lease<unknown>[]) {
     this.config = config;
@@ -82,11 +85,19 @@ export class PolicyMaker {
     };
     try {
       const policy = definition.create(use.options, this.envFor(route, use), inner);
-      if (policy instanceof Promise) return policy.then((made) => named(use, made)).catch(refuse);
-      return named(use, policy);
+      if (policy instanceof Promise) return policy.then((made) => this.named(use, made)).catch(refuse);
+      return this.named(use, policy);
     } catch (error) {
       return refuse(error);
     }
+  }
+
+  /** What a module without types has made may be anything. */
+  private named({ label }: PolicyUse, policy: unknown): NamedPolicy {
+    if (typeof policy !== 'object' || policy === null) throw new Error('made no policy');
+    const made: Policy = policy;
+    for (const field of made.secretFields ?? []) this.secretFields.add(field);
+    return { name: label, policy: made };
   }
 
   private envFor(route: string, use: PolicyUse): PolicyEnv {
@@ -115,10 +126,4 @@ export class PolicyMaker {
 
 function isMade(policies: readonly MaybePromise<NamedPolicy>[]): policies is readonly NamedPolicy[] {
   return policies.every((policy) => !(policy instanceof Promise));
-}
-
-/** What a module without types has made may be anything. */
-function named({ label }: PolicyUse, policy: unknown): NamedPolicy {
-  if (typeof policy !== 'object' || policy === null) throw new Error('made no policy');
-  return { name: label, policy };
 }

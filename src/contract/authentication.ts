@@ -67,6 +67,8 @@ export interface Authenticator {
    * request that goes on, whoever it turned out to be (GHSA-7r4p-vjf4-gxv4), before `tell`.
    */
   readonly ownHeaders?: readonly string[];
+  /** Where it looks for the credential: see `Policy.secretFields`. `authorization` and `cookie` need not be named. */
+  readonly secretFields?: readonly string[];
   /** Looks at the request and changes nothing. What is thrown is a defect: the request is refused with a 500. */
   authenticate(exchange: Exchange): MaybePromise<Credential | Refusal>;
   /** Takes the credential out of a request that goes on, whether or not it was the one that counted. */

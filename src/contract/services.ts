@@ -100,10 +100,11 @@ export interface AttemptDamping {
 /** Text that all threads have seen, until it is forgotten: sessions that were ended, nonces that were used. */
 export interface SharedMemory {
   /**
-   * Notes it until the given time (monotonic milliseconds).
+   * Notes it until the given time (milliseconds of `PolicyEnv.now`), or for longer if it was noted for longer before.
    * @returns false when it was noted before; of several threads that note the same, one gets true.
    */
   add(text: string, untilMs: number): boolean;
+  /** Errs, if it has to, by saying that it was noted. */
   has(text: string): boolean;
 }
 

@@ -29,7 +29,7 @@ import {
 } from './gateway.ts';
 import { OpenListeners } from './open-listeners.ts';
 import type { Opening } from './places.ts';
-import { LocalServices } from './services.ts';
+import { LocalServices, type ServicesEnv } from './services.ts';
 
 export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
 
@@ -54,7 +54,7 @@ export interface GatewayEnv {
   /** Likewise for what the gateway asks others on its own behalf. */
   readonly connectCall?: HttpCallerEnv['connect'];
   /** What policies are given; by default what one event loop alone has need of. It is closed with the gateway. */
-  readonly services?: (env: HttpCallerEnv) => LocalServices;
+  readonly services?: (env: ServicesEnv) => LocalServices;
 }
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
@@ -102,7 +102,7 @@ export class LocalGateway implements Gateway {
     this.env = env;
     this.startedAt = clock.wallNow();
     const wheel = new TimerWheel(clock);
-    const servicesEnv: HttpCallerEnv = {
+    const servicesEnv: ServicesEnv = {
       clock,
       wheel,
       warn: (message, about) => log.warn(message, about),
@@ -160,10 +160,11 @@ export class LocalGateway implements Gateway {
     const { config, revision } = publication;
     const modules = await this.env.modulesOf(config);
     const builtin = await builtinPolicies.load(builtinNames(config));
-    const accessLog = this.leaseAccessLog(config.telemetry.accessLog);
     let compiled: Compiled | null = null;
+    let accessLog: Lease<AccessLog> | null = null;
     try {
       compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
+      accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const listeners = await this.listeners.prepare(config, openingOf);
       const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
@@ -295,8 +296,12 @@ export class LocalGateway implements Gateway {
     };
   }
 
-  private leaseAccessLog(config: AccessLogConfig | null): Lease<AccessLog> | null {
-    if (config === null) return null;
+  private leaseAccessLog(
+    configured: AccessLogConfig | null,
+    secretFields: ReadonlySet<string>,
+  ): Lease<AccessLog> | null {
+    if (configured === null) return null;
+    const config = { ...configured, redact: [...configured.redact, ...secretFields] };
     const { thread = 0, log } = this.env;
     const make = (): AccessLog =>
       new AccessLog(config, {

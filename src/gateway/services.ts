@@ -1,4 +1,4 @@
-/** What policies are given where nothing has to be shared with other threads. */
+/** What the policies of a thread are given. */
 import type { PolicyServices } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
@@ -10,10 +10,29 @@ import type {
   ValueStore,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
+import { NotedTexts } from '../stores/noted-texts.ts';
 import type { Lease } from '../util/keep.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 
-/** For a gateway that is alone on its event loop: nothing has to be shared with other threads. */
+/** Memory that the services of all threads have in common. */
+export interface ServicesMemory {
+  /** See `NotedTexts`. */
+  readonly noted: SharedArrayBuffer;
+}
+
+/** @param threads how many may live at a time. */
+export function createServicesMemory(threads: number): ServicesMemory {
+  return { noted: NotedTexts.create(threads) };
+}
+
+export interface ServicesEnv extends HttpCallerEnv {
+  /** What other threads have as well; by default they share nothing. */
+  readonly memory?: ServicesMemory;
+  /** A number that no other living thread has. */
+  readonly seat?: number;
+}
+
+/** What the policies of one thread are given. */
 export class LocalServices implements PolicyServices {
   readonly consumers = new ConsumerIndex();
   readonly damping: PolicyServices['damping'] = {
@@ -21,10 +40,15 @@ export class LocalServices implements PolicyServices {
     failed() {},
     succeeded() {},
   };
+  private readonly env: ServicesEnv;
   private readonly caller: HttpCaller;
+  private memory: ServicesMemory | null;
+  private noted: NotedTexts | null = null;
 
-  constructor(env: HttpCallerEnv) {
+  constructor(env: ServicesEnv) {
+    this.env = env;
     this.caller = new HttpCaller(env);
+    this.memory = env.memory ?? null;
   }
 
   /** Gives up what policies still wait for. */
@@ -32,8 +56,11 @@ export class LocalServices implements PolicyServices {
     this.caller.close();
   }
 
-  sharedMemory(_name: string): SharedMemory {
-    throw new Error('not available yet');
+  sharedMemory(name: string): SharedMemory {
+    const { clock, seat = 0 } = this.env;
+    this.memory ??= createServicesMemory(1);
+    this.noted ??= new NotedTexts(this.memory.noted, seat, () => clock.now());
+    return this.noted.named(name);
   }
 
   call(request: CallRequest): Promise<CallResponse> {

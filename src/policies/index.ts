@@ -8,6 +8,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   ipFilter: async () => (await import('./ip-filter.ts')).ipFilter,
   bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
+  apiKey: async () => (await import('./api-key.ts')).apiKey,
   compress: async () => (await import('./compress.ts')).compress,
 };
 

@@ -12,6 +12,7 @@ import {
   isIdentity,
   kindBits,
 } from '../http/field-kind.ts';
+import { withoutParameters } from '../http/form-text.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import type { IpSet } from '../util/ip-set.ts';
@@ -216,6 +217,12 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.credential = credential;
     this.consumer = credential.consumer;
     if (this.requestHeaders.mayHave(caller)) this.requestHeaders.removeWhere(isCaller);
+  }
+
+  removeQueryParameter(name: string): void {
+    if (this.query === '') return;
+    this.query = withoutParameters(this.query, name);
+    this.lazySearchParams = null;
   }
 
   limitRequestBody(maxBytes: number): void {

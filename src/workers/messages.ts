@@ -1,6 +1,7 @@
 /** What the main thread and a serving thread say to each other: plain data, and sockets that change hands. */
 import type { Server, Socket } from 'node:net';
 import type { GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
+import type { ServicesMemory } from '../gateway/services.ts';
 import type { Opening } from '../gateway/places.ts';
 import type { ConfigParcel } from './config-parcel.ts';
 
@@ -15,6 +16,7 @@ export interface ThreadBirth {
   /** Where connections are counted (`SharedPermits`), and as which of those who count. */
   readonly connections: SharedArrayBuffer;
   readonly seat: number;
+  readonly services: ServicesMemory;
 }
 
 /** A publication on its way to threads. */

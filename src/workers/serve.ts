@@ -7,6 +7,7 @@ import { policyUses } from '../config/policy-registry.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { type GatewayStatus, ListenError, type ListenerAddress, type Publication } from '../gateway/gateway.ts';
 import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
+import { LocalServices } from '../gateway/services.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { Pace } from '../util/pace.ts';
@@ -130,10 +131,17 @@ class Server {
   }
 
   private createGateway(first: Publication): LocalGateway {
-    const { thread, ticketSecret, connections, seat } = this.birth;
+    const { thread, ticketSecret, connections, seat, services: memory } = this.birth;
     const permits = SharedPermits.attach(connections, seat);
     const admission = (counter: number): SharedAdmission => new SharedAdmission(permits, counter);
-    return new LocalGateway(first, { log: this.log, modulesOf: policyModules, thread, ticketSecret, admission });
+    return new LocalGateway(first, {
+      log: this.log,
+      modulesOf: policyModules,
+      thread,
+      ticketSecret,
+      admission,
+      services: (env) => new LocalServices({ ...env, memory, seat }),
+    });
   }
 
   private async stop(graceMs: number, idleMs: number): Promise<void> {

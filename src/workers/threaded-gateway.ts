@@ -2,7 +2,6 @@
  * A gateway on several threads that counts as one. The main thread never shares an event loop with a request; it sees to
  * it that all threads serve the same configuration, and that there are as many as there should be.
  */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
@@ -15,13 +14,14 @@ import { Acceptor } from './acceptor.ts';
 import { type Addresses, listenerAt, openingsFor, planAddresses } from './addresses.ts';
 import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
-import { ConnectionPermits } from './connection-permits.ts';
 import { HandOver } from './hand-over.ts';
 import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
 import { mergeStatus } from './merge-status.ts';
 import type { PublicationParcel } from './messages.ts';
 import { RetiredThreads } from './retired-threads.ts';
+
 import { ServingThread, spareThread } from './serving-thread.ts';
+import { SharedState } from './shared-state.ts';
 import { threadCount } from './thread-count.ts';
 import { ThreadSlot } from './thread-slot.ts';
 
@@ -61,8 +61,7 @@ export class ThreadedGateway implements Gateway {
   private first: Publication | null;
   private readonly env: ThreadedGatewayEnv;
   private readonly clock: Clock;
-  private readonly ticketSecret = randomBytes(32);
-  private readonly permits: ConnectionPermits;
+  private readonly shared: SharedState;
   private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
   private slots: ThreadSlot[] = [];
   private readonly retired = new RetiredThreads();
@@ -80,9 +79,7 @@ export class ThreadedGateway implements Gateway {
   constructor(first: Publication, env: ThreadedGatewayEnv) {
     this.first = first;
     this.env = env;
-    this.permits = new ConnectionPermits(
-      32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' })),
-    );
+    this.shared = new SharedState(32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' })));
     this.clock = env.clock ?? systemClock;
     this.spare = env.spare ?? null;
     this.stopSupervising = this.clock.every(superviseEveryMs, () => this.supervise());
@@ -126,7 +123,7 @@ export class ThreadedGateway implements Gateway {
     const open = await planAddresses(listeners, known, this.env.mayShare ?? canShareAddresses);
     const opened: string[] = [];
     try {
-      this.permits.assign([...known.keys(), ...open.keys()]);
+      this.shared.permits.assign([...known.keys(), ...open.keys()]);
       await this.openAcceptor(listeners, open, known, opened);
       const parcel = { ...publication, config: packConfig(config) };
       await this.move({ parcel, listeners, open, routes }, known, threadCount(config));
@@ -151,7 +148,11 @@ export class ThreadedGateway implements Gateway {
     const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
     const results = await Promise.allSettled(
       candidates.map((candidate, number) =>
-        candidate.prepare(next.parcel, openingsFor(number, next.listeners, next.open, this.permits, known), limitMs),
+        candidate.prepare(
+          next.parcel,
+          openingsFor(number, next.listeners, next.open, this.shared.permits, known),
+          limitMs,
+        ),
       ),
     );
     for (const { thread } of candidates) this.unborn.delete(thread);
@@ -361,7 +362,7 @@ export class ThreadedGateway implements Gateway {
     const candidate = new Candidate(slot, this.spawn(slot.number));
     try {
       const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
-      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open, this.permits), limitMs);
+      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open, this.shared.permits), limitMs);
     } catch (error) {
       await candidate.abort();
       throw error;
@@ -380,11 +381,9 @@ export class ThreadedGateway implements Gateway {
   private spawn(number: number): ServingThread {
     const worker = this.spare ?? spareThread();
     this.spare = null;
-    const { ticketSecret, permits } = this;
-    const seat = permits.takeSeat();
-    const birth = { thread: number, ticketSecret, connections: permits.buffer, seat };
+    const birth = this.shared.birthOf(number);
     const thread = new ServingThread(worker, birth, this.clock.now());
-    void thread.ended.then(() => permits.leaveSeat(seat));
+    void thread.ended.then(() => this.shared.leave(birth));
     this.unborn.add(thread);
     return thread;
   }

@@ -48,7 +48,6 @@ suite('the example with everything', () => {
         'upstreams.catalog.queue',
         'upstreams.catalog.circuitBreaker',
         'the policy rateLimit',
-        'the policy apiKey',
         'routes.catalog.cache',
         'routes.catalog.mirror',
         'routes.catalog.retries',

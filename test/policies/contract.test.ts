@@ -26,6 +26,7 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
   ipFilter: [{ deny: ['192.0.2.0/24'] }, { allow: ['192.0.2.10', '2001:db8::/32', 'unix:'], deny: ['::1'] }],
   bodyLimit: [{ max: '1KiB' }],
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
+  apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
 };
 

@@ -12,9 +12,12 @@ import type {
   PolicyEnv,
   Reply,
   RouteInfo,
+  SharedMemory,
 } from '../../src/contract.ts';
 import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
+import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
+import { NotedTexts } from '../../src/stores/noted-texts.ts';
 
 /** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
 export type FakeHeaders =
@@ -57,7 +60,7 @@ export class FakeExchange implements Exchange {
   readonly method: string;
   readonly host: string;
   readonly path: string;
-  readonly query: string;
+  query: string;
   readonly params: Readonly<Record<string, string>>;
   readonly requestHeaders: HeaderFields;
   requestBody: Uint8Array | null;
@@ -112,6 +115,11 @@ export class FakeExchange implements Exchange {
   identify(credential: Credential): void {
     this.credential = credential;
     this.consumer = credential.consumer;
+  }
+
+  removeQueryParameter(name: string): void {
+    this.query = withoutParameters(this.query, name);
+    this.parsedQuery = undefined;
   }
 
   limitRequestBody(maxBytes: number): void {
@@ -174,6 +182,7 @@ export class FakeEnv implements PolicyEnv {
   readonly consumers = new ConsumerIndex();
   readonly damping: PolicyEnv['damping'] = { look: () => ({ delayMs: 0, refuseMs: 0 }), failed() {}, succeeded() {} };
   nowMs = 0;
+  private readonly noted = new NotedTexts(NotedTexts.create(1, { capacity: 1024 }), 0, () => this.nowMs);
   /** How far the wall clock is ahead of the other one. */
   epochMs = 1_700_000_000_000;
 
@@ -190,8 +199,8 @@ export class FakeEnv implements PolicyEnv {
     return Promise.resolve();
   }
 
-  sharedMemory(): never {
-    throw new Error('the test has no shared memory');
+  sharedMemory(name: string): SharedMemory {
+    return this.noted.named(name);
   }
 
   call(): never {

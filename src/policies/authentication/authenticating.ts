@@ -33,6 +33,7 @@ export function authenticating(
     return undefined;
   };
   return {
+    secretFields: authenticator.secretFields ?? [],
     authenticator: forward ? withoutConcealing(authenticator) : authenticator,
     onRequest(exchange): MaybePromise<Reply | undefined> {
       const verdict = authenticator.authenticate(exchange);

@@ -1,0 +1,38 @@
+/**
+ * Single cookies in the values of `Cookie` fields (RFC 6265, section 4.2.1). White space around a name and a value is space
+ * and tab, and nothing that only looks like it.
+ */
+
+/** The values of all cookies of this name, in order. */
+export function readCookies(fields: readonly string[], name: string): string[] {
+  return fields.flatMap((field) => field.split(';').flatMap((pair) => (isNamed(pair, name) ? [valueOf(pair)] : [])));
+}
+
+/** What is left of the fields without the cookies of this name; null when they have none. */
+export function withoutCookies(fields: readonly string[], name: string): string[] | null {
+  if (!fields.some((field) => field.split(';').some((pair) => isNamed(pair, name)))) return null;
+  return fields.flatMap((field) => {
+    const rest = field
+      .split(';')
+      .filter((pair) => !isNamed(pair, name))
+      .join(';');
+    return isBlank(rest) ? [] : [trim(rest)];
+  });
+}
+
+function isNamed(pair: string, name: string): boolean {
+  const equals = pair.indexOf('=');
+  return equals >= name.length && trim(pair.slice(0, equals)) === name;
+}
+
+function valueOf(pair: string): string {
+  return trim(pair.slice(pair.indexOf('=') + 1));
+}
+
+function trim(text: string): string {
+  return text.replaceAll(/^[ \t]+|[ \t]+$/g, '');
+}
+
+function isBlank(text: string): boolean {
+  return /^[ \t;]*$/.test(text);
+}

@@ -1,0 +1,31 @@
+/** What all threads of a gateway have in common, whichever of them come and go. */
+import { randomBytes } from 'node:crypto';
+import { createServicesMemory } from '../gateway/services.ts';
+import { ConnectionPermits } from './connection-permits.ts';
+import type { ThreadBirth } from './messages.ts';
+
+export class SharedState {
+  readonly permits: ConnectionPermits;
+  private readonly ticketSecret = randomBytes(32);
+  private readonly services: ThreadBirth['services'];
+
+  /** @param threads how many may live at a time. */
+  constructor(threads: number) {
+    this.permits = new ConnectionPermits(threads);
+    this.services = createServicesMemory(threads);
+  }
+
+  /**
+   * What a thread is born with.
+   * @throws when too many threads live.
+   */
+  birthOf(thread: number): Omit<ThreadBirth, 'heartbeat'> {
+    const { ticketSecret, permits, services } = this;
+    return { thread, ticketSecret, connections: permits.buffer, seat: permits.takeSeat(), services };
+  }
+
+  /** The thread that was born with it has ended. */
+  leave({ seat }: Pick<ThreadBirth, 'seat'>): void {
+    this.permits.leaveSeat(seat);
+  }
+}
