@@ -21,8 +21,8 @@ export interface CallUrl {
  */
 export function parseCallUrl(text: string): CallUrl {
   for (let i = 0; i < text.length; i++) {
-    if (TARGET[text.charCodeAt(i)] !== 1 || text[i] === '\\')
-      throw new TypeError('a URL is visible ASCII without `\\`');
+    const isAllowed = TARGET[text.charCodeAt(i)] === 1 && text[i] !== '\\';
+    if (!isAllowed) throw new TypeError('a URL is visible ASCII without `\\`');
   }
   if (!/^https?:\/\/[^/]/i.test(text)) throw new TypeError('not an http:// or https:// URL');
   if (text.includes('#')) throw new TypeError('a URL that is called has no fragment');

@@ -8,7 +8,7 @@ import { type CallUrl, parseCallUrl } from '../../http/call-url.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { reasonOf } from '../tls/pem-source.ts';
-import { UpstreamTls } from '../tls/upstream-tls.ts';
+import { UpstreamTls, type UpstreamTlsEnv } from '../tls/upstream-tls.ts';
 import type { Connect } from '../upstream-pool.ts';
 import { CallOrigin } from './call-origin.ts';
 import { callText } from './call-text.ts';
@@ -85,12 +85,9 @@ export class HttpCaller {
   }
 
   private trust(origin: string, tls: CallTls | undefined): UpstreamTls {
-    const { clock, warn } = this.env;
+    const report: UpstreamTlsEnv['report'] = ({ message, file }) => this.env.warn(message, { origin, file });
     try {
-      return new UpstreamTls(
-        { ca: tls?.ca },
-        { baseDir: '/', clock, report: ({ message, file }) => warn(message, { origin, file }) },
-      );
+      return new UpstreamTls({ ca: tls?.ca }, { baseDir: '/', clock: this.env.clock, report });
     } catch (error) {
       // It names the file and says nothing of what is in it.
       throw new CallError(`${origin}: ${reasonOf(error)}`);
