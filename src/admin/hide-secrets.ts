@@ -4,7 +4,14 @@
  * wherever it turns up.
  */
 import { replaceSecrets } from '../config/schema-walk.ts';
-import { type FieldMatch, type PolicyUse, type RouteConfig, gatewaySchema } from '../config/schema.ts';
+import {
+  type ConsumerConfig,
+  type FieldMatch,
+  type PolicyUse,
+  type RouteConfig,
+  gatewaySchema,
+} from '../config/schema.ts';
+import { credentialId } from '../consumers/credential-id.ts';
 import { hideByForm, secret } from '../telemetry/secret-filter.ts';
 import type { ControlPlane } from './control-plane.ts';
 
@@ -51,6 +58,8 @@ function hideEach(values: readonly unknown[], hide: (text: string) => string): u
   return shown;
 }
 
+const shownOtherwise: readonly string[] = ['routes', 'notFound', 'consumers'];
+
 /** The configuration with what is secret by its meaning replaced; secrets inside of other texts are still in it. */
 export function shownConfig(control: ControlPlane): unknown {
   const { config } = control;
@@ -58,7 +67,7 @@ export function shownConfig(control: ControlPlane): unknown {
   const schemas: Readonly<Record<string, Parameters<typeof replaceSecrets>[0]>> = gatewaySchema.shape;
   for (const [name, section] of Object.entries(config)) {
     const schema = Object.hasOwn(schemas, name) ? schemas[name] : undefined;
-    if (schema !== undefined && name !== 'routes' && name !== 'notFound') {
+    if (schema !== undefined && !shownOtherwise.includes(name)) {
       shown[name] = replaceSecrets(schema, section, secret);
     }
   }
@@ -66,9 +75,24 @@ export function shownConfig(control: ControlPlane): unknown {
   const routes = Object.entries(config.routes).map(([name, route]) => {
     return [name, { ...route, match: shownMatch(route.match), policies: showUses(route.policies) }] as const;
   });
+  shown['consumers'] = config.consumers.map(shownConsumer);
   shown['routes'] = Object.fromEntries(routes);
   shown['notFound'] = { ...config.notFound, policies: showUses(config.notFound.policies) };
   return shown;
+}
+
+/**
+ * A consumer without what could be used, or guessed at: hashes of passwords and of keys, and keys of signatures. Keys and
+ * certificates are told apart by their fingerprints, public keys are public.
+ */
+function shownConsumer(consumer: ConsumerConfig): ConsumerConfig {
+  const { apiKeys, basic, hmac } = consumer;
+  return {
+    ...consumer,
+    apiKeys: apiKeys.map((key) => ({ ...key, digest: `${credentialId.apiKey(key.digest)}…` })),
+    basic: basic && { ...basic, password: secret },
+    hmac: hmac.map((key) => ({ ...key, secret })),
+  };
 }
 
 /** A match without the values of headers and query parameters that are secret by their names. */

@@ -6,8 +6,6 @@ import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts
 import type { Finding } from './problem.ts';
 import type {
   AccessLogConfig,
-  ConsumerConfig,
-  ConsumerDeclaration,
   ListenerConfig,
   NotFoundConfig,
   PolicyUse,
@@ -141,32 +139,6 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
     },
     hostHeader,
   };
-}
-
-const dayMs = 86_400_000;
-
-/** A key is accepted to the end of its last day, UTC. */
-export function assembleConsumer(name: string, consumer: ConsumerDeclaration): ConsumerConfig {
-  const { groups, apiKeys, basic, hmac, jwt, certificates } = consumer;
-  return {
-    name,
-    groups,
-    apiKeys: apiKeys.map(({ hash, label = '', expires }) => ({
-      digest: hash.slice('sha256:'.length),
-      label,
-      expiresAt: expires === undefined ? null : Date.parse(expires) + dayMs,
-    })),
-    basic: basic === undefined ? null : { user: basic.user ?? name, password: basic.password },
-    hmac: hmac ?? null,
-    jwt: jwt === undefined ? null : claimConditions(jwt),
-    certificates: certificates.map((one) =>
-      'san' in one ? one : { fingerprint: one.fingerprint.slice('sha256:'.length) },
-    ),
-  };
-}
-
-function claimConditions({ subject, issuer, ...others }: NonNullable<ConsumerDeclaration['jwt']>) {
-  return { ...others, ...(subject !== undefined && { sub: subject }), ...(issuer !== undefined && { iss: issuer }) };
 }
 
 /** PEM text stays as it is. */

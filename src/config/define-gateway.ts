@@ -1,7 +1,8 @@
 /** `defineGateway`: a configuration in TypeScript whose names are checked while it is written. */
 import type { z } from '../util/schema.ts';
 import type { StandardPolicy } from './policy-names.ts';
-import type { consumerSchema, storeSchema } from './schema/access.ts';
+import type { storeSchema } from './schema/access.ts';
+import type { consumerSchema } from './schema/consumer.ts';
 import type { listenerSchema } from './schema/listener.ts';
 import type { defaultsSchema, matchSchema, notFoundSchema, routeSchema } from './schema/route.ts';
 import type { upstreamSchema } from './schema/upstream.ts';

@@ -7,12 +7,12 @@ import {
   type ResolvedPolicies,
   RouteAssembler,
   assembleAccessLog,
-  assembleConsumer,
   assembleListener,
   assembleNotFound,
   assembleUpstream,
   resolvePolicies,
 } from './assemble.ts';
+import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
@@ -22,9 +22,9 @@ import { importModule as importFromDisk } from './import-module.ts';
 import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './policy-modules.ts';
 import { type PolicyRegistry, namesIn, writtenUses } from './policy-registry.ts';
 import { PolicyResolver } from './policies.ts';
-import { type Finding, type Problem, formatPath, sortProblems } from './problem.ts';
+import { type Finding, type Path, type Problem, formatPath, sortProblems } from './problem.ts';
 import { isMapping } from './schema-walk.ts';
-import type { GatewayConfig, ListenerConfig, RouteConfig } from './schema.ts';
+import type { ConsumerConfig, GatewayConfig, ListenerConfig, RouteConfig } from './schema.ts';
 import { type Sections, readSections } from './sections.ts';
 import {
   type SourceDocument,
@@ -199,7 +199,23 @@ class Loader {
     if (sections.isComplete) {
       checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
     }
-    return this.result(document, this.assemble(sections, policies, routes, listeners));
+    const consumers = this.readConsumers(sections, document);
+    return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
+  }
+
+  /** The consumers of the configuration itself and of the files that it names; null for a section that is wrong. */
+  private readConsumers({ accepted }: Sections, document: SourceDocument): readonly ConsumerConfig[] | null {
+    const { consumers } = accepted;
+    if (consumers === undefined) return null;
+    const { clock = systemClock } = this.options;
+    const entries = new ConsumerEntries({ readFile: this.readFile, wallNow: clock.wallNow() });
+    const own: ConsumerDocument = {
+      path: ['consumers'],
+      findings: this.findings,
+      placeOf: (path) => this.placeOf(document, path),
+    };
+    for (const name in consumers) entries.add(name, consumers[name], own);
+    return entries.configs;
   }
 
   /** @param lists uses of policies, as written. */
@@ -294,17 +310,18 @@ class Loader {
     policies: ResolvedPolicies,
     routes: Record<string, RouteConfig>,
     listeners: Record<string, ListenerConfig>,
+    consumers: readonly ConsumerConfig[] | null,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, consumers, upstreams, telemetry } = sections.accepted;
-    if (admin === undefined || threads === undefined || consumers === undefined) return null;
+    const { admin, threads, upstreams, telemetry } = sections.accepted;
+    if (admin === undefined || threads === undefined || consumers === null) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
     return {
       baseDir,
       listeners,
       admin,
       threads,
-      consumers: Object.entries(consumers).map(([name, consumer]) => assembleConsumer(name, consumer)),
+      consumers,
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),
@@ -339,6 +356,11 @@ class Loader {
       redact: (text) => interpolations.redact(text),
       secrets: interpolations.secrets,
     };
+  }
+
+  private placeOf(document: SourceDocument, path: Path): string {
+    const { line, column } = document.locate(path, false);
+    return `${this.source.file}:${line}:${column}`;
   }
 
   private toProblems(findings: readonly Finding[], document: SourceDocument): Problem[] {

@@ -41,6 +41,10 @@ export const problemCodes = {
   PREFLIGHT_REFUSED: 'CORS preflights never get to `cors`, because a policy before it refuses them.',
   REDIRECT_LOOP: 'A redirect leads to where it is redirected again, and so on.',
   ROUTE_UNREACHABLE: 'A route never gets a request, because no request can be as it asks for.',
+  CREDENTIAL_TAKEN:
+    'Two consumers have the same name, key, user or certificate: nobody could tell which of them calls. Both places are named.',
+  CREDENTIAL_EXPIRED: 'The last day of a credential is over: it is not accepted any more.',
+  PLACEHOLDER: 'Something was left as an example has it, in the form `<…>`, and is nobody’s credential.',
   UNUSED: 'Something is defined, but nothing uses it.',
   EMPTY:
     'There is nothing in the file. A gateway that serves refuses to change to that: it is a file that is being written.',

@@ -5,7 +5,8 @@
  * and lists where one or several could be written.
  */
 import { z } from '../util/schema.ts';
-import { cacheSchema, consumerSchema, storeSchema } from './schema/access.ts';
+import { cacheSchema, storeSchema } from './schema/access.ts';
+import { consumerSchema } from './schema/consumer.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
@@ -117,15 +118,28 @@ export interface NotFoundConfig {
   readonly respond: RespondConfig | null;
 }
 
-/** A consumer of the configuration, ready to be found by what it can show. */
+/** What any credential may have besides. */
+interface CredentialConfig {
+  /** What it is for; empty for nothing. */
+  readonly label: string;
+  /** Wall-clock milliseconds from which it is no longer accepted; null for never. */
+  readonly expiresAt: number | null;
+}
+
+/** A consumer of the configuration, ready to be found by what it can show. Placeholders are left out. */
 export interface ConsumerConfig {
   readonly name: string;
   readonly groups: readonly string[];
-  /** Times are wall-clock milliseconds from which a key is no longer accepted; null for never. */
-  readonly apiKeys: readonly { readonly digest: string; readonly label: string; readonly expiresAt: number | null }[];
+  readonly apiKeys: readonly (CredentialConfig & { readonly digest: string })[];
   readonly basic: { readonly user: string; readonly password: string } | null;
-  readonly hmac: { readonly keyId: string; readonly secret: string } | null;
-  readonly jwt: Readonly<Record<string, string | number | boolean>> | null;
+  readonly hmac: readonly (CredentialConfig & { readonly keyId: string; readonly secret: string })[];
+  /** Public keys, in PEM form. */
+  readonly signing: readonly (CredentialConfig & {
+    readonly keyId: string;
+    readonly algorithm: string;
+    readonly publicKey: string;
+  })[];
+  readonly jwt: readonly Readonly<Record<string, string | number | boolean>>[];
   readonly certificates: readonly ({ readonly san: string } | { readonly fingerprint: string })[];
 }
 

@@ -5,17 +5,23 @@ export interface ConsumerRecord {
   readonly groups: readonly string[];
   readonly apiKeys: readonly ApiKeyRecord[];
   readonly basic: BasicRecord | null;
-  readonly hmac: HmacRecord | null;
-  readonly jwt: ClaimConditions | null;
+  readonly hmac: readonly HmacRecord[];
+  readonly signing: readonly PublicKeyRecord[];
+  /** Of several, a token has to meet one. */
+  readonly jwt: readonly ClaimConditions[];
   readonly certificates: readonly CertificateRecord[];
 }
 
-export interface ApiKeyRecord {
-  /** SHA-256 of the key, 64 lower-case hexadecimal digits. */
-  readonly digest: string;
+interface CredentialRecord {
+  /** What it is for; empty for nothing. */
   readonly label: string;
   /** Wall-clock milliseconds from which it is no longer accepted; null for never. */
   readonly expiresAt: number | null;
+}
+
+export interface ApiKeyRecord extends CredentialRecord {
+  /** SHA-256 of the key, 64 lower-case hexadecimal digits. */
+  readonly digest: string;
 }
 
 export interface BasicRecord {
@@ -24,9 +30,17 @@ export interface BasicRecord {
   readonly password: string;
 }
 
-export interface HmacRecord {
+export interface HmacRecord extends CredentialRecord {
   readonly keyId: string;
   readonly secret: string;
+}
+
+export interface PublicKeyRecord extends CredentialRecord {
+  readonly keyId: string;
+  /** The name in RFC 9421, section 6.2.2. */
+  readonly algorithm: string;
+  /** In PEM form. */
+  readonly publicKey: string;
 }
 
 /** The value that each claim must have. */

@@ -1,5 +1,6 @@
 /** What a gateway is, without what it is made of: cheap to import. */
 import type { GatewayConfig } from '../config/schema.ts';
+import type { ConsumerChange } from '../consumers/consumer-index.ts';
 
 /** A gateway, wherever its threads are. */
 export interface Gateway {
@@ -25,6 +26,8 @@ export interface Publication {
   readonly secrets: readonly string[];
   /** Differs when the code that the configuration brings along has changed, which only new threads can run. */
   readonly codeDigest: string;
+  /** Instead of `config.consumers`: in what they differ from those that are known. */
+  readonly consumers?: ConsumerChange;
 }
 
 export interface ListenerAddress {

@@ -6,6 +6,8 @@ import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { builtinNames } from '../config/policy-registry.ts';
 import type { AccessLogConfig, GatewayConfig } from '../config/schema.ts';
+import type { ConsumerChange, PreparedConsumers } from '../consumers/consumer-index.ts';
+import type { CredentialUse } from '../consumers/used-credentials.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { ProxyExchange } from '../proxy/exchange.ts';
 import type { Observer } from '../proxy/finish.ts';
@@ -14,6 +16,7 @@ import type { Surroundings } from '../proxy/snapshot.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { systemClock, type Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
+import { Pace } from '../util/pace.ts';
 import { Turns } from '../util/turns.ts';
 import type { Admission } from '../wire/admission.ts';
 import type { HttpCallerEnv } from '../wire/call/http-caller.ts';
@@ -165,12 +168,13 @@ export class LocalGateway implements Gateway {
     try {
       compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
+      const consumers = await this.prepareConsumers(publication.consumers ?? allOf(config));
       const listeners = await this.listeners.prepare(config, openingOf);
       const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
       return {
         addresses: listeners.addresses,
         commit: () => {
-          this.services.consumers.replace(config.consumers);
+          consumers.commit();
           this.move(generation);
           listeners.commit();
         },
@@ -184,6 +188,20 @@ export class LocalGateway implements Gateway {
       accessLog?.release();
       throw error;
     }
+  }
+
+  private prepareConsumers(change: ConsumerChange): Promise<PreparedConsumers> {
+    return this.services.consumers.prepare(change, new Pace(() => this.around.clock.now()));
+  }
+
+  /** Changes who may call, and nothing else. Not while a configuration is made ready. */
+  async changeConsumers(change: ConsumerChange): Promise<void> {
+    (await this.prepareConsumers(change)).commit();
+  }
+
+  /** See `UsedCredentials.take`. */
+  takeUses(most: number): CredentialUse[] {
+    return this.services.consumers.used.take(most);
   }
 
   private move(next: Generation): void {
@@ -322,6 +340,10 @@ export class LocalGateway implements Gateway {
       observe?.(exchange, outcome);
     };
   }
+}
+
+function allOf({ consumers }: GatewayConfig): ConsumerChange {
+  return { isComplete: true, removed: [], records: consumers };
 }
 
 function letGo({ compiled, accessLog }: Generation): void {

@@ -12,12 +12,16 @@ import { AdminApi, token, withToken } from './admin-api.ts';
 /** Every secret has this in it, in one spelling or another. */
 const canary = 'CaNaRy';
 
+/** Of an API key. */
+const digest = `0123456789ab${'c'.repeat(52)}`;
+
 const env = {
   GATEWRIGHT_ADMIN_TOKEN: token,
   HEADER_KEY: `${canary}-in-a-match`,
   BODY_SECRET: `${canary} with "quotes" and\nlines \\ $& é`,
   REDIRECT_TOKEN: `${canary}-in-a-redirect`,
   NOTE: `${canary}-in-an-unmarked-option`,
+  HMAC_KEY: `${canary}-of-another-signature`,
   HARMLESS: 'no-secret-by-its-name-but-interpolated',
 };
 
@@ -45,6 +49,13 @@ const signed = definePolicy({
 const text = `
 admin: {token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"}
 telemetry: {debug: {secret: ${canary}-in-clear-of-the-debug-header}}
+consumers:
+  mobile:
+    groups: [gold]
+    apiKeys: [{hash: "sha256:${digest}", label: laptop, expires: 2027-12-31}]
+    basic: {user: mobile-user, password: "{SHA}${canary}AAAAAAAAAAAAAAAAAAAAA="}
+    hmac: [{keyId: mobile-1, secret: "\${env:HMAC_KEY}"}, {keyId: mobile-2, secret: ${canary}-of-a-signature}]
+    certificates: [{fingerprint: "sha256:${'b'.repeat(64)}"}]
 upstreams: {u: {targets: ["http://127.0.0.1:1"]}}
 routes:
   a:
@@ -92,7 +103,7 @@ async function start(t: Parameters<typeof AdminApi.start>[0]): Promise<AdminApi>
 }
 
 function clean(shown: string, what: string): void {
-  for (const part of [canary, token, 'with \\"quotes\\"']) {
+  for (const part of [canary, token, digest, 'with \\"quotes\\"']) {
     assert.ok(!shown.includes(part), `${what} has ${JSON.stringify(part)}:\n${shown}`);
   }
 }
@@ -179,12 +190,23 @@ describe('the admin API shows no secret', () => {
     assert.equal(config.admin.token, '[secret]');
     assert.deepEqual(config.telemetry.debug, { secret: '[secret]', maxAge: 300_000 });
     assert.equal((config.notFound.policies[0].options as { key: string }).key, '[secret]');
+    const [mobile] = config.consumers;
+    assert.deepEqual(mobile.apiKeys, [{ digest: '0123456789ab…', label: 'laptop', expiresAt: Date.UTC(2028, 0, 1) }]);
+    assert.deepEqual(mobile.basic, { user: 'mobile-user', password: '[secret]' });
+    assert.deepEqual(
+      mobile.hmac.map(({ keyId, secret }) => [keyId, secret]),
+      [
+        ['mobile-1', '[secret]'],
+        ['mobile-2', '[secret]'],
+      ],
+    );
+    assert.deepEqual([mobile.groups, mobile.certificates], [['gold'], [{ fingerprint: 'b'.repeat(64) }]]);
     // Nothing is missing and nothing else has changed.
     const { routes, ...rest } = api.control.config;
     assert.deepEqual(Object.keys(config.routes), Object.keys(routes));
     assert.deepEqual(
-      { ...config, routes: 0, admin: 0, notFound: 0, telemetry: 0 },
-      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0, telemetry: 0 })),
+      { ...config, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0 },
+      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0 })),
     );
   });
 

@@ -33,13 +33,13 @@ const options: TestOptions = {
 suite('the example with everything', () => {
   test('is right but for what is not available yet, each told by name', async () => {
     const { problems } = await loadText(example, options);
-    assert.deepEqual([...new Set(problems.map(({ code }) => code))], ['NOT_AVAILABLE']);
+    const errors = problems.filter(({ severity }) => severity === 'error');
+    assert.deepEqual([...new Set(errors.map(({ code }) => code))], ['NOT_AVAILABLE']);
     assert.deepEqual(
-      problems.map(({ message }) => message.replace(' is not available yet', '')),
+      errors.map(({ message }) => message.replace(' is not available yet', '')),
       [
         'listeners.web.http2',
         'stores.shared',
-        'consumers.mobile-app',
         'upstreams.catalog.targets[1].zone',
         'upstreams.catalog.balance',
         'upstreams.catalog.sticky',
@@ -58,19 +58,36 @@ suite('the example with everything', () => {
     );
   });
 
+  test('has placeholders, of which it is said that nobody can use them', async () => {
+    const { problems } = await loadText(example, options);
+    const warnings = problems.filter(({ severity }) => severity === 'warning');
+    assert.deepEqual(
+      warnings.map(({ code, path, message }) => [code, path.join('.'), /nobody can ever use/.test(message)]),
+      [
+        ['PLACEHOLDER', 'consumers.mobile-app.apiKeys.0.hash', true],
+        ['PLACEHOLDER', 'consumers.mobile-app.basic.password', true],
+      ],
+    );
+  });
+
   test('is served once that is left out', async () => {
     const { problems } = await loadText(example, options);
-    const told = new Set(problems.map(({ line }) => line));
+    const told = new Set(problems.filter(({ severity }) => severity === 'error').map(({ line }) => line));
     const available = example
       .split('\n')
-      .filter((line, index) => !told.has(index + 1) && !/^stores:|^consumers:|^policies:|- gold-limit/.test(line))
+      .filter((line, index) => !told.has(index + 1) && !/^stores:|^policies:|- gold-limit/.test(line))
       .join('\n')
       // What was inside of what is gone.
-      .replace(/^ {4}groups:[\s\S]*?\n\n/m, '')
       .replace(/^ {6}\{\n[\s\S]*?^ {6}\}\n/m, '')
       .replaceAll(/^ {6}(?:active|passive):.*\n/gm, '');
     const loaded = await loadText(available, options);
-    assert.deepEqual(loaded.problems, []);
+    assert.deepEqual(
+      loaded.problems.map(({ code }) => code),
+      ['PLACEHOLDER', 'PLACEHOLDER'],
+    );
+    const [consumer] = loaded.config?.consumers ?? [];
+    assert.deepEqual([consumer.name, consumer.apiKeys, consumer.basic], ['mobile-app', [], null]);
+    assert.deepEqual(consumer.jwt, [{ sub: 'mobile-sub' }]);
     assert.equal(loaded.config?.routes['catalog']?.timeouts.total, 5000);
     assert.equal(loaded.config?.upstreams['catalog']?.targets.length, 1);
   });
