@@ -89,9 +89,9 @@ function shownConsumer(consumer: ConsumerConfig): ConsumerConfig {
   const { apiKeys, basic, hmac } = consumer;
   return {
     ...consumer,
-    apiKeys: apiKeys.map((key) => ({ ...key, digest: `${credentialId.apiKey(key.digest)}…` })),
+    apiKeys: apiKeys.map((key) => Object.assign({}, key, { digest: `${credentialId.apiKey(key.digest)}…` })),
     basic: basic && { ...basic, password: secret },
-    hmac: hmac.map((key) => ({ ...key, secret })),
+    hmac: hmac.map((key) => Object.assign({}, key, { secret })),
   };
 }
 

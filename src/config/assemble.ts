@@ -6,6 +6,8 @@ import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts
 import type { Finding } from './problem.ts';
 import type {
   AccessLogConfig,
+  ConsumerSources,
+  GatewayConfig,
   ListenerConfig,
   NotFoundConfig,
   PolicyUse,
@@ -144,6 +146,16 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
 /** PEM text stays as it is. */
 function resolvePem(baseDir: string, value: string): string {
   return isPemText(value) ? value : resolve(baseDir, value);
+}
+
+export function assembleConsumerSources(
+  { files, database }: ConsumerSources,
+  baseDir: string,
+): GatewayConfig['consumerSources'] {
+  return {
+    files: files.map((file) => resolve(baseDir, file)),
+    database: database === undefined ? null : resolve(baseDir, database),
+  };
 }
 
 export function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {

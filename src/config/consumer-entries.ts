@@ -24,11 +24,6 @@ export interface ConsumerSurroundings {
   readonly wallNow: number;
 }
 
-interface Claimed {
-  readonly document: ConsumerDocument;
-  readonly path: Path;
-}
-
 /** What no two consumers may share, in words. */
 const uniques = {
   name: 'a consumer of this name is',
@@ -39,36 +34,41 @@ const uniques = {
   claims: 'the same claims are',
 } as const;
 
+type Kind = keyof typeof uniques;
+
+/** Shared by all; nothing ever changes a configuration. */
+const NONE: readonly never[] = [];
 const dayMs = 86_400_000;
 
 export class ConsumerEntries {
   readonly configs: ConsumerConfig[] = [];
   private readonly around: ConsumerSurroundings;
-  private readonly claimed = Object.fromEntries(
-    Object.keys(uniques).map((kind) => [kind, new Map<string, Claimed>()]),
-  ) as Readonly<Record<keyof typeof uniques, Map<string, Claimed>>>;
+  /** Who has it. Where in it is looked for only when somebody else has it as well: there are very many. */
+  private readonly claimed: Readonly<Record<Kind, Map<string, Entry>>> = {
+    name: new Map(),
+    apiKey: new Map(),
+    user: new Map(),
+    keyId: new Map(),
+    certificate: new Map(),
+    claims: new Map(),
+  };
 
   constructor(around: ConsumerSurroundings) {
     this.around = around;
   }
 
   add(name: string, declaration: ConsumerDeclaration, document: ConsumerDocument): void {
-    const path = [...document.path, name];
-    if (!this.claim('name', name, { document, path })) return;
-    this.configs.push(new Entry(name, declaration, document, path, this.around, this.claim).assemble());
+    const entry = new Entry(name, declaration, document, this.around, this.claim);
+    const before = this.claim('name', name, entry);
+    if (before === null) this.configs.push(entry.assemble());
+    else entry.tellTaken('name', name, [], before);
   }
 
-  /** @returns false, with the finding added, where somebody has it already. */
-  private readonly claim = (kind: keyof typeof uniques, value: string, { document, path }: Claimed): boolean => {
+  /** @returns who has it already, if anybody. */
+  private readonly claim = (kind: Kind, value: string, entry: Entry): Entry | null => {
     const known = this.claimed[kind].get(value);
-    if (known === undefined) {
-      this.claimed[kind].set(value, { document, path });
-      return true;
-    }
-    const place = known.document.placeOf(known.path);
-    const message = `${formatPath(path)}: ${uniques[kind]} at ${formatPath(known.path)} already (${place})`;
-    document.findings.push({ severity: 'error', code: 'CREDENTIAL_TAKEN', message, path, atKey: kind === 'name' });
-    return false;
+    if (known === undefined) this.claimed[kind].set(value, entry);
+    return known ?? null;
   };
 }
 
@@ -77,24 +77,54 @@ class Entry {
   private readonly name: string;
   private readonly written: ConsumerDeclaration;
   private readonly document: ConsumerDocument;
-  private readonly path: Path;
   private readonly around: ConsumerSurroundings;
-  private readonly claim: (kind: keyof typeof uniques, value: string, at: Claimed) => boolean;
+  private readonly claim: (kind: Kind, value: string, entry: Entry) => Entry | null;
 
   constructor(
     name: string,
     written: ConsumerDeclaration,
     document: ConsumerDocument,
-    path: Path,
     around: ConsumerSurroundings,
     claim: Entry['claim'],
   ) {
     this.name = name;
     this.written = written;
     this.document = document;
-    this.path = path;
     this.around = around;
     this.claim = claim;
+  }
+
+  /** Where in the consumer something is that nobody else may have. */
+  private pathOf(kind: Kind, value: string): Path {
+    const { apiKeys, hmac, signing, certificates, jwt } = this.written;
+    const at = <T>(list: string, items: readonly T[], is: (item: T) => boolean): Path => {
+      const index = items.findIndex(is);
+      return index === -1 ? [] : [list, index];
+    };
+    switch (kind) {
+      case 'name':
+        return [];
+      case 'apiKey':
+        return at('apiKeys', apiKeys, ({ hash }) => hash === value);
+      case 'user':
+        return ['basic'];
+      case 'keyId': {
+        const found = at('hmac', hmac, ({ keyId }) => keyId === value);
+        return found.length > 0 ? found : at('signing', signing, ({ keyId }) => keyId === value);
+      }
+      case 'certificate':
+        return at('certificates', certificates, (one) => ('san' in one ? one.san : one.fingerprint) === value);
+      case 'claims':
+        return at('jwt', jwt, (one) => identityOf(conditionsOf(one)) === value);
+    }
+  }
+
+  tellTaken(kind: Kind, value: string, at: Path, before: Entry): void {
+    const path = [...this.document.path, this.name, ...at];
+    const other = [...before.document.path, before.name, ...before.pathOf(kind, value)];
+    const place = before.document.placeOf(other);
+    const message = `${formatPath(path)}: ${uniques[kind]} at ${formatPath(other)} already (${place})`;
+    this.document.findings.push({ severity: 'error', code: 'CREDENTIAL_TAKEN', message, path, atKey: at.length === 0 });
   }
 
   assemble(): ConsumerConfig {
@@ -102,40 +132,56 @@ class Entry {
     return {
       name,
       groups: written.groups,
-      apiKeys: written.apiKeys.flatMap(({ hash, ...rest }, index) => {
-        const at = ['apiKeys', index, 'hash'];
-        if (this.isPlaceholder(hash, at) || !this.isOnlyHere('apiKey', hash, at)) return [];
-        return [{ digest: hash.slice('sha256:'.length), ...this.lifetimeOf(rest, ['apiKeys', index]) }];
-      }),
+      apiKeys: this.apiKeys(),
       basic: this.basic(),
-      hmac: written.hmac.flatMap(({ keyId, secret, ...rest }, index) => {
-        const at = ['hmac', index];
-        return this.isOnlyHere('keyId', keyId, [...at, 'keyId'])
-          ? [{ keyId, secret, ...this.lifetimeOf(rest, at) }]
-          : [];
-      }),
-      signing: this.signing(),
-      jwt: written.jwt.map(conditionsOf).filter((conditions, index) => {
-        return this.isOnlyHere('claims', JSON.stringify(Object.entries(conditions).toSorted()), ['jwt', index]);
-      }),
-      certificates: this.certificates(),
+      hmac: written.hmac.length === 0 ? NONE : this.hmac(),
+      signing: written.signing.length === 0 ? NONE : this.signing(),
+      jwt: written.jwt.length === 0 ? NONE : this.jwt(),
+      certificates: written.certificates.length === 0 ? NONE : this.certificates(),
     };
+  }
+
+  private apiKeys(): ConsumerConfig['apiKeys'] {
+    const keys: ConsumerConfig['apiKeys'][number][] = [];
+    for (const [index, { hash, label = '', expires }] of this.written.apiKeys.entries()) {
+      if (this.isPlaceholder(hash, () => ['apiKeys', index, 'hash'])) continue;
+      if (!this.isOnlyHere('apiKey', hash, () => ['apiKeys', index, 'hash'])) continue;
+      keys.push({
+        digest: hash.slice('sha256:'.length),
+        label,
+        expiresAt: this.expiresAt(expires, () => ['apiKeys', index]),
+      });
+    }
+    return keys;
+  }
+
+  private hmac(): ConsumerConfig['hmac'] {
+    return this.written.hmac.flatMap(({ keyId, secret, label = '', expires }, index) => {
+      if (!this.isOnlyHere('keyId', keyId, () => ['hmac', index, 'keyId'])) return [];
+      return [{ keyId, secret, label, expiresAt: this.expiresAt(expires, () => ['hmac', index]) }];
+    });
+  }
+
+  private jwt(): ConsumerConfig['jwt'] {
+    return this.written.jwt
+      .map(conditionsOf)
+      .filter((conditions, index) => this.isOnlyHere('claims', identityOf(conditions), () => ['jwt', index]));
   }
 
   private basic(): ConsumerConfig['basic'] {
     const { basic } = this.written;
     if (basic === undefined) return null;
     const { user = this.name, password } = basic;
-    if (this.isPlaceholder(password, ['basic', 'password'])) return null;
-    return this.isOnlyHere('user', user, ['basic', 'user']) ? { user, password } : null;
+    if (this.isPlaceholder(password, () => ['basic', 'password'])) return null;
+    return this.isOnlyHere('user', user, () => ['basic']) ? { user, password } : null;
   }
 
   private signing(): ConsumerConfig['signing'] {
-    return this.written.signing.flatMap(({ keyId, algorithm, publicKey, ...rest }, index) => {
+    return this.written.signing.flatMap(({ keyId, algorithm, publicKey, label = '', expires }, index) => {
       const at = ['signing', index];
       const pem = this.publicKey(publicKey, algorithm, [...at, 'publicKey']);
-      if (pem === null || !this.isOnlyHere('keyId', keyId, [...at, 'keyId'])) return [];
-      return [{ keyId, algorithm, publicKey: pem, ...this.lifetimeOf(rest, at) }];
+      if (pem === null || !this.isOnlyHere('keyId', keyId, () => [...at, 'keyId'])) return [];
+      return [{ keyId, algorithm, publicKey: pem, label, expiresAt: this.expiresAt(expires, () => at) }];
     });
   }
 
@@ -144,14 +190,14 @@ class Entry {
       const isNamed = 'san' in certificate;
       const text = isNamed ? certificate.san : certificate.fingerprint;
       const at = ['certificates', index, isNamed ? 'san' : 'fingerprint'];
-      if (this.isPlaceholder(text, at) || !this.isOnlyHere('certificate', text, at)) return [];
+      if (this.isPlaceholder(text, () => at) || !this.isOnlyHere('certificate', text, () => at)) return [];
       return [isNamed ? { san: text } : { fingerprint: text.slice('sha256:'.length) }];
     });
   }
 
   /** The key in PEM form; null, with the finding added, for one that nobody can verify with. */
   private publicKey(value: string, algorithm: string, at: Path): string | null {
-    if (!isPemText(value) && this.isPlaceholder(value, at)) return null;
+    if (!isPemText(value) && this.isPlaceholder(value, () => at)) return null;
     let text = value;
     try {
       if (!isPemText(value)) text = this.around.readFile(value);
@@ -176,39 +222,33 @@ class Entry {
     return null;
   }
 
-  private isOnlyHere(kind: keyof typeof uniques, value: string, at: Path): boolean {
-    return this.claim(kind, value, { document: this.document, path: [...this.path, ...at] });
+  /** Whether nobody else has it; whoever has it once more is told. @param at where in this consumer. */
+  private isOnlyHere(kind: Kind, value: string, at: () => Path): boolean {
+    const before = this.claim(kind, value, this);
+    if (before !== null) this.tellTaken(kind, value, at(), before);
+    return before === null;
   }
 
-  private isPlaceholder(text: string, at: Path): boolean {
-    if (!isPlaceholder(text)) return false;
-    this.find(
-      'warning',
-      'PLACEHOLDER',
-      'this is a placeholder, which nobody can ever use: put the real value there',
-      at,
-    );
+  private isPlaceholder(text: string, at: () => Path): boolean {
+    if (!text.includes('<') || !isPlaceholder(text)) return false;
+    const message = 'this is a placeholder, which nobody can ever use: put the real value there';
+    this.find('warning', 'PLACEHOLDER', message, at());
     return true;
   }
 
   /** It is accepted to the end of its last day, UTC. */
-  private lifetimeOf(
-    { label = '', expires }: { readonly label?: string | undefined; readonly expires?: string | undefined },
-    at: Path,
-  ): { label: string; expiresAt: number | null } {
-    if (expires === undefined) return { label, expiresAt: null };
+  private expiresAt(expires: string | undefined, at: () => Path): number | null {
+    if (expires === undefined) return null;
     const expiresAt = Date.parse(expires) + dayMs;
     if (expiresAt <= this.around.wallNow) {
-      this.find('warning', 'CREDENTIAL_EXPIRED', `it has expired on ${expires} and is not accepted any more`, [
-        ...at,
-        'expires',
-      ]);
+      const message = `it has expired on ${expires} and is not accepted any more`;
+      this.find('warning', 'CREDENTIAL_EXPIRED', message, [...at(), 'expires']);
     }
-    return { label, expiresAt };
+    return expiresAt;
   }
 
   private find(severity: Finding['severity'], code: Finding['code'], what: string, at: Path): void {
-    const path = [...this.path, ...at];
+    const path = [...this.document.path, this.name, ...at];
     this.document.findings.push({ severity, code, message: `${formatPath(path)}: ${what}`, path });
   }
 }
@@ -217,17 +257,18 @@ function conditionsOf({ subject, issuer, ...others }: ConsumerDeclaration['jwt']
   return { ...others, ...(subject !== undefined && { sub: subject }), ...(issuer !== undefined && { iss: issuer }) };
 }
 
+function identityOf(conditions: ConsumerConfig['jwt'][number]): string {
+  return JSON.stringify(Object.entries(conditions).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /** Why a key cannot be the one of an algorithm (RFC 9421, section 3.3); null when it can. */
-export function keyProblem(
-  { asymmetricKeyType: type, asymmetricKeyDetails }: KeyObject,
-  algorithm: string,
-): string | null {
+function keyProblem({ asymmetricKeyType: type, asymmetricKeyDetails }: KeyObject, algorithm: string): string | null {
   const { modulusLength = 0, publicExponent = 0n, namedCurve } = asymmetricKeyDetails ?? {};
   if (algorithm.startsWith('rsa-')) {
-    if (type !== 'rsa' && !(type === 'rsa-pss' && algorithm === 'rsa-pss-sha512'))
-      return `${algorithm} takes an RSA key`;
+    const isKind = type === 'rsa' || (type === 'rsa-pss' && algorithm === 'rsa-pss-sha512');
+    if (!isKind) return 'the algorithm takes an RSA key';
     if (modulusLength < 2048) return `an RSA key of ${modulusLength} bits is too short, it takes 2048 or more`;
-    // Of small exponents 65537 is the least that forged signatures have never been made for (RFC 8017, appendix B).
+    // Small exponents have made forged signatures possible wherever padding was checked carelessly (CVE-2006-4339).
     return publicExponent >= 65_537n && publicExponent % 2n === 1n ? null : 'the exponent of this RSA key is not safe';
   }
   if (algorithm === 'ed25519') return type === 'ed25519' ? null : 'ed25519 takes an Ed25519 key';

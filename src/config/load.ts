@@ -7,12 +7,14 @@ import {
   type ResolvedPolicies,
   RouteAssembler,
   assembleAccessLog,
+  assembleConsumerSources,
   assembleListener,
   assembleNotFound,
   assembleUpstream,
   resolvePolicies,
 } from './assemble.ts';
 import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
+import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
@@ -32,7 +34,7 @@ import {
   readJsonDocument,
   readModuleDocument,
   readYamlDocument,
-  toProblem,
+  toProblems,
 } from './source/document.ts';
 import { Interpolations, reasonOf } from './source/interpolation.ts';
 
@@ -47,6 +49,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Reads a text file at an absolute path; throws when it cannot. */
   readonly readFile?: (path: string) => string;
+  /** Lists a folder of consumers at an absolute path. */
+  readonly listFolder?: ListFolder;
   /** Imports the module at an absolute path. */
   readonly importModule?: ImportModule;
   readonly clock?: Pick<Clock, 'wallNow'>;
@@ -147,6 +151,8 @@ class Loader {
   private readonly files: Set<string>;
   private readonly source: SourceText;
   private readonly findings: Finding[] = [];
+  private readonly consumers: ConsumerEntries;
+  private readonly consumerFiles: ConsumerFiles;
   private readonly usedUpstreams = new Set<string>();
   /** See `LoadResult.policies`. */
   private policies: ReadonlyMap<string, PolicyDefinition> = new Map();
@@ -160,8 +166,14 @@ class Loader {
     const file = resolve(options.fileName);
     this.baseDir = dirname(file);
     this.files = new Set([file]);
-    const interpolations = new Interpolations({ env: options.env ?? process.env, readFile: this.readFile });
-    this.source = { file: options.fileName, text, interpolations };
+    const sources = { env: options.env ?? process.env, readFile: this.readFile };
+    this.source = { file: options.fileName, text, interpolations: new Interpolations(sources) };
+    this.consumers = new ConsumerEntries({
+      readFile: this.readFile,
+      wallNow: (options.clock ?? systemClock).wallNow(),
+    });
+    const { fileName } = options;
+    this.consumerFiles = new ConsumerFiles({ ...sources, fileName, listFolder: this.listFolder }, this.consumers);
   }
 
   /** Reads a file that the configuration names, and remembers that it depends on it. */
@@ -169,6 +181,12 @@ class Loader {
     const absolute = resolve(this.baseDir, path);
     this.files.add(absolute);
     return (this.options.readFile ?? readTextFile)(absolute);
+  };
+
+  private readonly listFolder: ListFolder = (path) => {
+    const absolute = resolve(this.baseDir, path);
+    this.files.add(absolute);
+    return (this.options.listFolder ?? listFolder)(absolute);
   };
 
   async load(): Promise<LoadResult> {
@@ -205,17 +223,21 @@ class Loader {
 
   /** The consumers of the configuration itself and of the files that it names; null for a section that is wrong. */
   private readConsumers({ accepted }: Sections, document: SourceDocument): readonly ConsumerConfig[] | null {
-    const { consumers } = accepted;
-    if (consumers === undefined) return null;
-    const { clock = systemClock } = this.options;
-    const entries = new ConsumerEntries({ readFile: this.readFile, wallNow: clock.wallNow() });
+    const { consumers, consumerSources } = accepted;
+    if (consumers === undefined || consumerSources === undefined) return null;
     const own: ConsumerDocument = {
       path: ['consumers'],
       findings: this.findings,
       placeOf: (path) => this.placeOf(document, path),
     };
-    for (const name in consumers) entries.add(name, consumers[name], own);
-    return entries.configs;
+    for (const name in consumers) this.consumers.add(name, consumers[name], own);
+    for (const [index, file] of consumerSources.files.entries()) {
+      const problem = this.consumerFiles.read(file);
+      if (problem === null) continue;
+      const path = ['consumerSources', 'files', index];
+      this.findings.push({ severity: 'error', code: 'FILE', message: `${formatPath(path)}: ${problem}`, path });
+    }
+    return this.consumers.configs;
   }
 
   /** @param lists uses of policies, as written. */
@@ -313,8 +335,9 @@ class Loader {
     consumers: readonly ConsumerConfig[] | null,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, upstreams, telemetry } = sections.accepted;
-    if (admin === undefined || threads === undefined || consumers === null) return null;
+    const { admin, threads, consumerSources, upstreams, telemetry } = sections.accepted;
+    if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
+    if (consumers === null) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
     return {
       baseDir,
@@ -322,6 +345,7 @@ class Loader {
       admin,
       threads,
       consumers,
+      consumerSources: assembleConsumerSources(consumerSources, baseDir),
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),
@@ -337,7 +361,11 @@ class Loader {
 
   private result(document: SourceDocument, config: GatewayConfig | null): LoadResult {
     const { interpolations } = this.source;
-    const problems = sortProblems([...document.problems, ...this.toProblems(this.findings, document)]);
+    const problems = sortProblems([
+      ...document.problems,
+      ...toProblems(this.findings, this.source, document),
+      ...this.consumerFiles.problems,
+    ]);
     const errors = problems.filter(({ severity }) => severity === 'error');
     const isServable = errors.every(({ code }) => code === 'BAD_CERTIFICATE');
     return {
@@ -345,7 +373,7 @@ class Loader {
       problems,
       analyse: async () => {
         const findings = await this.options.analyseRoutes?.(this.sound);
-        return sortProblems(this.toProblems(findings ?? [], document));
+        return sortProblems(toProblems(findings ?? [], this.source, document));
       },
       onlyCertificateProblems: errors.length > 0 && isServable,
       policies: this.policies,
@@ -353,25 +381,14 @@ class Loader {
         [...this.modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
       ),
       files: [...this.files],
-      redact: (text) => interpolations.redact(text),
-      secrets: interpolations.secrets,
+      redact: (text) => this.consumerFiles.redact(interpolations.redact(text)),
+      secrets: [...interpolations.secrets, ...this.consumerFiles.secrets],
     };
   }
 
   private placeOf(document: SourceDocument, path: Path): string {
     const { line, column } = document.locate(path, false);
     return `${this.source.file}:${line}:${column}`;
-  }
-
-  private toProblems(findings: readonly Finding[], document: SourceDocument): Problem[] {
-    const { file, interpolations } = this.source;
-    // Nothing else is said of a value that was to come from somewhere and did not.
-    const lost = new Set(
-      document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])),
-    );
-    return findings
-      .filter(({ path }) => lost.size === 0 || !lost.has(formatPath(path)))
-      .map((finding) => toProblem(finding, file, document, interpolations));
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { z } from '../util/schema.ts';
 import { cacheSchema, storeSchema } from './schema/access.ts';
-import { consumerSchema } from './schema/consumer.ts';
+import { consumerSchema, consumerSourcesSchema } from './schema/consumer.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
@@ -32,6 +32,7 @@ export const gatewaySchema = z.strictObject({
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
   stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
+  consumerSources: consumerSourcesSchema.prefault({}).describe('Where there are more consumers than here.'),
   upstreams: z.record(name, upstreamSchema).default({}).describe('Named groups of equivalent targets.'),
   policies: z.record(name, policyUseSchema).default({}).describe('Named policies that any route may use.'),
   defaults: defaultsSchema.prefault({}).describe('What holds for every route.'),
@@ -87,6 +88,7 @@ export type UpstreamConfig = Readonly<
 >;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type ConsumerDeclaration = z.output<typeof consumerSchema>;
+export type ConsumerSources = z.output<typeof consumerSourcesSchema>;
 export type MatchConfig = RouteDeclaration['match'];
 export type RewriteConfig = NonNullable<RouteDeclaration['rewrite']>;
 export type RedirectConfig = NonNullable<RouteDeclaration['redirect']>;
@@ -150,7 +152,10 @@ export interface GatewayConfig {
   readonly listeners: Readonly<Record<string, ListenerConfig>>;
   readonly admin: AdminConfig;
   readonly threads: number | 'auto';
+  /** Those of the configuration itself and of its files. */
   readonly consumers: readonly ConsumerConfig[];
+  /** Absolute paths. */
+  readonly consumerSources: { readonly files: readonly string[]; readonly database: string | null };
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

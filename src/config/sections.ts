@@ -3,6 +3,7 @@
  * does not keep the others from being looked at further, so that all problems come to light at once.
  */
 import { z } from '../util/schema.ts';
+import { readPlainConsumer } from './plain-consumer.ts';
 import { readPlainRoute } from './plain-route.ts';
 import { notAvailableYet, noteSecret } from './policies.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
@@ -116,7 +117,10 @@ class SectionReader {
       const path: readonly [string, string] = [name, key];
       if (!isName(key)) this.findings.push(badName(path));
       const entry =
-        name === 'routes' ? this.readRoute(section[key], path) : this.validated(entrySchema, section[key], path);
+        name === 'routes'
+          ? this.readRoute(section[key], path)
+          : ((name === 'consumers' ? readPlainConsumer(section[key]) : null) ??
+            this.validated(entrySchema, section[key], path));
       if (entry !== undefined) entries[key] = entry;
     }
     return entries;
@@ -137,12 +141,23 @@ class SectionReader {
   }
 
   private validated<T>(schema: z.core.$ZodType<T>, value: unknown, path: Path): T | undefined {
-    visitMarks(schema, value, path, (mark, place, marked) => {
-      if (mark === 'notAvailable') this.findings.push(notAvailableYet(place));
-      else noteSecret(marked, place, this.interpolations, this.findings);
-    });
-    return validate(schema, value, path, this.interpolations, this.findings);
+    return validateMarked(schema, value, path, this.interpolations, this.findings);
   }
+}
+
+/** As `validate`; what is marked as secret or as not available yet is noted as well. */
+export function validateMarked<T>(
+  schema: z.core.$ZodType<T>,
+  value: unknown,
+  path: Path,
+  interpolations: Interpolations,
+  findings: Finding[],
+): T | undefined {
+  visitMarks(schema, value, path, (mark, place, marked) => {
+    if (mark === 'notAvailable') findings.push(notAvailableYet(place));
+    else noteSecret(marked, place, interpolations, findings);
+  });
+  return validate(schema, value, path, interpolations, findings);
 }
 
 /** The parts of a route that are right by themselves. What is wrong with the others has been found already. */
@@ -155,7 +170,7 @@ function soundParts(route: Readonly<Record<string, unknown>>): Partial<RouteDecl
   return parts;
 }
 
-function badName(path: Path): Finding {
+export function badName(path: Path): Finding {
   const message = `${formatPath(path)}: ${NAME_RULE}`;
   return { severity: 'error', code: 'BAD_NAME', message, path, atKey: true };
 }

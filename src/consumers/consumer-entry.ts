@@ -1,7 +1,7 @@
 /** One consumer as a thread knows it: what requests that are found to be its are told, made once. */
-import type { ApiKey, Consumer, ConsumerKey, PasswordLogin, SigningKey } from '../contract.ts';
+import type { ApiKey, Consumer, PasswordLogin, SigningKey } from '../contract.ts';
 import { credentialId } from './credential-id.ts';
-import type { ConsumerRecord } from './consumer-record.ts';
+import type { ClaimConditions, ConsumerRecord } from './consumer-record.ts';
 import type { UsedCredentials } from './used-credentials.ts';
 
 export interface ConsumerEntry {
@@ -20,30 +20,41 @@ export interface ClaimEntry {
   readonly conditions: readonly (readonly [claim: string, value: string | number | boolean])[];
 }
 
+/** Shared by all: most consumers have only one kind of credential. */
+const NONE: readonly never[] = Object.freeze([]);
+
 export function makeEntry(record: ConsumerRecord, used: UsedCredentials): ConsumerEntry {
-  const { name, groups, basic } = record;
-  const consumer: Consumer = Object.freeze({ name, groups: Object.freeze([...groups]) });
-  const keyOf = (id: string, label: string, expiresAt: number | null): ConsumerKey =>
-    used.watch({ consumer, id, label, expiresAt: expiresAt ?? Infinity });
-  const signingKey = (keyId: string, algorithm: string, key: string, label: string, expiresAt: number | null) =>
-    Object.assign(keyOf(credentialId.signing(keyId), label, expiresAt), { keyId, algorithm, key });
+  const { name, groups, apiKeys, basic, hmac, signing, jwt } = record;
+  const consumer: Consumer = Object.freeze({ name, groups: groups.length === 0 ? NONE : Object.freeze([...groups]) });
   return {
     record,
     consumer,
-    apiKeys: record.apiKeys.map(({ digest, label, expiresAt }) => keyOf(credentialId.apiKey(digest), label, expiresAt)),
-    login: basic && Object.assign(keyOf(credentialId.basic, '', null), { passwordHash: basic.password }),
-    signingKeys: [
-      ...record.hmac.map(({ keyId, secret, label, expiresAt }) =>
-        signingKey(keyId, 'hmac-sha256', secret, label, expiresAt),
-      ),
-      ...record.signing.map(({ keyId, algorithm, publicKey, label, expiresAt }) =>
-        signingKey(keyId, algorithm, publicKey, label, expiresAt),
-      ),
-    ],
-    claims: record.jwt.flatMap((conditions) => {
-      // Few have the same subject, and many the same issuer.
-      const sorted = Object.entries(conditions).toSorted(([a], [b]) => Number(b === 'sub') - Number(a === 'sub'));
-      return sorted.length === 0 ? [] : [{ consumer, conditions: sorted }];
-    }),
+    apiKeys: apiKeys.map(({ digest, label, expiresAt }) =>
+      used.watch(consumer, credentialId.apiKey(digest), label, expiresAt ?? Infinity),
+    ),
+    login: basic === null ? null : loginOf(consumer, basic.password, used),
+    signingKeys: hmac.length + signing.length === 0 ? NONE : signingKeysOf(record, consumer, used),
+    claims: jwt.length === 0 ? NONE : jwt.flatMap((conditions) => claimsOf(consumer, conditions)),
   };
+}
+
+function loginOf(consumer: Consumer, passwordHash: string, used: UsedCredentials): PasswordLogin {
+  return Object.assign(used.watch(consumer, credentialId.basic, '', Infinity), { passwordHash });
+}
+
+function signingKeysOf({ hmac, signing }: ConsumerRecord, consumer: Consumer, used: UsedCredentials): SigningKey[] {
+  const all = [
+    ...hmac.map(({ secret: key, ...rest }) => ({ ...rest, key, algorithm: 'hmac-sha256' })),
+    ...signing.map(({ publicKey: key, ...rest }) => ({ ...rest, key })),
+  ];
+  return all.map(({ keyId, algorithm, key, label, expiresAt }) => {
+    const watched = used.watch(consumer, credentialId.signing(keyId), label, expiresAt ?? Infinity);
+    return Object.assign(watched, { keyId, algorithm, key });
+  });
+}
+
+/** Few have the same subject, and many the same issuer. */
+function claimsOf(consumer: Consumer, written: ClaimConditions): ClaimEntry[] {
+  const conditions = Object.entries(written).toSorted(([a], [b]) => Number(b === 'sub') - Number(a === 'sub'));
+  return conditions.length === 0 ? [] : [{ consumer, conditions }];
 }

@@ -10,13 +10,6 @@ export interface CredentialUse {
   readonly usedAt: number;
 }
 
-interface Watched {
-  readonly consumer: Consumer;
-  readonly id: string;
-  readonly label: string;
-  readonly expiresAt: number;
-}
-
 export class UsedCredentials {
   private readonly wallNow: () => number;
   /** Those that were used since they were last told of, each once. */
@@ -26,8 +19,9 @@ export class UsedCredentials {
     this.wallNow = wallNow;
   }
 
-  watch(credential: Watched): ConsumerKey {
-    return new WatchedKey(credential, this);
+  /** @param expiresAt wall-clock milliseconds; Infinity for never. */
+  watch(consumer: Consumer, id: string, label: string, expiresAt: number): ConsumerKey {
+    return new WatchedKey(consumer, id, label, expiresAt, this);
   }
 
   note(key: WatchedKey): void {
@@ -55,7 +49,7 @@ class WatchedKey implements ConsumerKey {
   usedAt = 0;
   private readonly uses: UsedCredentials;
 
-  constructor({ consumer, id, label, expiresAt }: Watched, uses: UsedCredentials) {
+  constructor(consumer: Consumer, id: string, label: string, expiresAt: number, uses: UsedCredentials) {
     this.consumer = consumer;
     this.id = id;
     this.label = label;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { type Finding, type Path, type Problem, sortProblems } from '../config/problem.ts';
 import type { GatewayConfig } from '../config/schema.ts';
-import { type SourceDocument, readJsonDocument, readYamlDocument, toProblem } from '../config/source/document.ts';
+import { type SourceDocument, readJsonDocument, readYamlDocument, toProblems } from '../config/source/document.ts';
 import { Interpolations, reasonOf } from '../config/source/interpolation.ts';
 import type { Position } from '../config/source/positions.ts';
 import { suggest } from '../config/suggest.ts';
@@ -49,14 +49,13 @@ export function loadTestFile(path: string, shown: string): LoadedTestFile {
   const findings: Finding[] = [];
   const tests = validate(testFileSchema, document.value, [], interpolations, findings);
   if (tests !== undefined) checkTests(tests, findings);
-  const toProblems = (found: readonly Finding[]): Problem[] =>
-    sortProblems(found.map((finding) => toProblem(finding, shown, document, interpolations)));
-  const problems = sortProblems([...document.problems, ...toProblems(findings)]);
+  const placed = (found: readonly Finding[]): Problem[] => sortProblems(toProblems(found, source, document));
+  const problems = sortProblems([...document.problems, ...placed(findings)]);
   return {
     tests: problems.length === 0 ? (tests ?? null) : null,
     problems,
     locate: (place) => locateIn(document, place),
-    checkNames: (config) => (tests === undefined ? [] : toProblems(unknownNames(tests, config))),
+    checkNames: (config) => (tests === undefined ? [] : placed(unknownNames(tests, config))),
   };
 }
 

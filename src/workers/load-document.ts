@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { type ListFolder, listFolder } from '../config/consumer-files.ts';
 import { type AnalyseRoutes, type LoadResult, loadConfig, parseConfig } from '../config/load.ts';
 import { builtinNames } from '../config/policy-registry.ts';
 import type { PolicyFacts } from '../config/plan/policy-facts.ts';
@@ -107,7 +108,7 @@ export function read(
   importModule: (path: string) => Promise<unknown>,
 ): Promise<LoadResult> {
   const { file, env, replacement } = request;
-  const options = { env, analyseRoutes, importModule, readFile: seen.readText };
+  const options = { env, analyseRoutes, importModule, readFile: seen.readText, listFolder: seen.listFolder };
   if (replacement === undefined) return loadConfig(file, builtinPolicies, options);
   const { text, format } = replacement;
   seen.note(resolve(file), Buffer.from(text));
@@ -207,6 +208,13 @@ export class ReadFiles {
     return (bytes ?? readFileSync(path)).toString('utf8');
   };
 
+  /** The consumer files of a folder. @throws when it cannot be read. */
+  readonly listFolder: ListFolder = (path) => {
+    const names = listFolder(path);
+    if (names !== null) this.note(path, Buffer.from(JSON.stringify(names)));
+    return names;
+  };
+
   note(path: string, content: Uint8Array | null): void {
     this.digests.set(path, contentDigest(content));
   }
@@ -223,7 +231,7 @@ export class ReadFiles {
   digestOf(paths: readonly string[]): string {
     const hash = createHash('sha256');
     for (const path of paths) {
-      const content = this.digests.get(path) ?? contentDigest(readIfThere(path));
+      const content = this.digests.get(path) ?? contentDigest(contentNow(path));
       // Lengths keep the parts apart (CVE-2023-35941).
       hash.update(`${path.length} ${path} ${content} `);
     }
@@ -238,6 +246,18 @@ export function digestOf(files: readonly string[]): string {
 
 function contentDigest(content: Uint8Array | null): string {
   return content === null ? 'missing' : createHash('sha256').update(content).digest('hex');
+}
+
+/** What is noted of it. */
+function contentNow(path: string): Buffer | null {
+  const bytes = readIfThere(path);
+  if (bytes !== null) return bytes;
+  try {
+    const names = listFolder(path);
+    return names === null ? null : Buffer.from(JSON.stringify(names));
+  } catch {
+    return null;
+  }
 }
 
 function readIfThere(path: string): Buffer | null {

@@ -1,24 +1,32 @@
 /** `consumers`: who may call, and what each can show. The same form stands in consumer files and in the admin API. */
 import { z } from '../../util/schema.ts';
 import { passwordHashProblem } from '../password-hash.ts';
-import { NAME_RULE, isName, oneOrMore, pem, secret } from './scalars.ts';
+import { NAME_RULE, fileName, isName, oneOrMore, pem, secret } from './scalars.ts';
 
 /** `<…>` stands where an example leaves something out. It is accepted, with a warning, and is nobody's credential. */
 export function isPlaceholder(text: string): boolean {
   return /<[^<>]+>/.test(text);
 }
 
-/** `2027-12-31`, as text: YAML 1.2 has no dates. */
-const day = z
-  .string()
-  .regex(/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, { error: 'write a day such as 2027-12-31' })
-  .refine((text) => isDay(text), { error: 'there is no such day' });
+const DAY = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 
-/** `Date.parse` takes the 31st of February for a day in March. */
-function isDay(text: string): boolean {
-  const ms = Date.parse(text);
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+/** Very many keys end on few days. */
+const known = new Map<string, boolean>();
+const mostKnown = 1000;
+
+/** Whether a text is a day that there is: `Date.parse` takes the 31st of February for one in March. */
+export function isDay(text: string): boolean {
+  let is = known.get(text);
+  if (is === undefined) {
+    const ms = DAY.test(text) ? Date.parse(text) : NaN;
+    is = !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
+    if (known.size < mostKnown) known.set(text, is);
+  }
+  return is;
 }
+
+/** `2027-12-31`, as text: YAML 1.2 has no dates. */
+const day = z.string().refine(isDay, { error: 'write a day that there is, such as 2027-12-31' });
 
 const DIGEST_RULE = 'write sha256: and 64 digits 0-9 and a-f';
 
@@ -46,7 +54,7 @@ const keyId = z.string().min(1).max(256).describe('The name of the key in signat
 
 const hmac = z.strictObject({ keyId, secret: secret().describe('The key.'), label, expires });
 
-export const signatureAlgorithms = [
+const signatureAlgorithms = [
   'ed25519',
   'ecdsa-p256-sha256',
   'ecdsa-p384-sha384',
@@ -103,4 +111,11 @@ export const consumerSchema = z.strictObject({
   signing: oneOrMore(signingKey).default([]).describe('Its public keys for signatures (RFC 9421).'),
   jwt: oneOrMore(claims).default([]).describe('The claims that a token of it has; of several, one is enough.'),
   certificates: z.array(certificateMatch).max(100).default([]).describe('Its client certificates.'),
+});
+
+export const consumerSourcesSchema = z.strictObject({
+  files: oneOrMore(fileName())
+    .default([])
+    .describe('Files, or folders of files, in YAML or JSON: names of consumers, and what stands under each here.'),
+  database: fileName().optional().describe('A file for the consumers that the admin API makes. It is made if need be.'),
 });

@@ -97,16 +97,26 @@ function unreadable(source: SourceText, errors: readonly SourceError[]): SourceD
   return { value: undefined, problems, locate: () => ({ line: 1, column: 1 }) };
 }
 
-/** Gives a finding its place in the text, and hides in it what was interpolated. */
-export function toProblem(finding: Finding, file: string, document: SourceDocument, hidden: Interpolations): Problem {
+/** Gives findings their places in the text, and hides in them what was interpolated. */
+export function toProblems(findings: readonly Finding[], source: SourceText, document: SourceDocument): Problem[] {
+  // Nothing else is said of a value that was to come from somewhere and did not.
+  const lost = new Set(
+    document.problems.flatMap(({ code, path }) => (code === 'INTERPOLATION' ? [formatPath(path)] : [])),
+  );
+  return findings
+    .filter(({ path }) => lost.size === 0 || !lost.has(formatPath(path)))
+    .map((finding) => toProblem(finding, source, document));
+}
+
+function toProblem(finding: Finding, { file, interpolations }: SourceText, document: SourceDocument): Problem {
   const { severity, code, path, atKey = false } = finding;
   return {
     ...document.locate(path, atKey),
     file,
     severity,
     code,
-    message: hidden.redact(finding.message, path),
+    message: interpolations.redact(finding.message, path),
     path,
-    ...(finding.suggestion !== undefined && { suggestion: hidden.redact(finding.suggestion, path) }),
+    ...(finding.suggestion !== undefined && { suggestion: interpolations.redact(finding.suggestion, path) }),
   };
 }

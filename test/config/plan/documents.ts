@@ -47,6 +47,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     admin,
     threads: 'auto',
     consumers: [],
+    consumerSources: { files: [], database: null },
     upstreams: {},
     routes: Object.fromEntries(
       Object.entries(routes).map(([name, policies]) => [
