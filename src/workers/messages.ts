@@ -3,7 +3,9 @@ import type { Server, Socket } from 'node:net';
 import type { GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
 import type { ServicesMemory } from '../gateway/services.ts';
 import type { Opening } from '../gateway/places.ts';
+import type { CredentialUse } from '../consumers/used-credentials.ts';
 import type { ConfigParcel } from './config-parcel.ts';
+import type { ConsumerParcel } from './consumer-parcel.ts';
 
 /** What a serving thread is born with. */
 export interface ThreadBirth {
@@ -20,8 +22,11 @@ export interface ThreadBirth {
 }
 
 /** A publication on its way to threads. */
-export interface PublicationParcel extends Omit<Publication, 'config'> {
+export interface PublicationParcel extends Omit<Publication, 'config' | 'consumers'> {
+  /** Without consumers. */
   readonly config: ConfigParcel;
+  /** In what they differ from those that the thread knows; by each thread. */
+  readonly consumers: ConsumerParcel;
 }
 
 /** By listener. Those that are open already need none. */
@@ -34,7 +39,11 @@ export type Order =
   | { readonly kind: 'abort' }
   /** Give away what accepts, but for some servers of each listener. */
   | { readonly kind: 'release'; readonly kept: number }
-  | { readonly kind: 'status' };
+  | { readonly kind: 'status' }
+  /** Other consumers than those that it knows. Not while a configuration is made ready. */
+  | { readonly kind: 'consumers'; readonly consumers: ConsumerParcel }
+  /** Tell which credentials were used: see `UsedCredentials.take`. */
+  | { readonly kind: 'uses' };
 
 export interface OrderResults {
   readonly prepare: readonly ListenerAddress[];
@@ -42,6 +51,8 @@ export interface OrderResults {
   readonly abort: null;
   readonly release: readonly (readonly [listener: string, servers: readonly Server[]])[];
   readonly status: GatewayStatus;
+  readonly consumers: null;
+  readonly uses: readonly CredentialUse[];
 }
 
 export type ToThread =
@@ -56,5 +67,7 @@ export type ToThread =
   | { readonly kind: 'stop'; readonly graceMs: number; readonly idleMs: number };
 
 export type FromThread =
+  /** Which credentials were used, by itself: it is about to end. */
+  | { readonly kind: 'uses'; readonly uses: readonly CredentialUse[] }
   | { readonly kind: 'done'; readonly id: number; readonly result: OrderResults[Order['kind']] }
   | { readonly kind: 'refused'; readonly id: number; readonly reason: string; readonly cannotListen: boolean };

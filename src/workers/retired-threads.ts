@@ -12,6 +12,10 @@ const idleMs = 5_000;
 export class RetiredThreads {
   private readonly threads = new Set<ServingThread>();
 
+  get all(): readonly ServingThread[] {
+    return [...this.threads];
+  }
+
   get size(): number {
     return this.threads.size;
   }

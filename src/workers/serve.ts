@@ -14,6 +14,7 @@ import { Pace } from '../util/pace.ts';
 import { SharedPermits } from '../util/shared-permits.ts';
 import { lookEveryMs, StallWatch } from '../util/stall-watch.ts';
 import { unpackConfig } from './config-parcel.ts';
+import { unpackConsumers, usesAtOnce } from './consumer-parcel.ts';
 import { SharedAdmission } from './connection-permits.ts';
 import type {
   FromThread,
@@ -98,6 +99,11 @@ class Server {
         return null;
       case 'status':
         return this.status(this.gateway!);
+      case 'consumers':
+        await this.gateway?.changeConsumers(unpackConsumers(order.consumers));
+        return null;
+      case 'uses':
+        return this.gateway?.takeUses(usesAtOnce) ?? [];
     }
   }
 
@@ -146,6 +152,7 @@ class Server {
 
   private async stop(graceMs: number, idleMs: number): Promise<void> {
     await this.gateway?.stop(graceMs, idleMs);
+    tell({ kind: 'uses', uses: this.gateway?.takeUses(Infinity) ?? [] });
     parentPort?.close();
     // What policies have begun and not ended (timers, sockets of their own) must not keep a thread that is done.
     setImmediate(() => process.exit());
@@ -156,8 +163,9 @@ function tell(message: FromThread, transfer: Transferable[] = []): void {
   parentPort?.postMessage(message, transfer);
 }
 
-async function unpack({ config, ...rest }: PublicationParcel): Promise<Publication> {
-  return { ...rest, config: await unpackConfig(config, new Pace(() => systemClock.now())) };
+async function unpack({ config, consumers, ...rest }: PublicationParcel): Promise<Publication> {
+  const pace = new Pace(() => systemClock.now());
+  return { ...rest, config: await unpackConfig(config, pace), consumers: unpackConsumers(consumers) };
 }
 
 /** The modules are imported here again: what is alive cannot be handed from thread to thread. */

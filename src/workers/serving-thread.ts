@@ -1,6 +1,7 @@
 /** A thread that serves, as the main thread sees it: the other end of `serve.ts`. */
 import type { Server, Socket } from 'node:net';
 import { Worker, type Transferable } from 'node:worker_threads';
+import type { CredentialUse } from '../consumers/used-credentials.ts';
 import { ListenError } from '../gateway/gateway.ts';
 import type { FromThread, Order, OrderResults, ThreadBirth, ToThread } from './messages.ts';
 
@@ -36,6 +37,8 @@ interface Pending {
 
 export class ServingThread {
   readonly thread: number;
+  /** Called with which credentials were used, when it tells of it by itself. */
+  onUses: (uses: readonly CredentialUse[]) => void = () => {};
   /** Resolves when it has ended, with why if it was not asked to. */
   readonly ended: Promise<Error | null>;
   private readonly worker: Worker;
@@ -149,6 +152,10 @@ export class ServingThread {
   }
 
   private receive(message: FromThread): void {
+    if (message.kind === 'uses') {
+      this.onUses(message.uses);
+      return;
+    }
     const pending = this.pending.get(message.id);
     if (pending === undefined) return;
     this.pending.delete(message.id);

@@ -5,23 +5,27 @@
 import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
+import type { LastUses } from '../consumers/last-uses.ts';
 import type { Gateway, GatewayLog, GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
-import { listenError, placeOf, urlOf } from '../gateway/places.ts';
+import { placeOf, urlOf } from '../gateway/places.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { Turns } from '../util/turns.ts';
 import { canShareAddresses, openServer } from '../wire/listening-socket.ts';
+import { acceptForThreads } from './accept-for-threads.ts';
 import { Acceptor } from './acceptor.ts';
 import { type Addresses, listenerAt, openingsFor, planAddresses } from './addresses.ts';
 import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
 import { HandOver } from './hand-over.ts';
 import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
+import type { SomeConsumers, StagedConsumers } from './known-consumers.ts';
 import { mergeStatus } from './merge-status.ts';
 import type { PublicationParcel } from './messages.ts';
 import { RetiredThreads } from './retired-threads.ts';
-
 import { ServingThread, spareThread } from './serving-thread.ts';
 import { SharedState } from './shared-state.ts';
+import { statusOf } from './status-of.ts';
+import { ThreadConsumers } from './thread-consumers.ts';
 import { threadCount } from './thread-count.ts';
 import { ThreadSlot } from './thread-slot.ts';
 
@@ -44,7 +48,7 @@ export interface ThreadedGatewayEnv {
 
 /** What is served. */
 interface Served {
-  readonly parcel: PublicationParcel;
+  readonly parcel: Omit<PublicationParcel, 'consumers'>;
   readonly listeners: GatewayConfig['listeners'];
   readonly open: Addresses;
   readonly routes: GatewayConfig['routes'];
@@ -53,8 +57,6 @@ interface Served {
 const hangLimitMs = 5_000;
 const prepareLimitMs = 30_000;
 const superviseEveryMs = 250;
-/** A thread that does not answer within this time is shown as silent. */
-const statusTimeoutMs = 500;
 
 export class ThreadedGateway implements Gateway {
   /** Until it starts. */
@@ -65,6 +67,7 @@ export class ThreadedGateway implements Gateway {
   private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
   private slots: ThreadSlot[] = [];
   private readonly retired = new RetiredThreads();
+  private readonly consumers = new ThreadConsumers(() => [...this.liveThreads(), ...this.retired.all]);
   /** Those that are being made ready. */
   private readonly unborn = new Set<ServingThread>();
   private spare: Worker | null;
@@ -124,9 +127,10 @@ export class ThreadedGateway implements Gateway {
     const opened: string[] = [];
     try {
       this.shared.permits.assign([...known.keys(), ...open.keys()]);
-      await this.openAcceptor(listeners, open, known, opened);
-      const parcel = { ...publication, config: packConfig(config) };
-      await this.move({ parcel, listeners, open, routes }, known, threadCount(config));
+      await acceptForThreads(this.acceptor, listeners, open, known, opened);
+      const parcel = { ...publication, config: packConfig({ ...config, consumers: [] }) };
+      const consumers = this.consumers.stage(config.consumers);
+      await this.move({ parcel, listeners, open, routes }, consumers, known, threadCount(config));
     } catch (error) {
       for (const place of opened) this.acceptor.close(place);
       await Promise.all(Array.from(this.unborn, (thread) => thread.kill()));
@@ -139,7 +143,7 @@ export class ThreadedGateway implements Gateway {
   }
 
   /** Threads change while they serve; where there is none yet, or its code is not the right one, a new one begins. */
-  private async move(next: Served, known: Addresses, count: number): Promise<void> {
+  private async move(next: Served, consumers: StagedConsumers, known: Addresses, count: number): Promise<void> {
     const isSameCode = this.served?.parcel.codeDigest === next.parcel.codeDigest;
     const slots = Array.from({ length: count }, (_, number) => this.slots[number] ?? this.createSlot(number));
     const candidates = slots.map((slot) => {
@@ -147,13 +151,10 @@ export class ThreadedGateway implements Gateway {
     });
     const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
     const results = await Promise.allSettled(
-      candidates.map((candidate, number) =>
-        candidate.prepare(
-          next.parcel,
-          openingsFor(number, next.listeners, next.open, this.shared.permits, known),
-          limitMs,
-        ),
-      ),
+      candidates.map((candidate, number) => {
+        const parcel = { ...next.parcel, consumers: consumers.parcelFor(candidate.thread) };
+        return candidate.prepare(parcel, openingsFor(number, next.listeners, next.open, this.shared.permits, known), limitMs);
+      }),
     );
     for (const { thread } of candidates) this.unborn.delete(thread);
     const refusal = this.isStopping ? wasStopped() : refusalOf(candidates, results);
@@ -161,13 +162,14 @@ export class ThreadedGateway implements Gateway {
       await Promise.all(candidates.map((candidate) => candidate.abort()));
       throw refusal;
     }
-    this.committing = this.commit(next, known, slots, candidates);
+    this.committing = this.commit(next, consumers, known, slots, candidates);
     await this.committing;
   }
 
   /** From here on nothing is refused: what goes wrong with a thread is its slot's to put right. */
   private async commit(
     next: Served,
+    consumers: StagedConsumers,
     known: Addresses,
     slots: ThreadSlot[],
     candidates: readonly Candidate[],
@@ -178,7 +180,6 @@ export class ThreadedGateway implements Gateway {
     this.served = next;
     const commits = candidates.map((candidate) => candidate.commit());
     await Promise.all(commits.map(({ done }) => done));
-
     const handOver = this.createHandOver(before?.listeners ?? {});
     const leaving: ServingThread[] = [];
     for (const [number, thread] of [
@@ -199,6 +200,7 @@ export class ThreadedGateway implements Gateway {
     });
     await handOver.provide(isNew, places);
     for (const thread of leaving) this.retired.add(thread, slots.length);
+    await this.consumers.commit(consumers, candidates, this.retired.all);
     this.retired.endRoutes(goneRoutes(before, next), next.parcel.revision);
   }
 
@@ -238,29 +240,9 @@ export class ThreadedGateway implements Gateway {
     }
   }
 
-  /** Opens what the main thread accepts for others. @param opened gets the places that were not open before. */
-  private async openAcceptor(
-    listeners: GatewayConfig['listeners'],
-    open: Addresses,
-    known: Addresses,
-    opened: string[],
-  ): Promise<void> {
-    for (const [name, listener] of Object.entries(listeners)) {
-      const place = placeOf(name, listener);
-      const { acceptedBy, port } = open.get(place)!;
-      if (acceptedBy !== 'main-thread' || known.has(place)) continue;
-      try {
-        await this.acceptor.listen(place, { host: listener.host, port });
-      } catch (error) {
-        throw listenError(name, listener, port, error);
-      }
-      opened.push(place);
-    }
-  }
-
   /** Threads take turns. */
   private handToThread(place: string, socket: Socket): boolean {
-    const live = this.slots.flatMap((slot) => (slot.live === null ? [] : [slot.live]));
+    const live = this.liveThreads();
     const name = this.nameAt(place);
     if (live.length === 0 || name === undefined) return false;
     this.turn = (this.turn + 1) % live.length;
@@ -299,28 +281,30 @@ export class ThreadedGateway implements Gateway {
     });
   }
 
+  // ---- consumers ---------------------------------------------------------------------------------------------------
+
+  /** Changes some consumers, for all threads before it resolves. Nothing else of what serves is touched. */
+  changeConsumers(change: SomeConsumers): Promise<void> {
+    return this.turns.alone(() => this.consumers.change(change));
+  }
+
+  /** When credentials were last used, as of now. */
+  async lastUses(): Promise<LastUses> {
+    await this.consumers.collect();
+    return this.consumers.uses;
+  }
+
   // ---- threads -----------------------------------------------------------------------------------------------------
 
   async status(): Promise<GatewayStatus> {
-    const answers = await Promise.all(this.slots.map(({ live }) => this.statusOf(live)));
+    const answers = await Promise.all(this.slots.map(({ live }) => statusOf(live)));
     const threads = this.slots.map((slot, index) => slot.status(answers[index]?.threads[0] ?? null));
     const own = answers.filter((answer) => answer !== null);
     return mergeStatus(threads, own, this.addresses);
   }
 
-  private async statusOf(thread: ServingThread | null): Promise<GatewayStatus | null> {
-    if (thread === null) return null;
-    let timer: NodeJS.Timeout | undefined;
-    const silence = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), statusTimeoutMs);
-    });
-    try {
-      return await Promise.race([thread.ask({ kind: 'status' }), silence]);
-    } catch {
-      return null;
-    } finally {
-      clearTimeout(timer);
-    }
+  private liveThreads(): ServingThread[] {
+    return this.slots.flatMap(({ live }) => (live === null ? [] : [live]));
   }
 
   private supervise(): void {
@@ -362,7 +346,12 @@ export class ThreadedGateway implements Gateway {
     const candidate = new Candidate(slot, this.spawn(slot.number));
     try {
       const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
-      await candidate.prepare(parcel, openingsFor(slot.number, listeners, open, this.shared.permits), limitMs);
+      const consumers = this.consumers.all();
+      await candidate.prepare(
+        { ...parcel, consumers },
+        openingsFor(slot.number, listeners, open, this.shared.permits),
+        limitMs,
+      );
     } catch (error) {
       await candidate.abort();
       throw error;
@@ -373,6 +362,7 @@ export class ThreadedGateway implements Gateway {
       await candidate.abort();
       return false;
     }
+    this.consumers.note(candidate.thread);
     await candidate.commit().done;
     this.acceptor.resume();
     return true;
@@ -384,6 +374,7 @@ export class ThreadedGateway implements Gateway {
     const birth = this.shared.birthOf(number);
     const thread = new ServingThread(worker, birth, this.clock.now());
     void thread.ended.then(() => this.shared.leave(birth));
+    this.consumers.follow(thread);
     this.unborn.add(thread);
     return thread;
   }
