@@ -113,8 +113,7 @@ suite('a consumer', () => {
   });
 
   test('is refused with a key of signatures that is private, weak or another than it says', async () => {
-    const export_ = (key: KeyObject) =>
-      key.export({ type: 'spki', format: 'pem' }) as string;
+    const export_ = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }) as string;
     const ed = generateKeyPairSync('ed25519');
     const files = {
       '/gw/ed.pem': export_(ed.publicKey),
