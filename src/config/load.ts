@@ -1,6 +1,6 @@
 /** Reads a configuration, finds everything that is wrong with it, and makes of it what a gateway is built from. */
 import { readFileSync } from 'node:fs';
-import { dirname, extname, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { PolicyDefinition } from '../contract.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import {
@@ -14,6 +14,7 @@ import {
   resolvePolicies,
 } from './assemble.ts';
 import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
+import { type ConfigFormat, readConfigDocument } from './config-document.ts';
 import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
@@ -28,17 +29,8 @@ import { type Finding, type Path, type Problem, formatPath, sortProblems } from 
 import { isMapping } from './schema-walk.ts';
 import type { ConsumerConfig, GatewayConfig, ListenerConfig, RouteConfig } from './schema.ts';
 import { type Sections, readSections } from './sections.ts';
-import {
-  type SourceDocument,
-  type SourceText,
-  readJsonDocument,
-  readModuleDocument,
-  readYamlDocument,
-  toProblems,
-} from './source/document.ts';
+import { type SourceDocument, type SourceText, toProblems } from './source/document.ts';
 import { Interpolations, reasonOf } from './source/interpolation.ts';
-
-export type ConfigFormat = 'yaml' | 'json' | 'module';
 
 export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => Promise<readonly Finding[]>;
 
@@ -139,12 +131,6 @@ function refused(problems: readonly Problem[]): LoadResult {
   };
 }
 
-function formatOf(fileName: string): ConfigFormat {
-  const extension = extname(fileName).toLowerCase();
-  if (extension === '.json') return 'json';
-  return /^\.[cm]?[jt]s$/.test(extension) ? 'module' : 'yaml';
-}
-
 class Loader {
   private readonly options: ParseOptions;
   private readonly baseDir: string;
@@ -190,7 +176,11 @@ class Loader {
   };
 
   async load(): Promise<LoadResult> {
-    const document = await this.readDocument();
+    const document = await readConfigDocument(
+      this.source,
+      this.options.format,
+      this.options.importModule ?? importFromDisk,
+    );
     if (document.value === undefined) return this.result(document, null);
     if (document.value === null) {
       this.findings.push({ severity: 'warning', code: 'EMPTY', message: 'the file is empty', path: [] });
@@ -247,36 +237,6 @@ class Loader {
     this.policies = await registry.load(namesIn(uses));
     this.modules = await loadPolicyModules(uses, this.baseDir, importModule);
     for (const path of this.modules.keys()) this.files.add(path);
-  }
-
-  private async readDocument(): Promise<SourceDocument> {
-    const { source, options } = this;
-    const format = options.format ?? formatOf(options.fileName);
-    if (format !== 'module') return format === 'json' ? readJsonDocument(source) : readYamlDocument(source);
-    try {
-      const module = await (options.importModule ?? importFromDisk)(resolve(options.fileName));
-      const exported: unknown = isMapping(module) ? module['default'] : undefined;
-      if (isMapping(exported)) return readModuleDocument(source, exported);
-      return this.badModule('it must export a configuration: write `export default defineGateway({…})`', null);
-    } catch (error) {
-      return this.badModule(`it cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, error);
-    }
-  }
-
-  private badModule(message: string, error: unknown): SourceDocument {
-    const file = this.options.fileName;
-    // The stack of a syntax error begins with the place, that of any other error has it somewhere.
-    const place = error instanceof Error ? findPlace(error.stack ?? '', resolve(file)) : null;
-    const problem: Problem = {
-      file,
-      line: place?.line ?? 1,
-      column: place?.column ?? 1,
-      severity: 'error',
-      code: 'MODULE',
-      message,
-      path: [],
-    };
-    return { value: undefined, problems: [problem], locate: () => ({ line: 1, column: 1 }) };
   }
 
   /** Checks every route by itself. Returns all, complete. */
@@ -395,14 +355,4 @@ class Loader {
 function omit<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
   const omitted = new Set(names);
   return Object.fromEntries(Object.entries(record).filter(([name]) => !omitted.has(name)));
-}
-
-/** The place in a file that the stack of an error names. */
-function findPlace(stack: string, file: string): { line: number; column: number } | null {
-  for (const line of stack.split('\n')) {
-    if (!line.includes(file)) continue;
-    const place = /:([0-9]+)(?::([0-9]+))?\)?$/.exec(line);
-    if (place !== null) return { line: Number(place[1]), column: Number(place[2] ?? 1) };
-  }
-  return null;
 }

@@ -34,7 +34,7 @@ export interface ServicesEnv extends HttpCallerEnv {
 
 /** What the policies of one thread are given. */
 export class LocalServices implements PolicyServices {
-  readonly consumers = new ConsumerIndex();
+  readonly consumers: ConsumerIndex;
   readonly damping: PolicyServices['damping'] = {
     look: () => undamped,
     failed() {},
@@ -47,6 +47,7 @@ export class LocalServices implements PolicyServices {
 
   constructor(env: ServicesEnv) {
     this.env = env;
+    this.consumers = new ConsumerIndex(() => env.clock.wallNow());
     this.caller = new HttpCaller(env);
     this.memory = env.memory ?? null;
   }

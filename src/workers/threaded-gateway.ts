@@ -153,7 +153,11 @@ export class ThreadedGateway implements Gateway {
     const results = await Promise.allSettled(
       candidates.map((candidate, number) => {
         const parcel = { ...next.parcel, consumers: consumers.parcelFor(candidate.thread) };
-        return candidate.prepare(parcel, openingsFor(number, next.listeners, next.open, this.shared.permits, known), limitMs);
+        return candidate.prepare(
+          parcel,
+          openingsFor(number, next.listeners, next.open, this.shared.permits, known),
+          limitMs,
+        );
       }),
     );
     for (const { thread } of candidates) this.unborn.delete(thread);

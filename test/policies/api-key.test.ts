@@ -11,7 +11,7 @@ const digestOf = (text: string): string => createHash('sha256').update(text).dig
 
 function consumer(name: string, keys: readonly string[], expiresAt: number | null = null): ConsumerRecord {
   const apiKeys = keys.map((text) => ({ digest: digestOf(text), label: '', expiresAt }));
-  return { name, groups: [], apiKeys, basic: null, hmac: null, jwt: null, certificates: [] };
+  return { name, groups: [], apiKeys, basic: null, hmac: [], signing: [], jwt: [], certificates: [] };
 }
 
 function start(options: unknown = {}, records = [consumer('ann', [key])]) {

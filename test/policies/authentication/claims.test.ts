@@ -11,7 +11,7 @@ import { ForwardedClaims, forwardClaimsOption } from '../../../src/policies/auth
 import { scopesOfClaims } from '../../../src/policies/authentication/scopes-of-claims.ts';
 import { FakeEnv, FakeExchange } from '../../support/fake-exchange.ts';
 
-const nothing = { groups: [], apiKeys: [], basic: null, hmac: null, jwt: null, certificates: [] };
+const nothing = { groups: [], apiKeys: [], basic: null, hmac: [], signing: [], jwt: [], certificates: [] };
 
 function told(record: Record<string, string>, claims: Claims, headers: Record<string, string> = {}): FakeExchange {
   const forwarded = new ForwardedClaims(forwardClaimsOption.parse(record));
@@ -37,7 +37,7 @@ suite('consumerBy', () => {
   consumers.replace([
     { ...nothing, name: 'shop' },
     { ...nothing, name: '7' },
-    { ...nothing, name: 'app', jwt: { sub: 'app-sub' } },
+    { ...nothing, name: 'app', jwt: [{ sub: 'app-sub' }] },
   ]);
   const nameOf = (claims: Claims, by?: string): string | null => {
     return new ConsumerOfClaims(by, consumers).of(claims)?.name ?? null;
