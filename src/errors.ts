@@ -332,6 +332,13 @@ export const errors = {
     title: 'The admin API is busy',
     help: 'As many callers as it allows listen to events already, or another configuration is being received. Ask again in a moment.',
   },
+  CONSUMER_CONFLICT: {
+    status: 409,
+    source: 'client',
+    retry: false,
+    title: 'The consumer cannot be changed so',
+    help: 'The consumer stands in the configuration or a file, where it has to be changed; or there is no database of consumers (`consumerSources.database`); or another consumer has the same key, user or certificate. `detail` says which. Nothing was changed.',
+  },
   CONFIG_CONFLICT: {
     status: 412,
     source: 'client',

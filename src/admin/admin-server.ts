@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../util/clock.ts';
 import { AccessGuard } from './access-guard.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Answer, Endpoint } from './endpoint.ts';
+import { EndpointTable } from './endpoint-table.ts';
 import { adminEndpoints } from './endpoints.ts';
 import { EventFeed } from './event-feed.ts';
 import { hiderOf } from './hide-secrets.ts';
@@ -38,13 +39,20 @@ export interface AdminServerOptions {
   readonly clock?: Clock;
 }
 
+/** An endpoint, and what it is asked by. */
+interface AskedEndpoint {
+  readonly endpoint: Endpoint;
+  readonly params: Readonly<Record<string, string>>;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 export class AdminServer {
   private readonly options: AdminServerOptions;
   private readonly server: Server;
   private readonly guard: AccessGuard;
   private readonly events: EventFeed;
-  /** By path, then by method. */
-  private readonly endpoints = new Map<string, Map<string, Endpoint>>();
+  private readonly endpoints: EndpointTable;
   /** What is being answered on each connection. */
   private readonly answering = new WeakMap<Socket, ServerResponse>();
   private control: ControlPlane | null = null;
@@ -58,16 +66,13 @@ export class AdminServer {
       onWrongToken: (address) => log.warn('the admin API has refused a token', { address }),
     });
     this.events = new EventFeed({ clock, hide: (text) => this.hide(text) });
-    const table = adminEndpoints({
+    const endpoints = adminEndpoints({
       clock,
       events: this.events,
       isReady: () => this.control?.isReady ?? false,
       hide: (text) => this.hide(text),
     });
-    for (const endpoint of table) {
-      const methods = this.endpoints.get(endpoint.path) ?? new Map<string, Endpoint>();
-      this.endpoints.set(endpoint.path, methods.set(endpoint.method, endpoint));
-    }
+    this.endpoints = new EndpointTable(endpoints);
     this.server = this.makeServer();
     if (options.control !== null) this.attach(options.control);
   }
@@ -150,41 +155,38 @@ export class AdminServer {
 
   private async answerTo(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
     const path = pathOf(request);
-    const methods = this.endpoints.get(path);
-    const endpoint = methods?.get(request.method === 'HEAD' ? 'GET' : (request.method ?? ''));
+    const found = this.endpoints.find(path);
+    const endpoint = found?.byMethod.get(request.method === 'HEAD' ? 'GET' : (request.method ?? ''));
     // Whoever may not use the API does not learn what it has, either.
     if (endpoint?.isOpen !== true && path.startsWith('/api/')) {
       const refusal = this.guard.refusalOf(request, this.token);
       if (refusal !== null) return refusal;
     }
-    if (methods === undefined) return { code: 'ADMIN_NOT_FOUND' };
-    if (endpoint === undefined) return { code: 'METHOD_NOT_ALLOWED', headers: { allow: allowOf(methods) } };
-    return this.call(endpoint, request, response);
+    if (found === null) return { code: 'ADMIN_NOT_FOUND' };
+    const { byMethod, params } = found;
+    if (endpoint === undefined) return { code: 'METHOD_NOT_ALLOWED', headers: { allow: allowOf(byMethod) } };
+    return this.call({ endpoint, params, request, response });
   }
 
-  private async call(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+  private async call(asked: AskedEndpoint): Promise<Answer> {
+    const { endpoint, request } = asked;
     const query = readQuery(request.url?.split('?').slice(1).join('?') ?? '', endpoint.query);
     if ('code' in query) return query;
     const refusal = refusalOfHead(request, endpoint.body);
     if (refusal !== null) return refusal;
     const isLarge = (endpoint.body?.maxBytes ?? 0) > largeBody;
-    if (!isLarge) return this.callWithBody(endpoint, request, response, query.value);
+    if (!isLarge) return this.callWithBody(asked, query.value);
     // Several of the largest bodies at once would be as much memory as somebody likes.
     if (this.isReceiving) return { code: 'ADMIN_BUSY', headers: { 'retry-after': '1' } };
     this.isReceiving = true;
     try {
-      return await this.callWithBody(endpoint, request, response, query.value);
+      return await this.callWithBody(asked, query.value);
     } finally {
       this.isReceiving = false;
     }
   }
 
-  private async callWithBody(
-    endpoint: Endpoint,
-    request: IncomingMessage,
-    response: ServerResponse,
-    query: unknown,
-  ): Promise<Answer> {
+  private async callWithBody({ endpoint, params, request, response }: AskedEndpoint, query: unknown): Promise<Answer> {
     const { body: rule } = endpoint;
     let body: unknown;
     if (rule !== null) {
@@ -196,7 +198,7 @@ export class AdminServer {
       body = read.value;
     }
     const { headers } = request;
-    return endpoint.handle({ query, body, headers, mediaType: mediaTypeOf(request) ?? '' }, this.control);
+    return endpoint.handle({ params, query, body, headers, mediaType: mediaTypeOf(request) ?? '' }, this.control);
   }
 
   /** For what is not a request, or does not become one in time. */

@@ -3,6 +3,7 @@ import type { Problem } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import type { GatewayStatus } from '../gateway/gateway.ts';
+import type { ConsumerPlane } from './consumer-control.ts';
 
 /** One configuration that serves, or served. */
 export interface Revision {
@@ -62,6 +63,7 @@ export interface ControlPlane {
   definitionOf(use: PolicyUse): PolicyDefinition | null;
   /** What was found in the configuration that was looked at last, and whether it was refused. */
   readonly findings: { readonly refused: boolean; readonly problems: readonly Problem[] };
+  readonly consumers: ConsumerPlane;
   status(): Promise<GatewayStatus>;
   /** Reads the configuration file again. */
   reload(cause: ReloadCause): Promise<ReloadOutcome>;

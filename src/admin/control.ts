@@ -8,6 +8,8 @@ import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
 import { digestOf, type LoadedDocument } from '../workers/load-document.ts';
+import { type ConsumerBook, ConsumerConflict, type ConsumerGateway } from './consumer-book.ts';
+import { ConsumerControl } from './consumer-control.ts';
 import type {
   ControlEvent,
   ControlPlane,
@@ -33,6 +35,8 @@ export interface ControlEnv {
   readonly log: AppLog;
   readonly version: string;
   readonly watch: WatchFiles;
+  /** Has the consumers of what serves at first. */
+  readonly book: ConsumerBook;
   /** Reads the configuration file, or checks what is to be served instead of it. */
   load(replacement?: Replacement): Promise<LoadedDocument>;
   /** Told of what serves from now on; keeps it for a start with a file that is broken. */
@@ -40,7 +44,7 @@ export interface ControlEnv {
 }
 
 /** A gateway that can tell whether all of it serves. */
-export interface CompleteGateway extends Gateway {
+export interface CompleteGateway extends Gateway, ConsumerGateway {
   readonly isComplete: boolean;
 }
 
@@ -49,6 +53,7 @@ type Served = LoadedDocument & { readonly config: GatewayConfig };
 export class Control implements ControlPlane {
   readonly version: string;
   readonly startedAt: number;
+  readonly consumers: ConsumerControl;
   private readonly env: ControlEnv;
   private readonly gateway: CompleteGateway;
   private readonly admin: AdminPort;
@@ -74,6 +79,23 @@ export class Control implements ControlPlane {
     this.now = { number: 1, digest: first.digest, appliedAt: this.startedAt, cause };
     this.lastFindings = { refused: false, problems: first.problems };
     this.hide(first.secrets);
+    const { book, clock, log } = env;
+    this.consumers = new ConsumerControl({
+      book,
+      gateway,
+      clock,
+      inTurn: (work) =>
+        this.alone(() => {
+          // Whoever has taken over has read the database already.
+          if (this.isEnding) throw new ConsumerConflict('This process is about to end: ask again in a moment.');
+          return work();
+        }),
+      onProblem: (error) => log.error('the database of consumers cannot be used', { error }),
+      onChange: (consumer, what) => {
+        log.info('a consumer was changed', { consumer, what });
+        this.tell('consumer', { consumer, what });
+      },
+    });
   }
 
   get isReady(): boolean {
@@ -97,6 +119,7 @@ export class Control implements ControlPlane {
     this.isServing = true;
     // Of the last good document the file differs anyway, and has just been found to be broken.
     this.follow(this.served, this.now.cause === 'start');
+    void this.consumers.begin();
   }
 
   /** What a closer look at what serves has found. */
@@ -161,7 +184,7 @@ export class Control implements ControlPlane {
 
   /** One change after another. That the process ends is no reason to change anything, or to be told of it as an error. */
   private inTurn(cause: ReloadCause, change: () => Promise<ReloadOutcome>): Promise<ReloadOutcome> {
-    const done = this.lastChange.then(async () => {
+    return this.alone(async () => {
       if (this.isEnding) return this.outcome('unchanged', []);
       try {
         return await change();
@@ -170,7 +193,11 @@ export class Control implements ControlPlane {
         return this.refuse(cause, [cannotServe(this.served, error)], this.served, false);
       }
     });
-    this.lastChange = done;
+  }
+
+  private alone<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.lastChange.then(change);
+    this.lastChange = done.catch(() => {});
     return done;
   }
 
@@ -216,12 +243,19 @@ export class Control implements ControlPlane {
   }
 
   private async apply({ config, secrets, codeDigest }: Served, revision: number): Promise<void> {
-    const admin = await this.admin.prepare(config.admin);
+    const book = await this.env.book.prepare(config);
     try {
-      await this.gateway.apply({ revision, config, secrets, codeDigest });
-      admin.commit();
+      const admin = await this.admin.prepare(config.admin);
+      try {
+        await this.gateway.apply({ revision, config: book.config, secrets, codeDigest });
+        admin.commit();
+      } catch (error) {
+        admin.abort();
+        throw error;
+      }
+      book.commit();
     } catch (error) {
-      admin.abort();
+      book.abort();
       throw error;
     }
   }

@@ -42,6 +42,8 @@ export type Answer = Refusal | JsonAnswer | TextAnswer | NotModified | StreamAns
 
 /** What an endpoint is called with. */
 export interface Call<Query, Body> {
+  /** What stands in the path where the endpoint has a name in braces. */
+  readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
   readonly body: Body;
   readonly headers: IncomingHttpHeaders;
@@ -57,7 +59,8 @@ export interface BodyRule {
 }
 
 export interface EndpointFacts {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** A part in braces is any one segment, which `Call.params` has. */
   readonly path: string;
   readonly operationId: string;
   /** One sentence. */

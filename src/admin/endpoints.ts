@@ -2,6 +2,7 @@
 import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
 import { changeEndpoints } from './change-endpoints.ts';
+import { consumerEndpoints } from './consumer-endpoints.ts';
 import { type Endpoint, type TextAnswer, controlEndpoint, noQuery } from './endpoint.ts';
 import type { EventFeed } from './event-feed.ts';
 import { openapiDocument } from './openapi.ts';
@@ -21,6 +22,7 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     ...openEndpoints(isReady),
     ...readEndpoints(clock, hide),
     eventsEndpoint(events),
+    ...consumerEndpoints,
     ...changeEndpoints,
   ];
   endpoints.push(

@@ -46,7 +46,11 @@ function operationOf(endpoint: Endpoint): Record<string, unknown> {
   const schema = answer.schema === null ? { type: 'string' } : jsonSchemaOf(answer.schema, 'output');
   const content = { [answer.type]: { schema } };
   const also = Object.entries(endpoint.also ?? {}).map(([status, description]) => [status, { description, content }]);
-  const parameters = [...queryParameters(endpoint.query), ...headerParameters(endpoint.headers ?? {})];
+  const parameters = [
+    ...pathParameters(endpoint.path),
+    ...queryParameters(endpoint.query),
+    ...headerParameters(endpoint.headers ?? {}),
+  ];
   return {
     operationId,
     summary,
@@ -87,6 +91,12 @@ function refusalsOf({ isOpen, body, refusals = [] }: Endpoint): Record<string, u
 function contentOf({ types, schema }: BodyRule): Record<string, unknown> {
   const form = schema === null ? {} : { schema: jsonSchemaOf(schema, 'input') };
   return Object.fromEntries(types.map((type) => [type, form]));
+}
+
+function pathParameters(path: string): unknown[] {
+  return Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => {
+    return { name, in: 'path', required: true, schema: { type: 'string' } };
+  });
 }
 
 function queryParameters(query: z.ZodType): unknown[] {

@@ -1,51 +1,19 @@
 /** The endpoints that tell what serves and how it is. */
 import type { Problem } from '../config/problem.ts';
 import type { Clock } from '../util/clock.ts';
-import { z } from '../util/schema.ts';
 import { problemsSchema, routesSchema, snapshotSchema, statusSchema, upstreamsSchema } from './api-schemas.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type Endpoint, type JsonAnswer, controlEndpoint } from './endpoint.ts';
 import { shownConfig } from './hide-secrets.ts';
+import { pageOf, pageQuery, searchQuery } from './paging.ts';
 import { type RouteIndex, routeIndexOf } from './route-index.ts';
 
 const JSON_TYPE = 'application/json';
-const maxLimit = 1_000;
 /** Of the routes that use an upstream. */
 const shownUsers = 100;
 
-/** A whole number in a query. */
-function wholeNumber(min: number, max: number, standard: number) {
-  return z
-    .string()
-    .refine((text) => /^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max, {
-      error: `write a whole number from ${min} to ${max}`,
-    })
-    .optional()
-    .transform((text) => (text === undefined ? standard : Number(text)))
-    .meta({ type: 'integer', minimum: min, maximum: max });
-}
-
-const pageQuery = z.strictObject({
-  limit: wholeNumber(1, maxLimit, 100).describe('How many to tell of; by default 100.'),
-  offset: wholeNumber(0, 999_999_999, 0).describe('How many to leave out before them.'),
-});
-
-const searchQuery = pageQuery.extend({
-  q: z.string().max(256).default('').describe('Only those in whose name, or match in words, this text is.'),
-});
-
-type PageQuery = z.output<typeof pageQuery>;
-
-interface Page<T> {
-  readonly total: number;
-  readonly offset: number;
-  readonly limit: number;
-  readonly items: readonly T[];
-}
-
-function pageOf<T>(all: readonly T[], { offset, limit }: PageQuery): Page<T> {
-  return { total: all.length, offset, limit, items: all.slice(offset, offset + limit) };
-}
+const routeQuery = searchQuery('in whose name, or match in words, this text is');
+const nameQuery = searchQuery('in whose name this text is');
 
 /** @param hide hides what is secret in a text. */
 export function readEndpoints(clock: Pick<Clock, 'wallNow'>, hide: (text: string) => string): Endpoint[] {
@@ -98,7 +66,7 @@ function routesEndpoint(indexOf: (control: ControlPlane) => RouteIndex): Endpoin
     path: '/api/v1/routes',
     operationId: 'listRoutes',
     summary: 'The routes by name: which requests each gets, what it does, and what is wrong with it.',
-    query: searchQuery,
+    query: routeQuery,
     answer: { type: JSON_TYPE, schema: routesSchema },
     handle({ query }, control): JsonAnswer {
       const { rows } = indexOf(control);
@@ -137,7 +105,7 @@ function upstreamsEndpoint(indexOf: (control: ControlPlane) => RouteIndex): Endp
     path: '/api/v1/upstreams',
     operationId: 'listUpstreams',
     summary: 'The upstreams by name: how their targets are, and which routes use them.',
-    query: searchQuery,
+    query: nameQuery,
     answer: { type: JSON_TYPE, schema: upstreamsSchema },
     async handle({ query }, control) {
       const { upstreams } = await control.status();

@@ -1,6 +1,7 @@
 /** `gatewright run`: serves until it is asked to stop. */
 import { MovableAdminPort } from '../admin/admin-port.ts';
 import { Control } from '../admin/control.ts';
+import { ConsumerBook } from '../admin/consumer-book.ts';
 import type { ReloadCause } from '../admin/control-plane.ts';
 import { type Problem, formatProblem } from '../config/problem.ts';
 import type { GatewayConfig } from '../config/schema.ts';
@@ -66,13 +67,18 @@ async function start(
   print(loaded.problems, io);
   const log = new AppLog({ level: 'info', clock: systemClock, secrets: loaded.secrets });
   let sockets: ClaimedSockets;
+  const book = new ConsumerBook(systemClock);
+  let config: GatewayConfig;
   try {
+    const prepared = await book.prepare(loaded.config);
+    prepared.commit();
+    ({ config } = prepared);
     sockets = await claimSockets(loaded.config.listeners, io.env);
   } catch (error) {
     await spare.terminate();
     return explain(error, loaded, io);
   }
-  const running = new RunningGateway(loaded as Loaded, cause, { log, io, spare, sockets, lastGood });
+  const running = new RunningGateway(loaded as Loaded, config, cause, { log, io, spare, sockets, lastGood, book });
   try {
     await running.start(loaded as Loaded);
   } catch (error) {
@@ -111,6 +117,7 @@ interface RunEnv {
   readonly spare: ReturnType<typeof spareThread>;
   readonly sockets: ClaimedSockets;
   readonly lastGood: LastGood | null;
+  readonly book: ConsumerBook;
 }
 
 /** The gateway on its threads, its control plane, and the admin port that tells about it. */
@@ -124,9 +131,10 @@ class RunningGateway {
   private upgrading: AbortController | null = null;
   private isEnding = false;
 
-  constructor(loaded: Loaded, cause: ReloadCause, env: RunEnv) {
-    const { log, spare, sockets, io, lastGood } = env;
-    const { config, secrets, codeDigest, file } = loaded;
+  /** @param config that of what was loaded, with the consumers of its database. */
+  constructor(loaded: Loaded, config: GatewayConfig, cause: ReloadCause, env: RunEnv) {
+    const { log, spare, sockets, io, lastGood, book } = env;
+    const { secrets, codeDigest, file } = loaded;
     this.env = env;
     this.file = file;
     this.gateway = new ThreadedGateway(
@@ -143,6 +151,7 @@ class RunningGateway {
       clock: systemClock,
       log,
       version: version(),
+      book,
       watch: pollFiles(systemClock, { periodMs: watchPeriodMs }),
       load: (replacement) => readCommandConfig(file, io, replacement),
       onApplied: (applied, replacement) => lastGood?.keep(file, applied, replacement),
@@ -228,6 +237,7 @@ class RunningGateway {
     log.info('draining', { signal: reason, graceMs: drainGraceMs });
     // Whoever has taken over serves new connections: there is no hurry to end those that are open.
     await this.gateway.stop(drainGraceMs, reason === 'replaced' ? idleMs : 0);
+    await this.control.consumers.end();
     log.info('stopped', {});
     await this.admin.close();
     return exitCodes.fine;
@@ -241,6 +251,7 @@ class RunningGateway {
       // It never began; what went wrong has been said.
     }
     this.env.sockets.abandon();
+    this.env.book.close();
     await this.admin.close();
   }
 }

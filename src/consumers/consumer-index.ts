@@ -13,7 +13,7 @@ import type {
   SigningKey,
 } from '../contract.ts';
 import { type Steps, atOnce, type Pace } from '../util/pace.ts';
-import type { ConsumerRecord } from './consumer-record.ts';
+import type { CertificateRecord, ClaimConditions, ConsumerRecord } from './consumer-record.ts';
 import { type ClaimEntry, type ConsumerEntry, makeEntry } from './consumer-entry.ts';
 import { UsedCredentials } from './used-credentials.ts';
 
@@ -63,6 +63,11 @@ export class ConsumerIndex implements ConsumerDirectory {
   /** Takes the place of all that was known. */
   replace(records: Iterable<ConsumerRecord>): void {
     atOnce(this.steps({ isComplete: true, removed: [], records })).commit();
+  }
+
+  /** Changes some at once, where nobody has to wait for it. */
+  replaceSome(change: Omit<ConsumerChange, 'isComplete'>): void {
+    atOnce(this.steps({ isComplete: false, ...change })).commit();
   }
 
   /**
@@ -153,6 +158,22 @@ export class ConsumerIndex implements ConsumerDirectory {
     return undefined;
   }
 
+  /** Whose these very conditions are. */
+  byConditions(conditions: ClaimConditions): Consumer | undefined {
+    for (const [claim, value] of Object.entries(conditions)) {
+      const found = this.tables.claims
+        .get(claim)
+        ?.get(value)
+        ?.find((entry) => isSameConditions(entry, conditions));
+      if (found !== undefined) return found.consumer;
+    }
+    return undefined;
+  }
+
+  byCertificateRecord(certificate: CertificateRecord): Consumer | undefined {
+    return this.tables.certificates.get(nameOf(certificate));
+  }
+
   byClaims(claims: Claims): Consumer | undefined {
     let best: ClaimEntry | undefined;
     for (const [claim, byValue] of this.tables.claims) {
@@ -165,6 +186,11 @@ export class ConsumerIndex implements ConsumerDirectory {
     }
     return best?.consumer;
   }
+}
+
+function isSameConditions(entry: ClaimEntry, conditions: ClaimConditions): boolean {
+  const { length } = Object.keys(conditions);
+  return entry.conditions.length === length && entry.conditions.every(([name, value]) => conditions[name] === value);
 }
 
 /** The one with more conditions; of several with as many by name, so that nothing depends on who came first. */
@@ -217,6 +243,6 @@ function removeFrom(tables: Tables, { record, claims }: ConsumerEntry): void {
   }
 }
 
-function nameOf(certificate: ConsumerRecord['certificates'][number]): string {
+function nameOf(certificate: CertificateRecord): string {
   return 'san' in certificate ? certificate.san : certificate.fingerprint;
 }

@@ -28,6 +28,14 @@ export class LastUses {
     this.changed.delete(consumer);
   }
 
+  /** What a start before this one has noted: it is known, and nothing that would have to be noted again. */
+  recall(uses: Iterable<CredentialUse>): void {
+    const changed = [...this.changed];
+    this.merge(uses);
+    this.changed.clear();
+    for (const consumer of changed) this.changed.add(consumer);
+  }
+
   /** What has become known since this was asked last. */
   *takeChanged(): Iterable<CredentialUse> {
     for (const consumer of this.changed) {

@@ -1,4 +1,6 @@
 /** A control plane without threads: it reads real configurations, and tests say what becomes of them. */
+import { ConsumerBook } from '../../src/admin/consumer-book.ts';
+import { ConsumerControl } from '../../src/admin/consumer-control.ts';
 import type {
   ControlEvent,
   ControlPlane,
@@ -10,6 +12,9 @@ import type {
 import type { LoadResult } from '../../src/config/load.ts';
 import type { GatewayConfig, PolicyUse } from '../../src/config/schema.ts';
 import type { PolicyDefinition } from '../../src/contract.ts';
+import { LastUses } from '../../src/consumers/last-uses.ts';
+import type { SomeConsumers } from '../../src/workers/known-consumers.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import type { GatewayStatus } from '../../src/gateway/gateway.ts';
 import { type TestOptions, loadText } from '../config/load-text.ts';
 
@@ -36,7 +41,9 @@ export class FakeControlPlane implements ControlPlane {
   static async load(text: string, options: TestOptions = {}): Promise<FakeControlPlane> {
     const loaded = await loadText(text, options);
     if (loaded.config === null) throw new Error(JSON.stringify(loaded.problems));
-    return new FakeControlPlane(loaded, options);
+    const control = new FakeControlPlane(loaded, options);
+    (await control.book.prepare(loaded.config)).commit();
+    return control;
   }
 
   get config(): GatewayConfig {
@@ -58,6 +65,25 @@ export class FakeControlPlane implements ControlPlane {
   definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
     return module === null ? (this.loaded.policies.get(name) ?? null) : null;
   }
+
+  /** All that a gateway would have been told of consumers. */
+  readonly told: SomeConsumers[] = [];
+  readonly uses = new LastUses();
+
+  private readonly book = new ConsumerBook({ wallNow: () => this.startedAt });
+  readonly consumers = new ConsumerControl({
+    book: this.book,
+    gateway: {
+      changeConsumers: async (change) => void this.told.push(change),
+      lastUses: async () => this.uses,
+    },
+    clock: new FakeClock(),
+    inTurn: (work) => work(),
+    onProblem: (error) => {
+      throw error;
+    },
+    onChange: (consumer, what) => this.tell('consumer', { consumer, what }),
+  });
 
   async status(): Promise<GatewayStatus> {
     const { upstreams, listeners } = this.config;

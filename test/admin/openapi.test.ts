@@ -6,7 +6,11 @@ import { AdminApi, holds } from './admin-api.ts';
 
 describe('the OpenAPI document', () => {
   const expected = [
+    'DELETE /api/v1/consumers/{name}',
+    'DELETE /api/v1/consumers/{name}/keys/{id}',
     'GET /',
+    'GET /api/v1/consumers',
+    'GET /api/v1/consumers/{name}',
     'GET /api/v1/events',
     'GET /api/v1/openapi.json',
     'GET /api/v1/problems',
@@ -16,9 +20,11 @@ describe('the OpenAPI document', () => {
     'GET /api/v1/upstreams',
     'GET /livez',
     'GET /readyz',
+    'POST /api/v1/consumers/{name}/keys',
     'POST /api/v1/explain',
     'POST /api/v1/reload',
     'PUT /api/v1/config',
+    'PUT /api/v1/consumers/{name}',
   ];
 
   interface Operation {
