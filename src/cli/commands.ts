@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
 import type { ExplainOptions } from './explain.ts';
+import type { NewKeyOptions } from './new-key.ts';
 import type { PlanOptions } from './plan.ts';
 import { version } from './version.ts';
 
@@ -104,6 +105,22 @@ program
   .action(async () => {
     const { runInit } = await import('./init.ts');
     process.exitCode = runInit(processIo);
+  });
+
+program
+  .command('keys')
+  .description('make keys of consumers')
+  .helpCommand(false)
+  .command('new')
+  .argument('<consumer>', 'whose key it is')
+  .option('--label <text>', 'what the key is for')
+  .option('--expires <day>', 'the last day on which it is accepted, such as 2027-12-31')
+  .option('--admin <url>', 'have a gateway that runs keep its hash; token in GATEWRIGHT_ADMIN_TOKEN')
+  .addOption(format)
+  .description('print a new API key once, and the hash that goes into the configuration')
+  .action(async (consumer: string, options: NewKeyOptions) => {
+    const { runNewKey } = await import('./new-key.ts');
+    process.exitCode = await runNewKey(consumer, options, processIo);
   });
 
 program
