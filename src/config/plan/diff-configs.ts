@@ -7,6 +7,7 @@ import { formatPercentage } from '../../util/units.ts';
 import type { GatewayConfig, ListenerConfig, RouteConfig, UpstreamConfig } from '../schema.ts';
 import { type Change, type Difference, compareChanges, compareText, toChange } from './change.ts';
 import { Comparison, type DiffSurroundings, show } from './comparison.ts';
+import { compareConsumerSources, compareConsumers } from './consumers.ts';
 import { type PairedEntries, pairEntries } from './entries.ts';
 import { type DirectedKinds, type FieldRules, compareFields, showDuration } from './fields.ts';
 import * as judge from './judges.ts';
@@ -74,6 +75,8 @@ const knownSections: readonly string[] = [
   'defaultPolicies',
   'listeners',
   'admin',
+  'consumers',
+  'consumerSources',
   'upstreams',
   'routes',
   'notFound',
@@ -100,6 +103,11 @@ class ConfigComparison {
     const renamed = { upstreams: upstreams.renamed, listeners: listeners.renamed };
     const routes = new RouteComparison(comparison, policies, renamed);
     this.compareRoutes(routes);
+    for (const { name, differences } of compareConsumers(before.consumers, after.consumers)) {
+      changes.add('consumers', name, differences);
+    }
+    const sources = compareConsumerSources(before.consumerSources, after.consumerSources, comparison);
+    changes.add('consumerSources', null, sources);
     changes.add('notFound', null, routes.compareNotFound(before.notFound, after.notFound));
     changes.add('admin', null, compareAdmin(before.admin, after.admin, comparison));
     changes.add(

@@ -28,9 +28,19 @@ routes:
   rewritten: {match: {path: "/users/{id}"}, rewrite: {path: "/v1/{id}", host: users.internal}, upstream: two}
   moved: {match: {path: /old/*}, redirect: {to: "https://new.example.com/{*}"}}
   teapot: {match: {path: /teapot}, respond: {status: 418, headers: {x-a: b}, body: short}}
+consumers:
+  shop:
+    groups: [gold]
+    apiKeys: [{hash: "sha256:${'ab'.repeat(32)}", label: laptop, expires: 2031-12-31}]
+    basic: {user: u, password: "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="}
+    hmac: {keyId: k, secret: sesame-signed}
+    jwt: {subject: s}
+    certificates: [{san: "DNS:a"}]
+consumerSources: {database: ./consumers.db}
 notFound: {policies: [securityHeaders], respond: {body: nothing here}}
 `);
 const certificates = [{ cert: '/gw/a.pem', key: '/gw/a.key' }];
+/** Of an API key only the beginning of its hash is compared, which is all that a gateway shows. */
 const base: GatewayConfig = {
   ...loaded,
   admin: { ...loaded.admin, token: 'sesame-open' },
@@ -70,7 +80,11 @@ function placesIn(value: unknown, path = ''): Place[] {
   const holder = value as Place['holder'];
   return Object.entries(value).flatMap(([key, item]) => {
     const here = `${path}/${key}`;
-    const isSetting = here !== '/baseDir' && here !== '/defaultPolicies' && !/^\/routes\/[^/]+\/name$/.test(here);
+    const isSetting =
+      !here.endsWith('/digest') &&
+      here !== '/baseDir' &&
+      here !== '/defaultPolicies' &&
+      !/^\/routes\/[^/]+\/name$/.test(here);
     const own = isSetting ? [{ holder, key, path: here }] : [];
     return own.concat(placesIn(item, here));
   });
