@@ -16,7 +16,7 @@ const busyTimeoutMs = 2_000;
 const keptUsesMs = 400 * 86_400_000;
 
 /** The file cannot be used. The message says which, and why. */
-export class ConsumerDatabaseError extends Error {
+class ConsumerDatabaseError extends Error {
   override readonly name = 'ConsumerDatabaseError';
 
   constructor(path: string, reason: string) {

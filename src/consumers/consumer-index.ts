@@ -86,7 +86,7 @@ export class ConsumerIndex implements ConsumerDirectory {
     const named = new Set<string>();
     for (const record of records) {
       const before = known.get(record.name);
-      if (isComplete) named.add(record.name);
+      if (before !== undefined) named.add(record.name);
       if (before === undefined || !isDeepStrictEqual(before.record, record)) {
         next.push(makeEntry(record, this.used));
         if (before !== undefined) gone.push(before);

@@ -10,7 +10,7 @@ export class LastUses {
   merge(uses: Iterable<CredentialUse>): void {
     for (const { consumer, id, usedAt } of uses) {
       let known = this.byConsumer.get(consumer);
-      if (known === undefined) this.byConsumer.set(consumer, (known = new Map()));
+      if (known === undefined) this.byConsumer.set(consumer, (known = new Map<string, number>()));
       if ((known.get(id) ?? 0) >= usedAt) continue;
       known.set(id, usedAt);
       this.changed.add(consumer);

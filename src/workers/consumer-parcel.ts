@@ -8,7 +8,7 @@ import type { ConsumerRecord } from '../consumers/consumer-record.ts';
 export interface ConsumerParcel {
   readonly isComplete: boolean;
   readonly removed: readonly string[];
-  /** Records as lists in JSON, some in each. */
+  /** Lists of records in JSON (`textOf`), some in each. */
   readonly pieces: readonly string[];
 }
 
@@ -18,7 +18,29 @@ export const usesAtOnce = 2_000;
 /** Reading one piece takes about a millisecond. */
 const inPiece = 250;
 
-/** @param texts a record in JSON each. */
+/** Shared by all: most consumers have one kind of credential. */
+const NONE: readonly never[] = [];
+
+/** A record in JSON, without what most consumers have alike. Equal for equal records. */
+export function textOf(record: ConsumerRecord): string {
+  const { name, groups, apiKeys, basic, hmac, signing, jwt, certificates } = record;
+  return JSON.stringify({
+    name,
+    groups: unlessEmpty(groups),
+    apiKeys: unlessEmpty(apiKeys),
+    basic: basic ?? undefined,
+    hmac: unlessEmpty(hmac),
+    signing: unlessEmpty(signing),
+    jwt: unlessEmpty(jwt),
+    certificates: unlessEmpty(certificates),
+  });
+}
+
+function unlessEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
+}
+
+/** @param texts see `textOf`. */
 export function packConsumers(texts: Iterable<string>, removed: readonly string[] | null): ConsumerParcel {
   const pieces: string[] = [];
   let piece: string[] = [];
@@ -38,5 +60,19 @@ export function unpackConsumers({ isComplete, removed, pieces }: ConsumerParcel)
 }
 
 function* recordsOf(pieces: readonly string[]): Generator<ConsumerRecord> {
-  for (const piece of pieces) yield* JSON.parse(piece) as ConsumerRecord[];
+  for (const piece of pieces) {
+    for (const read of JSON.parse(piece) as (Partial<ConsumerRecord> & Pick<ConsumerRecord, 'name'>)[]) {
+      const { name, groups = NONE, apiKeys = NONE, basic = null, hmac = NONE, signing = NONE } = read;
+      yield {
+        name,
+        groups,
+        apiKeys,
+        basic,
+        hmac,
+        signing,
+        jwt: read.jwt ?? NONE,
+        certificates: read.certificates ?? NONE,
+      };
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** Which consumers there are, and which of them each thread knows, so that it is told only what it does not. */
 import type { ConsumerRecord } from '../consumers/consumer-record.ts';
-import { type ConsumerParcel, packConsumers } from './consumer-parcel.ts';
+import { type ConsumerParcel, packConsumers, textOf } from './consumer-parcel.ts';
 
 /** Another state of the consumers, until it counts. */
 export interface StagedConsumers {
@@ -27,7 +27,7 @@ export class KnownConsumers {
     const next = new Map<string, string>();
     const changed: string[] = [];
     for (const record of records) {
-      const text = JSON.stringify(record);
+      const text = textOf(record);
       next.set(record.name, text);
       if (this.texts.get(record.name) !== text) changed.push(text);
     }
@@ -38,7 +38,7 @@ export class KnownConsumers {
   stageSome({ removed, records }: SomeConsumers): StagedConsumers {
     const next = new Map(this.texts);
     for (const name of removed) next.delete(name);
-    const changed = records.map((record) => JSON.stringify(record));
+    const changed = records.map(textOf);
     for (const [index, { name }] of records.entries()) next.set(name, changed[index]);
     return this.staged(next, changed, removed);
   }

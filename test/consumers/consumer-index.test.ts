@@ -10,8 +10,9 @@ function record(name: string, more: Partial<ConsumerRecord> = {}): ConsumerRecor
   return { name, groups: [], apiKeys: [], basic: null, hmac: [], signing: [], jwt: [], certificates: [], ...more };
 }
 
+const signingKey = (keyId: string) => ({ keyId, algorithm: 'ed25519', publicKey: 'PEM', label: '', expiresAt: null });
 const never = { label: '', expiresAt: null };
-const noCertificate = { subject: '', serialNumber: '' };
+const noCertificate = { subject: '' };
 
 /** From few values, so that what one consumer had another often gets. No two have the same at a time. */
 const populations = fc
@@ -46,10 +47,10 @@ const populations = fc
       .map(({ name, groups, keys, user, ids, publicIds, claims, certificates }) =>
         record(name, {
           groups,
-          apiKeys: free(keys).map((digest) => ({ digest, ...never })),
+          apiKeys: free(keys).map((digest) => ({ digest, label: '', expiresAt: null })),
           basic: user !== null && free([user]).length > 0 ? { user, password: 'hash' } : null,
-          hmac: free(ids).map((keyId) => ({ keyId, secret: 'x', ...never })),
-          signing: free(publicIds).map((keyId) => ({ keyId, algorithm: 'ed25519', publicKey: 'PEM', ...never })),
+          hmac: free(ids).map((keyId) => ({ keyId, secret: 'x', label: '', expiresAt: null })),
+          signing: free(publicIds).map((keyId) => signingKey(keyId)),
           jwt: free(claims),
           certificates: free(certificates),
         }),
@@ -75,7 +76,7 @@ function answers(index: ConsumerIndex) {
     ids: ['i1', 'i2', 'i3', 'i4', 'i5'].map((id) => shown(index.bySigningKey(id))),
     claims: claims.map((some) => index.byClaims(some)),
     certificates: ['DNS:a', 'DNS:b', 'f1'].map((name) =>
-      index.byCertificate({ ...noCertificate, fingerprint: name, altNames: [name] } as never),
+      index.byCertificate({ ...noCertificate, fingerprint: name, altNames: [name] }),
     ),
   };
 }
