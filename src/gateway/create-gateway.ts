@@ -57,6 +57,17 @@ export async function createGateway(config: ConfigInput): Promise<EmbeddedGatewa
   };
 }
 
+/** It would be read once and never again: what writes it is the admin API. */
+const noDatabase: Problem = {
+  file: 'gateway.config.ts',
+  line: 1,
+  column: 1,
+  severity: 'error',
+  code: 'NOT_AVAILABLE',
+  message: 'consumerSources.database belongs to the admin API, which only `gatewright run` has',
+  path: ['consumerSources', 'database'],
+};
+
 async function load(config: ConfigInput): Promise<LoadResult & { readonly config: GatewayConfig }> {
   const loaded = await parseConfig('', {
     registry: builtinPolicies,
@@ -67,6 +78,7 @@ async function load(config: ConfigInput): Promise<LoadResult & { readonly config
       path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
   });
   if (loaded.config === null) throw new ConfigError(loaded.problems);
+  if (loaded.config.consumerSources.database !== null) throw new ConfigError([noDatabase]);
   const refused = (await loaded.analyse()).filter(({ severity }) => severity === 'error');
   if (refused.length > 0) throw new ConfigError(refused);
   return { ...loaded, config: loaded.config };

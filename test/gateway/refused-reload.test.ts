@@ -154,6 +154,11 @@ describe('a gateway inside another program', () => {
     assert.equal((await request(t, { host: '127.0.0.1', port }, get)).body, '4');
   });
 
+  it('has no database of consumers, as nobody could change it', async () => {
+    const config: ConfigInput = { ...replying('0'), consumerSources: { database: './consumers.db' } };
+    await assert.rejects(createGateway(config), /consumerSources\.database belongs to the admin API/);
+  });
+
   it('does not begin to listen again when it is stopped while it moves', async (t) => {
     const port = await freePort();
     const gateway = await createGateway(replying('0'));
