@@ -63,8 +63,8 @@ export class ConsumerControl implements ConsumerPlane {
 
   /** The gateway serves: what was used before this start is known, and what is used now is written down. */
   async begin(): Promise<void> {
-    const { book, gateway, clock, inTurn } = this.env;
-    await this.attempt(() => inTurn(() => book.takeOver(gateway)));
+    const { book, gateway, clock } = this.env;
+    await this.attempt(() => this.env.inTurn(() => book.takeOver(gateway)));
     this.stopSaving = clock.every(saveEveryMs, () => void this.save());
   }
 

@@ -55,8 +55,8 @@ async function keep(
       token: io.env[tokenVariable],
     });
     if (status === 200) return null;
-    const { detail, title } = (json ?? {}) as { readonly detail?: unknown; readonly title?: unknown };
-    io.stderr.write(`the gateway does not keep a key of ${consumer}: ${String(detail ?? title ?? status)}\n`);
+    const { detail = `status ${status}` } = (json ?? {}) as { readonly detail?: string };
+    io.stderr.write(`the gateway does not keep a key of ${consumer}: ${detail}\n`);
     return exitCodes.failed;
   } catch (error) {
     if (!(error instanceof AdminUnreachable)) throw error;

@@ -4,8 +4,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
 import { consumerAnswer, consumersAnswer, keyAnswer, removedAnswer } from '../../src/admin/consumer-schemas.ts';
+import { ConsumerBook } from '../../src/admin/consumer-book.ts';
 import { ConsumerDatabase } from '../../src/consumers/consumer-database.ts';
+import { LastUses } from '../../src/consumers/last-uses.ts';
 import { digestOfApiKey, isApiKey } from '../../src/consumers/new-api-key.ts';
+import { loadText } from '../config/load-text.ts';
 import { folderWith } from '../support/command.ts';
 import { AdminApi, holds, json } from './admin-api.ts';
 
@@ -83,7 +86,7 @@ describe('the admin API tells of consumers', () => {
 describe('the admin API changes consumers', () => {
   it('of the database, and tells the gateway what has changed', async (t) => {
     const api = await start(t);
-    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
+    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
     const body = {
       groups: ['silver'],
       basic: { password: `$2b$10$${'a'.repeat(53)}` },
@@ -232,5 +235,40 @@ describe('the database of consumers', () => {
     raw.exec('PRAGMA user_version = 2');
     raw.close();
     assert.throws(() => new ConsumerDatabase(path), /was written by a later version/);
+  });
+});
+
+describe('a process that takes over', () => {
+  const record = { name: 'a', groups: [], apiKeys: [], basic: null, hmac: [], signing: [], jwt: [], certificates: [] };
+
+  it('follows what the other has written until then', async (t) => {
+    const path = join(await folderWith(t), 'c.db');
+    const other = new ConsumerDatabase(path);
+    other.put(record);
+    other.put({ ...record, name: 'b' });
+    const { config } = await loadText(`routes: {r: {respond: {}}}\nconsumerSources: {database: ${path}}\n`);
+    const book = new ConsumerBook({ wallNow: () => 5_000 });
+    const prepared = await book.prepare(config!);
+    assert.deepEqual(prepared.config.consumers, [record, { ...record, name: 'b' }]);
+    prepared.commit();
+    other.remove('a');
+    other.put({ ...record, name: 'b', groups: ['gold'] });
+    other.put({ ...record, name: 'c' });
+    other.saveUses([{ consumer: 'c', id: 'k', usedAt: 4_000 }]);
+    other.close();
+    const told: unknown[] = [];
+    const uses = new LastUses();
+    uses.merge([{ consumer: 'b', id: 'k', usedAt: 4_500 }]);
+    const gateway = { changeConsumers: async (change: unknown) => void told.push(change), lastUses: async () => uses };
+    await book.takeOver(gateway);
+    await book.takeOver(gateway);
+    const records = [
+      { ...record, name: 'b', groups: ['gold'] },
+      { ...record, name: 'c' },
+    ];
+    assert.deepEqual(told, [{ removed: ['a'], records }]);
+    assert.deepEqual([book.names, uses.of('c', 'k')], [['b', 'c'], 4_000]);
+    assert.deepEqual([...uses.takeChanged()], [{ consumer: 'b', id: 'k', usedAt: 4_500 }], 'what is to be written yet');
+    book.close();
   });
 });

@@ -26,7 +26,7 @@ async function consumersOf(text: string, options: TestOptions = {}) {
 
 suite('a consumer', () => {
   test('has any number of credentials of every kind', async () => {
-    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
+    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
     const [consumer] = await consumersOf(
       `consumers:
   mobile:
@@ -113,11 +113,11 @@ suite('a consumer', () => {
   });
 
   test('is refused with a key of signatures that is private, weak or another than it says', async () => {
-    const export_ = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }) as string;
+    const export_ = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' });
     const ed = generateKeyPairSync('ed25519');
     const files = {
       '/gw/ed.pem': export_(ed.publicKey),
-      '/gw/private.pem': ed.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+      '/gw/private.pem': ed.privateKey.export({ type: 'pkcs8', format: 'pem' }),
       '/gw/p256.pem': export_(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey),
       '/gw/short.pem': export_(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey),
       '/gw/small.pem': export_(generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).publicKey),
@@ -175,7 +175,7 @@ suite('what no two consumers share', () => {
   }
 
   test('the name of a key, whatever it is for, and claims in whatever order', async () => {
-    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string;
+    const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
     const options = { env: { S: 'long enough' }, files: { '/gw/k.pem': pem } };
     const signing = '{signing: {keyId: k, algorithm: ed25519, publicKey: k.pem}}';
     const [taken] = await problemsOf(both('{hmac: {keyId: k, secret: "${env:S}"}}', signing), options);

@@ -46,11 +46,11 @@ export function compareConsumerSources(
   if (before === undefined || after === undefined) return [];
   const names = ({ files }: GatewayConfig['consumerSources'], side: 'before' | 'after'): string[] =>
     files.map((file) => comparison.fileName(file, side));
-  const nameOf = (path: string | null, side: 'before' | 'after'): string =>
+  const pathOf = (path: string | null, side: 'before' | 'after'): string =>
     path === null ? 'none' : comparison.fileName(path, side);
   return [
     ['files', show(names(before, 'before')), show(names(after, 'after'))],
-    ['database', nameOf(before.database, 'before'), nameOf(after.database, 'after')],
+    ['database', pathOf(before.database, 'before'), pathOf(after.database, 'after')],
   ].flatMap(([field, from, to]): Difference[] =>
     from === to
       ? []
