@@ -10,6 +10,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
   compress: async () => (await import('./compress.ts')).compress,
+  messageSignature: async () => (await import('./authentication/message-signature.ts')).messageSignature,
 };
 
 /** What `config/policy-registry.ts` describes. */

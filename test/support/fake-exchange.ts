@@ -59,6 +59,7 @@ export class FakeExchange implements Exchange {
   readonly clientIp: string;
   readonly method: string;
   readonly host: string;
+  readonly port = 0;
   readonly path: string;
   query: string;
   readonly params: Readonly<Record<string, string>>;
