@@ -14,6 +14,7 @@ import type {
   RouteConfig,
   RouteDeclaration,
   RouteTimeouts,
+  UpstreamAuthConfig,
   UpstreamConfig,
   UpstreamDeclaration,
 } from './schema.ts';
@@ -125,7 +126,7 @@ export function assembleListener(listener: ListenerConfig, baseDir: string): Lis
 }
 
 export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string): UpstreamConfig {
-  const { targets, balance, connections, tls, hostHeader } = upstream;
+  const { targets, balance, connections, tls, hostHeader, auth } = upstream;
   const { ca, cert, key } = tls;
   return {
     targets: targets.map(({ url, weight, tls: isSecure, host, port, unix }) => {
@@ -140,7 +141,15 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
       ...(key !== undefined && { key: resolvePem(baseDir, key) }),
     },
     hostHeader,
+    auth: auth === undefined ? null : assembleAuth(auth, baseDir),
   };
+}
+
+function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthConfig {
+  const { clientCredentials } = auth;
+  const { ca } = clientCredentials?.tls ?? {};
+  if (clientCredentials === undefined || ca === undefined) return auth;
+  return { ...auth, clientCredentials: { ...clientCredentials, tls: { ca: resolvePem(baseDir, ca) } } };
 }
 
 const dayMs = 86_400_000;

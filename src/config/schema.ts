@@ -82,8 +82,12 @@ export type ListenerConfig = Readonly<z.output<typeof listenerSchema>>;
 export type ListenerTlsConfig = NonNullable<ListenerConfig['tls']>;
 export type AdminConfig = Readonly<z.output<typeof adminSchema>>;
 export type UpstreamConfig = Readonly<
-  Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & { balance: string }
+  Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & {
+    balance: string;
+    auth: NonNullable<UpstreamDeclaration['auth']> | null;
+  }
 >;
+export type UpstreamAuthConfig = NonNullable<UpstreamConfig['auth']>;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type ConsumerDeclaration = z.output<typeof consumerSchema>;
 export type MatchConfig = RouteDeclaration['match'];

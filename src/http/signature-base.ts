@@ -94,6 +94,11 @@ export function isCovered(component: Item, by: readonly Item[]): boolean {
   });
 }
 
+/** Whether the request has what the component is made of. */
+export function hasComponent(request: SignedRequest, component: Item): boolean {
+  return valueOf(request, component) !== null;
+}
+
 /** RFC 9421, section 2.5. @param input the components and the parameters of the signature. */
 export function signatureBase(request: SignedRequest, input: InnerList): SignatureBase {
   const seen = new Set<string>();
