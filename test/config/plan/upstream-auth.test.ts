@@ -32,7 +32,7 @@ suite('the plan of what upstreams are called with', () => {
         grant.replace('scope: a', 'scope: b').replace('canary-1', 'canary-2'),
         [
           'upstream-auth-changed | upstream u: credential changed: clientSecret changed (secret, not shown)',
-          'upstream-auth-changed | upstream u: credential changed: scope [a] → [b]',
+          'upstream-auth-changed | upstream u: credential changed: scope + b, - a',
         ],
       ],
     ] as const) {
