@@ -11,6 +11,7 @@ import type {
   CallRequest,
   CallResponse,
   DocumentSource,
+  GatewayIdentity,
   RemoteDocument,
   SharedMemory,
   ValueStore,
@@ -39,6 +40,7 @@ export {
   type CallTls,
   type Damping,
   type DocumentSource,
+  type GatewayIdentity,
   type RemoteDocument,
   type SharedMemory,
   type ValueStore,
@@ -252,6 +254,8 @@ export interface PolicyEnv {
   document(source: DocumentSource): RemoteDocument;
   /** @throws when the configuration has no such store. */
   store(name: string): ValueStore;
+  /** @throws when the configuration has no `identity`. */
+  identity(): GatewayIdentity;
 }
 
 /** What a policy establishes or relies on, so that a wrong order is found when the configuration is loaded. */

@@ -1,6 +1,7 @@
 /** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
 import { resolve } from 'node:path';
 import { isPemText } from '../wire/tls/pem-source.ts';
+import { checkIdentityIsThere } from './checks/identity.ts';
 import { checkPolicyList } from './checks/policy-lists.ts';
 import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
 import type { Finding } from './problem.ts';
@@ -32,7 +33,7 @@ export interface ResolvedPolicies {
 
 /** Resolves the policies wherever they are used, also in routes that are wrong otherwise, and checks their order. */
 export function resolvePolicies(
-  { policyLists }: Sections,
+  { policyLists, written }: Sections,
   resolver: PolicyResolver,
   findings: Finding[],
 ): ResolvedPolicies {
@@ -43,6 +44,7 @@ export function resolvePolicies(
     // A use that could not be resolved may have been the one that provides what another needs.
     if (own.length === uses.length) checkOrder(all, before.length, findings);
     checkPolicyList(all, before.length, findings);
+    if (written['identity'] === undefined) checkIdentityIsThere(all, before.length, findings);
     return all;
   };
   const defaultsList = policyLists.find(({ holder }) => holder[0] === 'defaults');

@@ -16,6 +16,7 @@ import {
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkIdentity } from './checks/identity.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
@@ -276,6 +277,7 @@ class Loader {
       wallNow: clock.wallNow(),
       findings: this.findings,
     };
+    if (accepted.identity !== undefined) checkIdentity(accepted.identity, this.findings);
     for (const [name, upstream] of Object.entries(accepted.upstreams ?? {})) {
       checkUpstream(name, upstream, this.findings);
       if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
@@ -296,7 +298,7 @@ class Loader {
     listeners: Record<string, ListenerConfig>,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, consumers, upstreams, telemetry } = sections.accepted;
+    const { admin, threads, consumers, identity, upstreams, telemetry } = sections.accepted;
     if (admin === undefined || threads === undefined || consumers === undefined) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
     return {
@@ -304,6 +306,7 @@ class Loader {
       listeners,
       admin,
       threads,
+      identity: identity ?? null,
       consumers: Object.entries(consumers).map(([name, consumer]) => assembleConsumer(name, consumer)),
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),

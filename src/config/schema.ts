@@ -6,6 +6,7 @@
  */
 import { z } from '../util/schema.ts';
 import { cacheSchema, consumerSchema, storeSchema } from './schema/access.ts';
+import { identitySchema } from './schema/identity.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
@@ -31,6 +32,9 @@ export const gatewaySchema = z.strictObject({
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
   stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
+  identity: identitySchema
+    .optional()
+    .describe('Who the gateway itself is: what its identity tokens for upstreams are signed with.'),
   upstreams: z.record(name, upstreamSchema).default({}).describe('Named groups of equivalent targets.'),
   policies: z.record(name, policyUseSchema).default({}).describe('Named policies that any route may use.'),
   defaults: defaultsSchema.prefault({}).describe('What holds for every route.'),
@@ -88,6 +92,7 @@ export type UpstreamConfig = Readonly<
   }
 >;
 export type UpstreamAuthConfig = NonNullable<UpstreamConfig['auth']>;
+export type IdentityConfig = Readonly<z.output<typeof identitySchema>>;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type ConsumerDeclaration = z.output<typeof consumerSchema>;
 export type MatchConfig = RouteDeclaration['match'];
@@ -141,6 +146,8 @@ export interface GatewayConfig {
   readonly admin: AdminConfig;
   readonly threads: number | 'auto';
   readonly consumers: readonly ConsumerConfig[];
+  /** null where the gateway says nothing of itself. */
+  readonly identity: IdentityConfig | null;
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

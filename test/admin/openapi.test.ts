@@ -7,6 +7,7 @@ import { AdminApi, holds } from './admin-api.ts';
 describe('the OpenAPI document', () => {
   const expected = [
     'GET /',
+    'GET /.well-known/jwks.json',
     'GET /api/v1/events',
     'GET /api/v1/openapi.json',
     'GET /api/v1/problems',

@@ -28,6 +28,8 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
+  identityToken: [{}, { header: 'authorization', audience: ['a', 'b'], lifetime: '5m', claims: { mail: 'email' } }],
+  identityKeys: [{}, { maxAge: '1h' }],
   messageSignature: [{}, { components: ['@target-uri', 'date'], optional: true, forward: true, realm: 'orders' }],
 };
 

@@ -5,6 +5,7 @@ import type {
   Consumer,
   Credential,
   Exchange,
+  GatewayIdentity,
   Outcome,
   Peer,
   Policy,
@@ -210,6 +211,14 @@ export class FakeEnv implements PolicyEnv {
 
   document(): never {
     throw new Error('the test has no documents');
+  }
+
+  identity(): GatewayIdentity {
+    return {
+      issuer: 'https://gateway.example',
+      jwks: '{"keys":[]}',
+      sign: (claims) => `signed.${claims.aud as string}`,
+    };
   }
 
   store(): never {

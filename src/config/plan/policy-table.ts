@@ -134,6 +134,8 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
   fault: { role: plainRole, options: {} },
   forwardAuth: { role: authentication, options: credentials },
   headers: { role: plainRole, options: {} },
+  identityKeys: { role: plainRole, options: { maxAge: { show: showDuration } } },
+  identityToken: { role: plainRole, options: { lifetime: { show: showDuration }, audience: { isSet: true } } },
   introspection: { role: authentication, options: { ...credentials, cacheFor } },
   ipFilter: {
     role: ipFilter,
