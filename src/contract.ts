@@ -11,6 +11,7 @@ import type {
   CallRequest,
   CallResponse,
   DocumentSource,
+  GatewayIdentity,
   RemoteDocument,
   SharedMemory,
   ValueStore,
@@ -39,6 +40,7 @@ export {
   type CallTls,
   type Damping,
   type DocumentSource,
+  type GatewayIdentity,
   type RemoteDocument,
   type SharedMemory,
   type ValueStore,
@@ -116,6 +118,8 @@ export interface Exchange {
   readonly method: string;
   /** Host of the request, lower-case, without port; an IPv6 address without brackets. */
   readonly host: string;
+  /** The port that the client named with the host; 0 when it named none. */
+  readonly port: number;
   /** The one canonical path (RFC 3986, section 6.2.2): the form that the router matched and the upstream gets. */
   readonly path: string;
   /** The query as on the wire, without `?`; empty when there is none. */
@@ -250,6 +254,8 @@ export interface PolicyEnv {
   document(source: DocumentSource): RemoteDocument;
   /** @throws when the configuration has no such store. */
   store(name: string): ValueStore;
+  /** @throws when the configuration has no `identity`. */
+  identity(): GatewayIdentity;
 }
 
 /** What a policy establishes or relies on, so that a wrong order is found when the configuration is loaded. */

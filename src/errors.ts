@@ -142,6 +142,14 @@ export const errors = {
     title: 'Credentials cannot be verified at the moment',
     help: 'What the gateway has to ask to verify the credential (the keys of an issuer, an introspection endpoint, an authorisation server) does not answer, so nobody is let through. The application log says what is missing; the request may be repeated.',
   },
+  UPSTREAM_AUTH_UNAVAILABLE: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    proxyStatus: 'proxy_internal_error',
+    title: 'The gateway has no credential for the upstream at the moment',
+    help: "The upstream is called with a token of the gateway's own (`auth.clientCredentials`), and the token endpoint has given none that is still valid. Nothing was sent to the upstream. The application log says why; the request may be repeated.",
+  },
   IP_DENIED: {
     status: 403,
     source: 'client',

@@ -1,4 +1,6 @@
 /** All endpoints of the admin port. */
+import { createIdentity } from '../compile/identity.ts';
+import type { IdentityConfig } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
 import { changeEndpoints } from './change-endpoints.ts';
@@ -23,6 +25,7 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     ...readEndpoints(clock, hide),
     eventsEndpoint(events),
     ...consumerEndpoints,
+    keysEndpoint(),
     ...changeEndpoints,
   ];
   endpoints.push(
@@ -70,6 +73,26 @@ function openEndpoints(isReady: () => boolean): Endpoint[] {
       handle: () => ({ status: 200, text: page, type: 'text/html' }),
     },
   ];
+}
+
+/** Public by its nature: whoever verifies tokens of the gateway has no token for its admin port. */
+function keysEndpoint(): Endpoint {
+  const made = new WeakMap<IdentityConfig, string>();
+  return controlEndpoint({
+    method: 'GET',
+    path: '/.well-known/jwks.json',
+    operationId: 'getIdentityKeys',
+    summary: 'The public keys that identity tokens of the gateway are signed with, as a JWK set (RFC 7517).',
+    isOpen: true,
+    answer: { type: 'application/jwk-set+json', schema: null },
+    refusals: ['ADMIN_NOT_FOUND'],
+    handle(_, { config: { identity } }) {
+      if (identity === null) return { code: 'ADMIN_NOT_FOUND', detail: 'The configuration has no `identity`.' };
+      const jwks = made.get(identity) ?? createIdentity(identity).jwks;
+      made.set(identity, jwks);
+      return { status: 200, text: jwks, type: 'application/jwk-set+json', headers: { 'cache-control': 'max-age=300' } };
+    },
+  });
 }
 
 function text(status: number, body: string): TextAnswer {

@@ -1,6 +1,7 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
 import type {
   DocumentSource,
+  GatewayIdentity,
   InnerPolicy,
   MaybePromise,
   Policy,
@@ -15,6 +16,7 @@ import type { Clock } from '../util/clock.ts';
 import type { Lease } from '../util/keep.ts';
 import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
 import { CompileError } from './compile-error.ts';
+import { createIdentity } from './identity.ts';
 
 /** What a thread gives to its policies, whichever configuration they are part of. */
 export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call'> {
@@ -41,6 +43,7 @@ export class PolicyMaker {
   private readonly env: PolicyMakerEnv;
   /** What policies have asked for that has to be let go with the configuration. */
   private readonly leases: Lease<unknown>[];
+  private identity: GatewayIdentity | null = null;
   /** What the policies have called secret of a request: see `Policy.secretFields`. */
   readonly secretFields = new Set<string>();
 
@@ -120,7 +123,16 @@ export class PolicyMaker {
         return lease.value;
       },
       store: (name) => services.store(name, this.config),
+      identity: () => this.ownIdentity(),
     };
+  }
+
+  /** One for all policies. */
+  private ownIdentity(): GatewayIdentity {
+    const { identity } = this.config;
+    if (identity === null) throw new Error('the configuration has no `identity`');
+    this.identity ??= createIdentity(identity);
+    return this.identity;
   }
 }
 

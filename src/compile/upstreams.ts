@@ -10,6 +10,8 @@ import type { TimerWheel } from '../wire/timer-wheel.ts';
 import { UpstreamTls } from '../wire/tls/upstream-tls.ts';
 import { UpstreamPool, type Connect } from '../wire/upstream-pool.ts';
 import { CompileError } from './compile-error.ts';
+import type { PolicyServices } from './policies.ts';
+import { leaseCredential } from './upstream-credentials.ts';
 
 /**
  * Opens connections to targets by other means than the network.
@@ -22,6 +24,7 @@ export interface UpstreamEnv {
   readonly wheel: TimerWheel;
   /** Where pools, balancers and key material outlive a change of configuration that does not concern them. */
   readonly keep: Keep;
+  readonly services: PolicyServices;
   /** A line in the application log. */
   warn(message: string, about: Readonly<Record<string, string>>): void;
   /** Instead of the network, and of TLS on it. */
@@ -48,7 +51,9 @@ export function leaseUpstream(
       const isSecure = env.connect === undefined && config.targets.some((target) => target.tls);
       const tls = isSecure ? lease(leaseTls(name, config, baseDir, env)) : null;
       const targets = config.targets.map((target) => lease(leaseTarget(name, config, target, tls, env)));
-      return { name, targets, balancer: createBalancer(name, config, targets), hostHeader: config.hostHeader };
+      const { hostHeader, auth } = config;
+      const credential = auth === null ? null : lease(leaseCredential(name, auth, env));
+      return { name, targets, balancer: createBalancer(name, config, targets), hostHeader, credential };
     } catch (error) {
       releaseAll(leases);
       throw error;

@@ -1,6 +1,7 @@
 /** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
 import { resolve } from 'node:path';
 import { isPemText } from '../wire/tls/pem-source.ts';
+import { checkIdentityIsThere } from './checks/identity.ts';
 import { checkPolicyList } from './checks/policy-lists.ts';
 import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
 import type { Finding } from './problem.ts';
@@ -14,6 +15,7 @@ import type {
   RouteConfig,
   RouteDeclaration,
   RouteTimeouts,
+  UpstreamAuthConfig,
   UpstreamConfig,
   UpstreamDeclaration,
 } from './schema.ts';
@@ -31,7 +33,7 @@ export interface ResolvedPolicies {
 
 /** Resolves the policies wherever they are used, also in routes that are wrong otherwise, and checks their order. */
 export function resolvePolicies(
-  { policyLists }: Sections,
+  { policyLists, written }: Sections,
   resolver: PolicyResolver,
   findings: Finding[],
 ): ResolvedPolicies {
@@ -42,6 +44,7 @@ export function resolvePolicies(
     // A use that could not be resolved may have been the one that provides what another needs.
     if (own.length === uses.length) checkOrder(all, before.length, findings);
     checkPolicyList(all, before.length, findings);
+    if (written['identity'] === undefined) checkIdentityIsThere(all, before.length, findings);
     return all;
   };
   const defaultsList = policyLists.find(({ holder }) => holder[0] === 'defaults');
@@ -125,7 +128,7 @@ export function assembleListener(listener: ListenerConfig, baseDir: string): Lis
 }
 
 export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string): UpstreamConfig {
-  const { targets, balance, connections, tls, hostHeader } = upstream;
+  const { targets, balance, connections, tls, hostHeader, auth } = upstream;
   const { ca, cert, key } = tls;
   return {
     targets: targets.map(({ url, weight, tls: isSecure, host, port, unix }) => {
@@ -140,7 +143,15 @@ export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string)
       ...(key !== undefined && { key: resolvePem(baseDir, key) }),
     },
     hostHeader,
+    auth: auth === undefined ? null : assembleAuth(auth, baseDir),
   };
+}
+
+function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthConfig {
+  const { clientCredentials } = auth;
+  const { ca } = clientCredentials?.tls ?? {};
+  if (clientCredentials === undefined || ca === undefined) return auth;
+  return { ...auth, clientCredentials: { ...clientCredentials, tls: { ca: resolvePem(baseDir, ca) } } };
 }
 
 /** PEM text stays as it is. */

@@ -19,6 +19,7 @@ import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts'
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkIdentity } from './checks/identity.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
@@ -274,6 +275,7 @@ class Loader {
       wallNow: clock.wallNow(),
       findings: this.findings,
     };
+    if (accepted.identity !== undefined) checkIdentity(accepted.identity, this.findings);
     for (const [name, upstream] of Object.entries(accepted.upstreams ?? {})) {
       checkUpstream(name, upstream, this.findings);
       if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
@@ -295,7 +297,7 @@ class Loader {
     consumers: readonly ConsumerConfig[] | null,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, consumerSources, upstreams, telemetry } = sections.accepted;
+    const { admin, threads, consumerSources, identity, upstreams, telemetry } = sections.accepted;
     if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
     if (consumers === null) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
@@ -306,6 +308,7 @@ class Loader {
       threads,
       consumers,
       consumerSources: assembleConsumerSources(consumerSources, baseDir),
+      identity: identity ?? null,
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),

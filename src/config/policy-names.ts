@@ -14,6 +14,8 @@ export const standardPolicies = [
   'fault',
   'forwardAuth',
   'headers',
+  'identityKeys',
+  'identityToken',
   'introspection',
   'ipFilter',
   'jwt',

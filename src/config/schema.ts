@@ -7,6 +7,7 @@
 import { z } from '../util/schema.ts';
 import { cacheSchema, storeSchema } from './schema/access.ts';
 import { consumerSchema, consumerSourcesSchema } from './schema/consumer.ts';
+import { identitySchema } from './schema/identity.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
@@ -33,6 +34,9 @@ export const gatewaySchema = z.strictObject({
   stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
   consumerSources: consumerSourcesSchema.prefault({}).describe('Where there are more consumers than here.'),
+  identity: identitySchema
+    .optional()
+    .describe('Who the gateway itself is: what its identity tokens for upstreams are signed with.'),
   upstreams: z.record(name, upstreamSchema).default({}).describe('Named groups of equivalent targets.'),
   policies: z.record(name, policyUseSchema).default({}).describe('Named policies that any route may use.'),
   defaults: defaultsSchema.prefault({}).describe('What holds for every route.'),
@@ -84,8 +88,13 @@ export type ListenerConfig = Readonly<z.output<typeof listenerSchema>>;
 export type ListenerTlsConfig = NonNullable<ListenerConfig['tls']>;
 export type AdminConfig = Readonly<z.output<typeof adminSchema>>;
 export type UpstreamConfig = Readonly<
-  Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & { balance: string }
+  Pick<UpstreamDeclaration, 'targets' | 'connections' | 'tls' | 'hostHeader'> & {
+    balance: string;
+    auth: NonNullable<UpstreamDeclaration['auth']> | null;
+  }
 >;
+export type UpstreamAuthConfig = NonNullable<UpstreamConfig['auth']>;
+export type IdentityConfig = Readonly<z.output<typeof identitySchema>>;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type ConsumerDeclaration = z.output<typeof consumerSchema>;
 export type ConsumerSources = z.output<typeof consumerSourcesSchema>;
@@ -156,6 +165,8 @@ export interface GatewayConfig {
   readonly consumers: readonly ConsumerConfig[];
   /** Absolute paths. */
   readonly consumerSources: { readonly files: readonly string[]; readonly database: string | null };
+  /** null where the gateway says nothing of itself. */
+  readonly identity: IdentityConfig | null;
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

@@ -1,4 +1,5 @@
 /** What the gateway does for policies that cannot do it alone: what all threads share, and what others have to be asked. */
+import type { Claims } from './authentication.ts';
 
 /** A request that the gateway makes on its own behalf, whole and bounded. */
 export interface CallRequest {
@@ -106,6 +107,15 @@ export interface SharedMemory {
   add(text: string, untilMs: number): boolean;
   /** Errs, if it has to, by saying that it was noted. */
   has(text: string): boolean;
+}
+
+/** Who the gateway itself is, for those behind it: `identity` in the configuration. */
+export interface GatewayIdentity {
+  readonly issuer: string;
+  /** The public keys, as the JSON of a JWK set (RFC 7517, section 5). */
+  readonly jwks: string;
+  /** A signed token (RFC 7519) with these claims and the gateway as `iss`. */
+  sign(claims: Claims): string;
 }
 
 /** Values that outlive the process and are shared with other machines: see `stores` in the configuration. */

@@ -10,6 +10,9 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
   compress: async () => (await import('./compress.ts')).compress,
+  identityToken: async () => (await import('./identity-token.ts')).identityToken,
+  identityKeys: async () => (await import('./identity-keys.ts')).identityKeys,
+  messageSignature: async () => (await import('./authentication/message-signature.ts')).messageSignature,
 };
 
 /** What `config/policy-registry.ts` describes. */

@@ -1,6 +1,7 @@
 /** What bodies pass through when a policy asked for it or is waited for: buffers, and a place to wait. */
 import type { HeaderFields } from '../http/header-fields.ts';
 import type { BodySink, BodySource } from '../wire/connection.ts';
+import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failDefect } from './failure.ts';
 
@@ -103,6 +104,15 @@ export class WaitingSink implements BodySink {
     if (this.ended) sink.end(this.trailers);
     else if (this.source !== null && sink.flush(this.source)) this.source.resume();
   }
+}
+
+/** The request of an upstream connection. */
+export function connectionSink(connection: UpstreamConnection): BodySink {
+  return {
+    data: (bytes) => connection.sendData(bytes),
+    flush: (source) => connection.flush(source),
+    end: (trailers) => connection.sendEnd(trailers),
+  };
 }
 
 /** Takes a body and throws it away. */

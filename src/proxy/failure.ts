@@ -25,3 +25,9 @@ export function failDefect(exchange: ProxyExchange, error: unknown): void {
   exchange.forward?.cancel();
   exchange.fail('INTERNAL', 'a defect');
 }
+
+/** Nothing goes to an upstream without the credential that belongs to it (fail closed). */
+export function failUnauthenticated(exchange: ProxyExchange): void {
+  exchange.forward?.cancel();
+  exchange.fail('UPSTREAM_AUTH_UNAVAILABLE', 'no credential for the upstream');
+}

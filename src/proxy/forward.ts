@@ -5,7 +5,6 @@
 import type { Socket } from 'node:net';
 import type { UpstreamRequest } from '../contract.ts';
 import type { ErrorCode } from '../errors.ts';
-import { UPGRADE } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { CanonicalTarget } from '../http/path.ts';
 import type { BodySink, BodySource } from '../wire/connection.ts';
@@ -14,9 +13,9 @@ import { Tunnel } from '../wire/tunnel.ts';
 import type { TunnelIntake, UpstreamCall } from '../wire/upstream-call.ts';
 import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import { chooseTarget } from './balance.ts';
-import { WaitingSink } from './body-sinks.ts';
+import { WaitingSink, connectionSink } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
-import { failPolicy } from './failure.ts';
+import { failDefect, failPolicy, failUnauthenticated } from './failure.ts';
 import { finish } from './finish.ts';
 import { consumerFields, copiedFields, forwardingFields, requestLine, upstreamHost } from './forward-head.ts';
 import { whenSettled } from './pending-hook.ts';
@@ -24,7 +23,9 @@ import { dropUpstreamFields, respondFromUpstream } from './respond.ts';
 import { rewritePath } from './rewrite.ts';
 import type { RouteAction } from './route.ts';
 import { TransformSink, openTransforms, type Transform } from './transforms.ts';
+import type { UpstreamCredential } from './upstream-credential.ts';
 import type { Target, Upstream } from './upstream.ts';
+import { isWebSocket } from './web-socket.ts';
 
 export type ForwardAction = Extract<RouteAction, { kind: 'forward' }>;
 
@@ -127,8 +128,10 @@ export class Forward implements UpstreamCall {
     target.inFlight++;
     this.underWay = true;
     this.sentAt = this.exchange.around.clock.now();
-    if (this.exchange.chosen.chain.onUpstreamRequest.length > 0) this.runUpstreamPolicies(target, 0);
-    else target.pool.dispatch(this);
+    const { credential } = this.upstream;
+    const isPlain = credential === null && this.exchange.chosen.chain.onUpstreamRequest.length === 0;
+    if (isPlain) target.pool.dispatch(this);
+    else this.runUpstreamPolicies(target, 0);
   }
 
   /** The `onUpstreamRequest` hooks work on a copy of the request's fields, which this attempt alone sends. */
@@ -158,7 +161,21 @@ export class Forward implements UpstreamCall {
         return;
       }
     }
-    target.pool.dispatch(this);
+    if (this.upstream.credential === null) target.pool.dispatch(this);
+    else this.presentCredential(target, this.upstream.credential);
+  }
+
+  /** What the client has sent in the same fields does not go to the upstream. */
+  private presentCredential(target: Target, credential: UpstreamCredential): void {
+    const { exchange } = this;
+    for (const name of credential.replaces) this.headers.remove(name);
+    const goOn = (isReady: boolean): void => {
+      if (isReady) target.pool.dispatch(this);
+      else failUnauthenticated(exchange);
+    };
+    const ready = credential.ready();
+    if (ready instanceof Promise) whenSettled(exchange, ready, goOn, (error) => failDefect(exchange, error));
+    else goOn(ready);
   }
 
   onConnection(connection: UpstreamConnection): void {
@@ -173,7 +190,7 @@ export class Forward implements UpstreamCall {
     }
     this.connection = connection;
     exchange.trace?.note('connection');
-    const head = this.head();
+    const head = this.head(transforms.length > 0 ? null : whole);
     if (transforms.length > 0) this.sendTransformed(connection, head, transforms, whole);
     else if (whole === null) this.sendStream(connection, head);
     else if (whole.length === 0) {
@@ -195,16 +212,21 @@ export class Forward implements UpstreamCall {
     return openTransforms(exchange, steps, ({ policy }, error) => failPolicy(exchange, policy, error)) ?? noTransforms;
   }
 
-  /** Request line and fields, without what frames the body and without the empty line. */
-  private head(): string {
-    const { exchange } = this;
-    const host = upstreamHost(exchange, this.action.rewrite.host, this.upstream, this.target!);
-    const { headers } = this;
-    const text =
-      requestLine(exchange, this.path!, host) +
-      copiedFields(headers) +
-      consumerFields(exchange, headers) +
-      forwardingFields(exchange, headers);
+  /**
+   * Request line and fields, without what frames the body and without the empty line.
+   * @param body see `SentRequest.body`.
+   */
+  private head(body: string | Uint8Array | null): string {
+    const { exchange, headers, upstream, method } = this;
+    const path = this.path!;
+    const target = this.target!;
+    const host = upstreamHost(exchange, this.action.rewrite.host, upstream, target);
+    let lines = copiedFields(headers) + consumerFields(exchange, headers) + forwardingFields(exchange, headers);
+    if (upstream.credential !== null) {
+      const { query } = exchange;
+      lines = upstream.credential.complete({ method, scheme: target.scheme, host, path, query, lines, body });
+    }
+    const text = requestLine(exchange, path, host) + lines;
     if (this.wantsUpgrade) return `${text}connection: upgrade\r\nupgrade: websocket\r\n`;
     return exchange.stream.acceptsTrailers ? `${text}connection: te\r\nte: trailers\r\n` : text;
   }
@@ -299,6 +321,7 @@ export class Forward implements UpstreamCall {
   onResponse(head: ResponseHead, bodyText: string | null): void {
     this.answeredAt = this.exchange.around.clock.now();
     this.exchange.trace?.note('answered');
+    if (head.status === 401) this.upstream.credential?.refused();
     if (bodyText !== null) this.leave();
     respondFromUpstream(this.exchange, head, bodyText);
   }
@@ -367,22 +390,4 @@ export class Forward implements UpstreamCall {
     end.deliverTo(tunnel);
     return tunnel;
   }
-}
-
-function connectionSink(connection: UpstreamConnection): BodySink {
-  return {
-    data: (bytes) => connection.sendData(bytes),
-    flush: (source) => connection.flush(source),
-    end: (trailers) => connection.sendEnd(trailers),
-  };
-}
-
-/** The one protocol that is tunnelled. Never `h2c`: what follows it would bypass every rule of the gateway. */
-function isWebSocket(exchange: ProxyExchange): boolean {
-  const { stream } = exchange;
-  return (
-    exchange.method === 'GET' &&
-    stream.bodyText === '' &&
-    stream.headers.getKind(UPGRADE)?.toLowerCase() === 'websocket'
-  );
 }

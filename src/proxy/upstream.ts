@@ -1,6 +1,7 @@
 /** A named group of equivalent targets, with the connections of this thread to each of them. */
 import type { Balancer, BalancerTarget } from '../contract.ts';
 import type { UpstreamPool } from '../wire/upstream-pool.ts';
+import type { UpstreamCredential } from './upstream-credential.ts';
 
 export class Target implements BalancerTarget {
   /** As configured. */
@@ -9,6 +10,7 @@ export class Target implements BalancerTarget {
   /** `host[:port]`, for `hostHeader: target`. */
   readonly authority: string;
   readonly pool: UpstreamPool;
+  readonly scheme: 'http' | 'https';
   inFlight = 0;
 
   constructor(url: string, weight: number, authority: string, pool: UpstreamPool) {
@@ -16,6 +18,7 @@ export class Target implements BalancerTarget {
     this.weight = weight;
     this.authority = authority;
     this.pool = pool;
+    this.scheme = url.startsWith('https:') ? 'https' : 'http';
   }
 }
 
@@ -25,4 +28,6 @@ export interface Upstream {
   readonly balancer: Balancer;
   /** `preserve`, `target`, or the Host itself. */
   readonly hostHeader: string;
+  /** What each request to it is sent with; null for nothing. */
+  readonly credential: UpstreamCredential | null;
 }

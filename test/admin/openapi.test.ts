@@ -11,6 +11,7 @@ describe('the OpenAPI document', () => {
     'GET /',
     'GET /api/v1/consumers',
     'GET /api/v1/consumers/{name}',
+    'GET /.well-known/jwks.json',
     'GET /api/v1/events',
     'GET /api/v1/openapi.json',
     'GET /api/v1/problems',

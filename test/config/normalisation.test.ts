@@ -54,6 +54,7 @@ routes: {r: {upstream: u}}
       connections: { max: 10_000, idle: 60_000, pipelining: 1 },
       tls: { insecure: false },
       hostHeader: 'preserve',
+      auth: null,
     });
   });
 

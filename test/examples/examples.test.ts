@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, test } from 'node:test';
+import { type JSONWebKeySet, createLocalJWKSet, jwtVerify } from 'jose';
 import type { Echo } from '../../examples/echo.ts';
 import { unlessInstalled } from '../support/needed-programs.ts';
 import { RunningExample, curlLines, readmeOf } from './running-example.ts';
@@ -44,7 +45,7 @@ test('the lines of a README are found with the status that their comment promise
     { command: 'curl -s http://a/', status: 200 },
     { command: "head x | curl -d 'b # 1' http://a/", status: 413 },
   ]);
-  for (const name of ['routing', 'policies', 'tls', 'typescript']) {
+  for (const name of ['routing', 'policies', 'tls', 'signatures', 'typescript']) {
     assert.ok(curlLines(readmeOf(name)).length >= 3, name);
   }
 });
@@ -148,6 +149,32 @@ describeExample('tls', (example) => {
   it('does not send a request to an upstream that it cannot trust', async () => {
     const { text } = await example().curl(`curl ${trust} https://api.example.test/untrusted`);
     assert.equal((JSON.parse(text) as { code: string }).code, 'UPSTREAM_TLS_FAILED');
+  });
+});
+
+describeExample('signatures', (example) => {
+  const signed = (path: string): string => `node examples/signatures/sign.ts ${url}${path} | curl -s -K -`;
+
+  it('tells the service who called, in a token that it can verify', async () => {
+    const { headers } = await echoOf(example(), signed('/orders/7?x=1'));
+    assert.equal(headers['x-consumer'], 'mobile-app');
+    assert.equal(headers['signature'], undefined);
+    assert.equal(headers['authorization'], 'Bearer example-token-of-the-gateway');
+    const keys = JSON.parse((await example().curl(`curl -s ${url}/.well-known/jwks.json`)).text) as JSONWebKeySet;
+    const { payload } = await jwtVerify(headers['x-identity-token'] as string, createLocalJWKSet(keys));
+    assert.deepEqual([payload.sub, payload.aud, payload['groups']], ['mobile-app', 'orders', ['gold']]);
+  });
+
+  it('takes a signature once', async () => {
+    const once = `node examples/signatures/sign.ts ${url}/orders/7 | tee signed | curl -s -K -`;
+    assert.equal((await example().curl(once)).status, 200);
+    assert.equal((await example().curl('curl -s -K signed')).status, 401);
+  });
+
+  it('signs what goes to the other service, and takes away what the client says', async () => {
+    const { headers } = await echoOf(example(), `curl -s ${url}/stock/7 -H 'signature: sig1=:AAAA:'`);
+    assert.match(headers['signature-input'] as string, /^sig1=\("@method" "@authority" "@path" "@query"\);created=/);
+    assert.notEqual(headers['signature'], 'sig1=:AAAA:');
   });
 });
 

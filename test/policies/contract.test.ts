@@ -28,6 +28,9 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
+  identityToken: [{}, { header: 'authorization', audience: ['a', 'b'], lifetime: '5m', claims: { mail: 'email' } }],
+  identityKeys: [{}, { maxAge: '1h' }],
+  messageSignature: [{}, { components: ['@target-uri', 'date'], optional: true, forward: true, realm: 'orders' }],
 };
 
 const interestingNames = fc.constantFrom(
@@ -45,6 +48,9 @@ const interestingNames = fc.constantFrom(
   'X-Correlation-Id',
   'Strict-Transport-Security',
   'Digest',
+  'Content-Digest',
+  'Signature',
+  'Signature-Input',
   'X-Debug',
 );
 const token = fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}$/);

@@ -5,6 +5,7 @@ import type {
   Consumer,
   Credential,
   Exchange,
+  GatewayIdentity,
   Outcome,
   Peer,
   Policy,
@@ -59,6 +60,7 @@ export class FakeExchange implements Exchange {
   readonly clientIp: string;
   readonly method: string;
   readonly host: string;
+  readonly port = 0;
   readonly path: string;
   query: string;
   readonly params: Readonly<Record<string, string>>;
@@ -209,6 +211,14 @@ export class FakeEnv implements PolicyEnv {
 
   document(): never {
     throw new Error('the test has no documents');
+  }
+
+  identity(): GatewayIdentity {
+    return {
+      issuer: 'https://gateway.example',
+      jwks: '{"keys":[]}',
+      sign: (claims) => `signed.${claims.aud as string}`,
+    };
   }
 
   store(): never {

@@ -1,10 +1,12 @@
 /** What is suspicious about the targets of an upstream and how they are verified. */
+import { signingKey } from '../../http/signature-algorithms.ts';
 import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { UpstreamDeclaration } from '../schema.ts';
 
 type Target = UpstreamDeclaration['targets'][number];
+type Auth = NonNullable<UpstreamDeclaration['auth']>;
 
-export function checkUpstream(name: string, { targets, tls }: UpstreamDeclaration, findings: Finding[]): void {
+export function checkUpstream(name: string, { targets, tls, auth }: UpstreamDeclaration, findings: Finding[]): void {
   const path = ['upstreams', name];
   checkRepeated(targets, [...path, 'targets'], findings);
   if (targets.every(({ weight }) => weight === 0)) {
@@ -16,6 +18,30 @@ export function checkUpstream(name: string, { targets, tls }: UpstreamDeclaratio
     const message = `${formatPath(path)}: its certificate is not verified, so that anybody on the path can read and change what is sent; give tls.ca instead`;
     findings.push({ severity: 'warning', code: 'TLS_UNVERIFIED', message, path: [...path, 'tls', 'insecure'] });
   }
+  if (auth !== undefined) checkAuth(auth, [...path, 'auth'], findings);
+}
+
+function checkAuth({ signature, clientCredentials }: Auth, path: Path, findings: Finding[]): void {
+  if (signature !== undefined) checkKey(signature, [...path, 'signature', 'key'], findings);
+  if (clientCredentials === undefined) return;
+  const { tokenUrl, issuer = tokenUrl } = clientCredentials;
+  if (issuer === undefined || URL.parse(issuer)?.protocol !== 'http:' || isLoopback(issuer)) return;
+  const place = [...path, 'clientCredentials', tokenUrl === undefined ? 'issuer' : 'tokenUrl'];
+  const message = `${formatPath(place)}: the secret and the token are not encrypted on their way; use https`;
+  findings.push({ severity: 'warning', code: 'TLS_UNVERIFIED', message, path: place });
+}
+
+function checkKey({ algorithm, key }: NonNullable<Auth['signature']>, path: Path, findings: Finding[]): void {
+  try {
+    signingKey(algorithm, key);
+  } catch (error) {
+    const message = `${formatPath(path)}: ${(error as Error).message}`;
+    findings.push({ severity: 'error', code: 'BAD_VALUE', message, path });
+  }
+}
+
+function isLoopback(url: string): boolean {
+  return /^(?:localhost|127(?:\.[0-9]+){3}|\[::1\])$/.test(URL.parse(url)?.hostname ?? '');
 }
 
 /** One that has an address; those of later releases have none yet. */

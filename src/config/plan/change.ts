@@ -48,6 +48,11 @@ export const changeKinds = {
     'A connection is no longer encrypted or verified, or only by weaker rules.',
   ),
   'trust-widened': kind('security', 'more is believed', 'Claims of more clients about themselves are believed.'),
+  'upstream-auth-changed': kind(
+    'security',
+    'credential changed',
+    'What the gateway proves itself with to an upstream is gone or another one.',
+  ),
   'ip-filter-widened': kind('security', 'IP filter widened', 'Addresses may call that were refused.'),
   'cors-widened': kind('security', 'CORS widened', 'Pages of more origins, or with more rights, may call.'),
   'path-check-weakened': kind(

@@ -26,7 +26,8 @@ const SECRET_KEY = /password|passwd|passphrase|secret|token$|credential|api[-_]?
 /** User and password in a URL. */
 const USER_INFO = /\/\/[^\s/?#@]+@/;
 
-const secretKeys = markedKeys(gatewaySchema, 'secret');
+/** Those of `upstreams` have names that stand for other things elsewhere; whoever compares upstreams brings them. */
+const secretKeys = markedKeys(gatewaySchema.omit({ upstreams: true }), 'secret');
 
 export class Comparison {
   private readonly surroundings: DiffSurroundings;

@@ -1,9 +1,10 @@
 /** Compares the targets and the options of an upstream. */
-import { isMapping } from '../schema-walk.ts';
+import { isMapping, markedKeys } from '../schema-walk.ts';
 import type { UpstreamConfig } from '../schema.ts';
+import { upstreamAuthSchema } from '../schema/upstream-auth.ts';
 import type { ChangeKind, Difference } from './change.ts';
 import { type Comparison, show } from './comparison.ts';
-import { type DirectedKinds, type FieldRules, compareFields, showDuration } from './fields.ts';
+import { type DirectedKinds, type FieldRule, type FieldRules, compareFields, showDuration } from './fields.ts';
 import { compareTlsFile } from './files.ts';
 import * as judge from './judges.ts';
 import { isSame, ownValue } from './plain-compare.ts';
@@ -13,6 +14,7 @@ const weakened = { kinds: { weaker: 'tls-weakened' as ChangeKind } };
 
 const upstreamRules: FieldRules = {
   targets: { compare: (before, after, comparison) => compareTargets(listOf(before), listOf(after), comparison) },
+  auth: { compare: compareAuth },
   'connections.idle': { show: showDuration },
   slowStart: { show: showDuration },
   'tls.insecure': { what: 'insecure', judge: judge.trueIsWeaker, ...weakened },
@@ -33,6 +35,47 @@ export function compareUpstreams(
 type Target = Readonly<Record<string, unknown>>;
 
 const listOf = (value: unknown): readonly Target[] => (Array.isArray(value) ? value.filter(isMapping) : []);
+
+const secretKeys = markedKeys(upstreamAuthSchema, 'secret');
+
+/** Which of the ways to authenticate an upstream is called with. */
+function waysOf(auth: unknown): readonly string[] {
+  return isMapping(auth) ? Object.keys(auth).filter((key) => !isSame(auth[key], {}) && auth[key] !== undefined) : [];
+}
+
+/** Of the credential itself nothing is told but that it is there, and of which kind. */
+function compareAuth(before: unknown, after: unknown, comparison: Comparison): Difference[] {
+  const [from, to] = [waysOf(before).join(' and '), waysOf(after).join(' and ')];
+  if (from !== to) {
+    const title = to === '' ? 'credential removed' : from === '' ? 'credential added' : 'credential changed';
+    const kind = from === '' ? 'upstream-changed' : 'upstream-auth-changed';
+    const detail = from === '' || to === '' ? from + to : `${from} → ${to}`;
+    return [{ kind, title, detail, field: 'auth' }];
+  }
+  const kinds: DirectedKinds = {
+    weaker: 'upstream-auth-changed',
+    stronger: 'upstream-auth-changed',
+    other: 'upstream-auth-changed',
+  };
+  const context = { comparison, kinds, secretKeys };
+  // The name of it says secret, and not all of it is.
+  const clientCredentials: FieldRule = {
+    compare: (one, other) =>
+      compareFields(one, other, grantRules, { ...context, prefix: ['auth', 'clientCredentials'] }),
+  };
+  return compareFields(before, after, { ...authRules, clientCredentials }, { ...context, prefix: ['auth'] });
+}
+
+const authRules: FieldRules = {
+  'signature.expires': { show: showDuration },
+  'signature.components': { isSet: true },
+};
+
+const grantRules: FieldRules = {
+  timeout: { show: showDuration },
+  cooldown: { show: showDuration },
+  'tls.ca': { compare: compareTlsFile('ca', { ifRemoved: 'tls-weakened', otherwise: 'upstream-changed' }) },
+};
 
 /** Targets are found again by their URL; one that is there twice, in the order of the list. */
 function compareTargets(before: readonly Target[], after: readonly Target[], comparison: Comparison): Difference[] {

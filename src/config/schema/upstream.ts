@@ -3,6 +3,7 @@ import { z } from '../../util/schema.ts';
 import { duration, percentage } from '../../util/units.ts';
 import { authority } from './http-text.ts';
 import { flag, integer, notAvailable, pem } from './scalars.ts';
+import { upstreamAuthSchema } from './upstream-auth.ts';
 
 const MAX_WEIGHT = 10_000;
 
@@ -187,6 +188,11 @@ export const upstreamSchema = z.strictObject({
     .default('preserve')
     .describe(
       'The Host that the upstream sees: `preserve` what the client sent, that of the `target`, or this very text.',
+    ),
+  auth: upstreamAuthSchema
+    .optional()
+    .describe(
+      'What the gateway proves itself with to this upstream, and to no other. What clients send in the same headers is removed.',
     ),
   sticky: notAvailable(sticky).optional().describe('Send a client to the target that it had before.'),
   health: notAvailable(health).optional().describe('Find out which targets work.'),

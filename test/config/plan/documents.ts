@@ -46,6 +46,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     listeners,
     admin,
     threads: 'auto',
+    identity: null,
     consumers: [],
     consumerSources: { files: [], database: null },
     upstreams: {},
