@@ -116,6 +116,8 @@ export interface Exchange {
   readonly method: string;
   /** Host of the request, lower-case, without port; an IPv6 address without brackets. */
   readonly host: string;
+  /** The port that the client named with the host; 0 when it named none. */
+  readonly port: number;
   /** The one canonical path (RFC 3986, section 6.2.2): the form that the router matched and the upstream gets. */
   readonly path: string;
   /** The query as on the wire, without `?`; empty when there is none. */

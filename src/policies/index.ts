@@ -9,6 +9,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
+  introspection: async () => (await import('./introspection.ts')).introspection,
   compress: async () => (await import('./compress.ts')).compress,
 };
 

@@ -27,6 +27,18 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
   bodyLimit: [{ max: '1KiB' }],
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],
+  introspection: [
+    { url: 'https://issuer.example/introspect', clientId: 'gateway', clientSecret: 'secret' },
+    {
+      url: 'http://127.0.0.1:9/introspect',
+      header: 'x-token',
+      query: 'access_token',
+      cacheFor: '0s',
+      scopes: ['read'],
+      forwardClaims: { 'x-user': 'sub' },
+      optional: true,
+    },
+  ],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
 };
 

@@ -132,9 +132,19 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
     },
   },
   fault: { role: plainRole, options: {} },
-  forwardAuth: { role: authentication, options: credentials },
+  forwardAuth: { role: authentication, options: { ...credentials, cacheFor } },
   headers: { role: plainRole, options: {} },
-  introspection: { role: authentication, options: { ...credentials, cacheFor } },
+  introspection: {
+    role: authentication,
+    options: {
+      ...credentials,
+      cacheFor,
+      issuer: condition,
+      audience: condition,
+      scopes: requirement,
+      claims: requirement,
+    },
+  },
   ipFilter: {
     role: ipFilter,
     options: {
