@@ -10,6 +10,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
   introspection: async () => (await import('./introspection.ts')).introspection,
+  forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
   compress: async () => (await import('./compress.ts')).compress,
 };
 

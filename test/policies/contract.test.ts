@@ -39,6 +39,18 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
       optional: true,
     },
   ],
+  forwardAuth: [
+    { url: 'https://login.example/check' },
+    {
+      url: 'http://127.0.0.1:9/check',
+      method: 'HEAD',
+      sendHeaders: '*',
+      copyHeaders: ['x-auth-request-user'],
+      consumerHeader: 'x-auth-request-user',
+      cookies: ['session', '_oauth2_proxy*'],
+      cacheFor: '5s',
+    },
+  ],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
 };
 
