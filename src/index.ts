@@ -4,6 +4,8 @@ export type {
   Balancer,
   BalancerDefinition,
   BalancerTarget,
+  CallRequest,
+  CallResponse,
   Capability,
   Consumer,
   Exchange,

@@ -10,11 +10,23 @@ export function readCookies(fields: readonly string[], name: string): string[] {
 
 /** What is left of the fields without the cookies of this name; null when they have none. */
 export function withoutCookies(fields: readonly string[], name: string): string[] | null {
-  if (!fields.some((field) => field.split(';').some((pair) => isNamed(pair, name)))) return null;
+  return withoutPairs(fields, (pair) => isNamed(pair, name));
+}
+
+/** Likewise for all cookies whose name begins like this. */
+export function withoutCookiesFrom(fields: readonly string[], prefix: string): string[] | null {
+  return withoutPairs(fields, (pair) => {
+    const equals = pair.indexOf('=');
+    return equals !== -1 && trim(pair.slice(0, equals)).startsWith(prefix);
+  });
+}
+
+function withoutPairs(fields: readonly string[], isOut: (pair: string) => boolean): string[] | null {
+  if (!fields.some((field) => field.split(';').some(isOut))) return null;
   return fields.flatMap((field) => {
     const rest = field
       .split(';')
-      .filter((pair) => !isNamed(pair, name))
+      .filter((pair) => !isOut(pair))
       .join(';');
     return isBlank(rest) ? [] : [trim(rest)];
   });

@@ -9,6 +9,8 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
+  introspection: async () => (await import('./introspection.ts')).introspection,
+  forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
   compress: async () => (await import('./compress.ts')).compress,
   identityToken: async () => (await import('./identity-token.ts')).identityToken,
   identityKeys: async () => (await import('./identity-keys.ts')).identityKeys,

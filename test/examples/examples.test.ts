@@ -45,7 +45,7 @@ test('the lines of a README are found with the status that their comment promise
     { command: 'curl -s http://a/', status: 200 },
     { command: "head x | curl -d 'b # 1' http://a/", status: 413 },
   ]);
-  for (const name of ['routing', 'policies', 'tls', 'signatures', 'typescript']) {
+  for (const name of ['routing', 'policies', 'introspection', 'forward-auth', 'signatures', 'tls', 'typescript']) {
     assert.ok(curlLines(readmeOf(name)).length >= 3, name);
   }
 });
@@ -132,6 +132,41 @@ describeExample('policies', (example) => {
     const { text } = await example().curl(`curl -i ${url}/tenant/a`);
     assert.match(text, /unknown tenant/);
     assert.match(text, /^vary: .*x-tenant\r$/im);
+  });
+});
+
+describeExample('introspection', (example) => {
+  it('tells the service who calls, and not with which token', async () => {
+    const token = "-H 'authorization: Bearer token-of-ann' -H 'x-user: root'";
+    const { headers } = await echoOf(example(), `curl ${token} ${url}/orders/7`);
+    assert.deepEqual([headers['x-consumer'], headers['x-consumer-groups'], headers['x-user']], ['shop', 'gold', 'Ann']);
+    assert.equal(headers['authorization'], undefined);
+  });
+
+  it('asks for a token, and for one that holds', async () => {
+    const asked = await example().curl(`curl -i ${url}/orders/7`);
+    assert.match(asked.text, /^www-authenticate: Bearer realm="api"\r$/im);
+    const refused = await example().curl(`curl -i -H 'authorization: Bearer guessed' ${url}/orders/7`);
+    assert.match(refused.text, /^www-authenticate: Bearer realm="api", error="invalid_token"\r$/im);
+  });
+});
+
+describeExample('forward-auth', (example) => {
+  it('brings whoever has logged in back to the page, as the one that the service says', async () => {
+    const { headers, url: path } = await echoOf(
+      example(),
+      `curl -L -b '' -H 'x-auth-request-user: root' '${url}/app/page?a=1'`,
+    );
+    assert.equal(path, '/app/page?a=1');
+    assert.deepEqual([headers['x-auth-request-user'], headers['x-consumer']], ['ann', 'ann']);
+    assert.doesNotMatch(String(headers['cookie']), /session/);
+  });
+
+  it('leads nowhere else after the login', async () => {
+    for (const rd of ['//evil.example/', 'https://evil.example/', '/%5Cevil.example']) {
+      const { text } = await example().curl(`curl -i '${url}/login?rd=${encodeURIComponent(rd)}'`);
+      assert.match(text, /^location: \/(?![\\/])/im, rd);
+    }
   });
 });
 

@@ -2,6 +2,8 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type {
+  CallRequest,
+  CallResponse,
   Consumer,
   Credential,
   Exchange,
@@ -15,6 +17,7 @@ import type {
   RouteInfo,
   SharedMemory,
 } from '../../src/contract.ts';
+import { CallError } from '../../src/contract.ts';
 import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
 import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
@@ -34,6 +37,7 @@ export interface FakeRequest {
   readonly clientIp?: string;
   readonly method?: string;
   readonly host?: string;
+  readonly port?: number;
   readonly path?: string;
   readonly query?: string;
   readonly params?: Readonly<Record<string, string>>;
@@ -60,7 +64,7 @@ export class FakeExchange implements Exchange {
   readonly clientIp: string;
   readonly method: string;
   readonly host: string;
-  readonly port = 0;
+  readonly port: number;
   readonly path: string;
   query: string;
   readonly params: Readonly<Record<string, string>>;
@@ -89,6 +93,7 @@ export class FakeExchange implements Exchange {
     this.clientIp = request.clientIp ?? this.peer.address;
     this.method = request.method ?? 'GET';
     this.host = request.host ?? 'api.example.com';
+    this.port = request.port ?? 0;
     this.path = request.path ?? '/';
     this.query = request.query ?? '';
     this.params = request.params ?? {};
@@ -205,8 +210,12 @@ export class FakeEnv implements PolicyEnv {
     return this.noted.named(name);
   }
 
-  call(): never {
-    throw new Error('the test has nobody to call');
+  /** Whom the test has to call; nobody as long as it does not say. */
+  answer: PolicyEnv['call'] = () =>
+    Promise.reject(new CallError('https://nobody.example: cannot be reached: ECONNREFUSED'));
+
+  call(request: CallRequest): Promise<CallResponse> {
+    return this.answer(request);
   }
 
   document(): never {

@@ -6,62 +6,18 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, describe, it } from 'node:test';
-import { CallError, type CallRequest, type CallResponse } from '../../src/contract.ts';
+import type { CallResponse } from '../../src/contract.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { HttpCaller } from '../../src/wire/call/http-caller.ts';
 import { TimerWheel } from '../../src/wire/timer-wheel.ts';
+import { callerOf, canary, failureOf, startCaller, textOf } from '../support/caller.ts';
 import { makeCertificate } from '../support/certificates.ts';
-import { settle } from '../support/changes.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { freePort } from '../support/free-port.ts';
-import { RawUpstream, type UpstreamScript, ok } from '../support/raw-upstream.ts';
+import { ok } from '../support/raw-upstream.ts';
 import { makeTlsFiles } from '../support/tls-files.ts';
-
-const canary = 'canary-3f9c';
-
-interface Setting {
-  readonly server: RawUpstream;
-  readonly clock: FakeClock;
-  readonly caller: HttpCaller;
-  /** Calls the server; path and options may be replaced. */
-  readonly call: (options?: Partial<CallRequest> & { readonly path?: string }) => Promise<CallResponse>;
-}
-
-function callerOf(t: TestContext, clock: FakeClock = new FakeClock()): HttpCaller {
-  const caller = new HttpCaller({ clock, wheel: new TimerWheel(clock), warn: () => {} });
-  t.after(() => caller.close());
-  return caller;
-}
-
-async function start(t: TestContext, script?: UpstreamScript): Promise<Setting> {
-  const server = await RawUpstream.start(t, script);
-  const clock = new FakeClock();
-  const caller = callerOf(t, clock);
-  return {
-    server,
-    clock,
-    caller,
-    call: ({ path = '/', ...options } = {}) =>
-      caller.call({ url: `${server.url}${path}`, timeoutMs: 1000, maxBytes: 100_000, ...options }),
-  };
-}
-
-const text = ({ body }: CallResponse): string => Buffer.from(body).toString();
-
-/** The message after the origin. */
-async function failureOf(response: Promise<CallResponse>): Promise<string> {
-  const error = await response.then(
-    ({ status }) => assert.fail(`there was an answer: ${status}`),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof CallError, String(error));
-  assert.ok(!error.message.includes(canary), error.message);
-  return error.message.replace(/^https?:\/\/[^/ ]*: /, '');
-}
 
 describe('a call', () => {
   it('is a plain HTTP/1.1 request, with what the caller has given and nothing that frames it twice', async (t) => {
-    const { server, call } = await start(t);
+    const { server, call } = await startCaller(t);
     const { status, headers, body } = await call({ path: '/a/%20?x=1', headers: [['authorization', 'Basic abc']] });
     assert.deepEqual([status, headers, Buffer.from(body).toString()], [200, [['content-length', '2']], 'ok']);
     await call({ method: 'POST', body: 'tökén=1', headers: [['user-agent', 'other']] });
@@ -78,7 +34,7 @@ describe('a call', () => {
   });
 
   it('keeps connections, and uses one at a time for one call', async (t) => {
-    const { server, call } = await start(t);
+    const { server, call } = await startCaller(t);
     for (let i = 0; i < 3; i++) await call();
     assert.equal(server.connections.length, 1);
     await Promise.all([call(), call()]);
@@ -86,7 +42,7 @@ describe('a call', () => {
   });
 
   it('closes a connection that nobody has used for a while', async (t) => {
-    const { server, clock, call } = await start(t);
+    const { server, clock, call } = await startCaller(t);
     await call();
     clock.advance(31_000);
     await server.until(() => server.connections[0].closed, 'the idle connection to be closed');
@@ -101,7 +57,7 @@ describe('a call', () => {
       '/chunked': ['transfer-encoding: chunked\r\n', `${long.length.toString(16)}\r\n${long}\r\n0\r\nx-t: 1\r\n\r\n`],
       '/close': ['connection: close\r\n', long],
     };
-    const { call } = await start(t, {
+    const { call } = await startCaller(t, {
       onRequest({ target }, connection) {
         const [head, body] = answers[target];
         connection.write(`HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n${head}\r\n${body}`);
@@ -112,13 +68,13 @@ describe('a call', () => {
       const { body } = await call({ path });
       assert.equal(Buffer.from(body).toString('latin1'), long, path);
     }
-    const head = await start(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n' });
+    const head = await startCaller(t, { onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n' });
     assert.equal((await head.call({ method: 'HEAD' })).body.length, 0);
     assert.equal((await head.call({ method: 'HEAD' })).status, 200, 'the connection is in step');
   });
 
   it('does not follow redirects', async (t) => {
-    const { server, call } = await start(t, {
+    const { server, call } = await startCaller(t, {
       onRequest: () => 'HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n',
     });
     const { status, headers } = await call();
@@ -127,7 +83,7 @@ describe('a call', () => {
   });
 
   it('waits for its turn when all connections are in use, and no longer than its deadline', async (t) => {
-    const { server, clock, call } = await start(t, { onRequest: () => {} });
+    const { server, clock, call } = await startCaller(t, { onRequest: () => {} });
     const first = Array.from({ length: 32 }, () => call({ timeoutMs: 60_000 }));
     const late = failureOf(call({ timeoutMs: 1000 }));
     const waiting = Array.from({ length: 40 }, () => call({ timeoutMs: 60_000 }));
@@ -150,7 +106,7 @@ describe('a call', () => {
   });
 
   it('is refused when too many wait already', async (t) => {
-    const { caller, call } = await start(t, { onRequest: () => {} });
+    const { caller, call } = await startCaller(t, { onRequest: () => {} });
     const all = Array.from({ length: 32 + 1024 }, () => failureOf(call()));
     assert.equal(await failureOf(call()), 'too many calls wait for it already');
     caller.close();
@@ -159,7 +115,7 @@ describe('a call', () => {
   });
 
   it('can be given up: before, while it waits for a connection, and while it waits for the answer', async (t) => {
-    const { server, call } = await start(t, { onRequest: () => {} });
+    const { server, call } = await startCaller(t, { onRequest: () => {} });
     assert.equal(await failureOf(call({ signal: AbortSignal.abort() })), 'given up');
     const connecting = new AbortController();
     const first = failureOf(call({ signal: connecting.signal }));
@@ -179,167 +135,6 @@ describe('a call', () => {
     await server.until(() => server.requests.length === 33, '32 more requests at the same time');
     server.stop();
     await Promise.all(many);
-  });
-});
-
-describe('a call that fails', () => {
-  it('says that nobody listens', async (t) => {
-    const url = `http://127.0.0.1:${await freePort()}/?secret=${canary}`;
-    const failure = await failureOf(callerOf(t).call({ url, timeoutMs: 1000, maxBytes: 10 }));
-    assert.equal(failure, 'cannot be reached: ECONNREFUSED');
-  });
-
-  const garbage: Readonly<Record<string, readonly [answer: string, failure: RegExp]>> = {
-    'no HTTP at all': [`220 smtp ready ${canary}\r\n\r\n`, /^bad response: bad status line$/],
-    'HTTP/2 spoken at once': ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^bad response: /],
-    'a space before a colon': [`HTTP/1.1 200 OK\r\nx-${canary} : 1\r\n\r\n`, /^bad response: bad header name$/],
-    'two lengths': [
-      'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx',
-      /more than one Content-Length$/,
-    ],
-    'length and chunks': [
-      'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n',
-      /both Content-Length and Transfer-Encoding$/,
-    ],
-    'a bad chunk': [`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${canary}`, /^bad response: /],
-    'a head without end': [`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}`, /^bad response: head too large$/],
-    'interim answers without end': ['HTTP/1.1 102 x\r\n\r\n'.repeat(40), /too many interim responses$/],
-    'another protocol': ['HTTP/1.1 101 x\r\nupgrade: websocket\r\n\r\n', /was not asked for$/],
-    'an encoding': ['HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx', /encoded unasked$/],
-    'an encoding of chunks': [
-      'HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ntransfer-encoding: chunked\r\n\r\n',
-      /encoded unasked$/,
-    ],
-  };
-  for (const [what, [answer, expected]] of Object.entries(garbage)) {
-    it(`refuses ${what}, and uses the connection no more`, async (t) => {
-      const { server, call } = await start(t, { onRequest: ({ target }) => (target === '/ok' ? ok() : answer) });
-      assert.match(await failureOf(call()), expected);
-      if (!what.startsWith('an encoding')) {
-        await server.until(() => server.connections[0].closed, 'the connection to be closed');
-      }
-      assert.equal(text(await call({ path: '/ok' })), 'ok');
-    });
-  }
-
-  const oversized: Readonly<Record<string, string>> = {
-    'by its length': 'HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n',
-    'by its length, all at once': ok('x'.repeat(1001)),
-    'in chunks': `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${`1f4\r\n${'x'.repeat(500)}\r\n`.repeat(3)}`,
-    'without end': `HTTP/1.1 200 OK\r\n\r\n${'x'.repeat(1001)}`,
-  };
-  for (const [how, answer] of Object.entries(oversized)) {
-    it(`refuses an answer that is too long ${how}`, async (t) => {
-      const { call } = await start(t, {
-        onRequest: ({ target }) => (target === '/ok' ? ok('x'.repeat(1000)) : answer),
-      });
-      assert.equal(await failureOf(call({ maxBytes: 1000 })), 'longer than 1000 bytes');
-      assert.equal((await call({ path: '/ok', maxBytes: 1000 })).body.length, 1000);
-    });
-  }
-
-  it('takes nothing for an answer that breaks off', async (t) => {
-    const answers = [
-      'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf',
-      'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-      'HTTP/1.1 200 O',
-    ];
-    for (const reset of [false, true]) {
-      for (const answer of answers) {
-        const { call } = await start(t, {
-          onRequest(_, connection) {
-            connection.socket.write(answer, 'latin1', () => (reset ? connection.reset() : connection.end()));
-          },
-        });
-        assert.match(await failureOf(call()), /^broke off: (ECONNRESET|closed by the upstream)$/);
-      }
-    }
-    const { call } = await start(t, {
-      onRequest(_, connection) {
-        connection.socket.write('HTTP/1.1 200 OK\r\n\r\nuntil the end', () => connection.reset());
-      },
-    });
-    assert.match(await failureOf(call()), /^broke off/, 'a reset is no end of a body');
-  });
-
-  it('is over at its deadline: without an answer, in the midst of one, and drop by drop', async (t) => {
-    const silent = await start(t, { onRequest: () => {} });
-    const never = failureOf(silent.call({ timeoutMs: 500 }));
-    await silent.server.request();
-    silent.clock.advance(600);
-    assert.equal(await never, 'no answer within 500 ms');
-    await silent.server.until(() => silent.server.connections[0].closed, 'the connection to be closed');
-
-    const { server, clock, call } = await start(t, {
-      onRequest: () => 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n',
-    });
-    const slow = failureOf(call({ timeoutMs: 1000 }));
-    const { socket } = await server.connection();
-    await server.request();
-    // A byte every 100 ms: never silent for long.
-    for (let i = 0; i < 11; i++) {
-      socket.write('x');
-      await settle();
-      clock.advance(100);
-    }
-    assert.equal(await slow, 'no answer within 1000 ms');
-    await server.until(() => server.connections[0].closed, 'the connection to be closed');
-  });
-
-  it('is over at its deadline when the connection does not get ready', async (t) => {
-    const { server, clock, caller } = await start(t, {});
-    const url = server.url.replace('http:', 'https:');
-    const failure = failureOf(caller.call({ url, timeoutMs: 300, maxBytes: 10 }));
-    await server.until(() => server.bytes !== '', 'the beginning of a handshake');
-    clock.advance(400);
-    assert.equal(await failure, 'no answer within 300 ms');
-    await server.until(() => server.connections[0].closed, 'the connection to be closed');
-  });
-});
-
-describe('a connection that has died meanwhile', () => {
-  /** Answers the first request of a connection, and closes it when the next arrives. */
-  const forgetful: UpstreamScript = {
-    onRequest(_, connection) {
-      if (connection.requests.length <= 1) return ok(`connection ${connection.index}`);
-      connection.end();
-      return undefined;
-    },
-  };
-
-  it('is replaced once by a fresh one, for requests that can be sent twice', async (t) => {
-    for (const options of [{}, { method: 'POST', idempotent: true }] satisfies Partial<CallRequest>[]) {
-      const { server, call } = await start(t, forgetful);
-      await call(options);
-      assert.equal(text(await call(options)), 'connection 1');
-      assert.equal(server.requests.length, 3);
-    }
-  });
-
-  it('is not for a request that may have been obeyed', async (t) => {
-    for (const options of [{ method: 'POST' }, { idempotent: false }] satisfies Partial<CallRequest>[]) {
-      const { server, call } = await start(t, forgetful);
-      await call(options);
-      assert.match(await failureOf(call(options)), /^broke off/);
-      assert.equal(server.requests.length, 2);
-    }
-  });
-
-  it('is not twice, and not for one that was fresh', async (t) => {
-    let answering = true;
-    const { server, call } = await start(t, {
-      onRequest(_, connection) {
-        if (answering) return ok();
-        connection.end();
-        return undefined;
-      },
-    });
-    await call();
-    answering = false;
-    assert.match(await failureOf(call()), /^broke off/);
-    assert.equal(server.requests.length, 3);
-    assert.match(await failureOf(call()), /^broke off/);
-    assert.equal(server.requests.length, 4);
   });
 });
 
@@ -374,7 +169,7 @@ describe('what cannot be called', () => {
   }
 
   it('are headers and methods that would be something else on the wire (CVE-2022-31150, CVE-2026-31908)', async (t) => {
-    const { server, call } = await start(t);
+    const { server, call } = await startCaller(t);
     const fields: readonly (readonly [string, string])[] = [
       ['x', `a\r\nx-admin: ${canary}`],
       ['x', 'a\0'],
@@ -415,11 +210,11 @@ it('calls IPv6 literals', async (t) => {
   t.after(() => server.close().closeAllConnections());
   const { port } = server.address() as AddressInfo;
   const response = await callerOf(t).call({ url: `http://[::1]:${port}`, timeoutMs: 5000, maxBytes: 100 });
-  assert.equal(text(response), `[::1]:${port}`);
+  assert.equal(textOf(response), `[::1]:${port}`);
 });
 
 it('knows a bounded number of others', async (t) => {
-  const { server, caller } = await start(t, { onRequest: ({ target }) => (target === '/' ? ok() : undefined) });
+  const { server, caller } = await startCaller(t, { onRequest: ({ target }) => (target === '/' ? ok() : undefined) });
   const port = new URL(server.url).port;
   // All of 127.0.0.0/8 is this machine, but the server listens on one address of it; refused counts as known as well.
   const ask = (host: string, path: string): Promise<CallResponse> =>
@@ -427,7 +222,7 @@ it('knows a bounded number of others', async (t) => {
   await ask('127.0.0.1', '/');
   for (let i = 2; i < 70; i++) await failureOf(ask(`127.0.0.${i}`, '/'));
   await server.until(() => server.connections[0].closed, 'the one that was not used for longest to be let go');
-  assert.equal(text(await ask('127.0.0.1', '/')), 'ok');
+  assert.equal(textOf(await ask('127.0.0.1', '/')), 'ok');
 });
 
 describe('a call over TLS', () => {
@@ -457,8 +252,8 @@ describe('a call over TLS', () => {
       /^TLS failed: [A-Z_]+$/,
     );
     assert.equal(asked, 0);
-    assert.equal(text(await caller.call({ url, ...request, tls: { ca: files.certPem } })), 'secure');
-    assert.equal(text(await caller.call({ url, ...request, tls: { ca: files.cert } })), 'secure');
+    assert.equal(textOf(await caller.call({ url, ...request, tls: { ca: files.certPem } })), 'secure');
+    assert.equal(textOf(await caller.call({ url, ...request, tls: { ca: files.cert } })), 'secure');
     assert.match(await failureOf(caller.call({ url, ...request })), /^TLS failed/, 'trust is not shared between calls');
     const other = url.replace('localhost', '127.0.0.2');
     assert.match(await failureOf(caller.call({ url: other, ...request, tls: { ca: files.cert } })), /^(TLS|cannot)/);
@@ -473,11 +268,11 @@ describe('a call over TLS', () => {
     t.after(() => caller.close());
     assert.match(await failureOf(caller.call({ url, ...request, tls: { ca } })), /later\.pem cannot be read/);
     writeFileSync(ca, files.certPem);
-    assert.equal(text(await caller.call({ url, ...request, tls: { ca } })), 'secure');
+    assert.equal(textOf(await caller.call({ url, ...request, tls: { ca } })), 'secure');
   });
 
   it('fails where no TLS is spoken', async (t) => {
-    const { server, caller } = await start(t, {
+    const { server, caller } = await startCaller(t, {
       onConnection: (connection) => connection.end('HTTP/1.1 400 no\r\n\r\n'),
     });
     const failure = await failureOf(caller.call({ url: server.url.replace('http:', 'https:'), ...request }));

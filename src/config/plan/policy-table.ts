@@ -132,11 +132,21 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
     },
   },
   fault: { role: plainRole, options: {} },
-  forwardAuth: { role: authentication, options: credentials },
+  forwardAuth: { role: authentication, options: { ...credentials, cacheFor } },
   headers: { role: plainRole, options: {} },
   identityKeys: { role: plainRole, options: { maxAge: { show: showDuration } } },
   identityToken: { role: plainRole, options: { lifetime: { show: showDuration }, audience: { isSet: true } } },
-  introspection: { role: authentication, options: { ...credentials, cacheFor } },
+  introspection: {
+    role: authentication,
+    options: {
+      ...credentials,
+      cacheFor,
+      issuer: condition,
+      audience: condition,
+      scopes: requirement,
+      claims: requirement,
+    },
+  },
   ipFilter: {
     role: ipFilter,
     options: {

@@ -64,6 +64,30 @@ suite('the plan of policies', () => {
     ]);
   });
 
+  test('knows what makes asking others about a request weaker', () => {
+    const url = 'https://issuer.example/introspect';
+    const asking = (before: object, after: object, name = 'introspection'): string[] =>
+      policyPlan([use(name, { url, cacheFor: 30_000, ...before })], [use(name, { url, cacheFor: 30_000, ...after })]);
+    assert.deepEqual(asking({}, { cacheFor: 60_000 }), [
+      'auth-weakened | authentication weakened: cacheFor 30s → 1m (introspection)',
+    ]);
+    assert.deepEqual(asking({ cacheFor: 0 }, {}, 'forwardAuth'), [
+      'auth-weakened | authentication weakened: cacheFor 0ms → 30s (forwardAuth)',
+    ]);
+    assert.deepEqual(asking({ scopes: ['read', 'write'] }, { scopes: ['read'] }), [
+      'auth-weakened | authentication weakened: scopes - write (introspection)',
+    ]);
+    assert.deepEqual(asking({}, { issuer: 'https://issuer.example' }), [
+      'auth-strengthened | authentication strengthened: issuer now https://issuer.example (introspection)',
+    ]);
+    assert.deepEqual(asking({}, { forward: true }, 'forwardAuth'), [
+      'auth-weakened | authentication weakened: forward now true (forwardAuth)',
+    ]);
+    assert.deepEqual(asking({}, { url: 'https://other.example/' }, 'forwardAuth'), [
+      'auth-changed | authentication changed: url https://issuer.example/introspect → https://other.example/ (forwardAuth)',
+    ]);
+  });
+
   test('knows a raised limit from a lowered one', () => {
     const rates = (before: unknown, after: unknown): string[] =>
       policyPlan([use('rateLimit', { rate: before })], [use('rateLimit', { rate: after })]);
