@@ -17,6 +17,7 @@ import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
 import { type ConfigFormat, readConfigDocument } from './config-document.ts';
 import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
+import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkUnused } from './checks/unused.ts';
@@ -199,6 +200,9 @@ class Loader {
       findings: this.findings,
     });
     const policies = resolvePolicies(sections, resolver, this.findings);
+    // What other sources have can only be known where they are read.
+    const areAllHere = sections.isComplete && sections.written['consumerSources'] === undefined;
+    checkAuthorization(policies.lists, areAllHere ? () => knownCallers(sections) : null, this.findings);
     const routes = this.checkRoutes(sections, policies);
     const listeners = this.checkFiles(sections);
     checkAddresses(listeners, sections.accepted.admin, this.findings);
@@ -350,6 +354,15 @@ class Loader {
     const { line, column } = document.locate(path, false);
     return `${this.source.file}:${line}:${column}`;
   }
+}
+
+/** Those of the configuration, as far as policies can name them. */
+function knownCallers({ accepted }: Sections): KnownCallers {
+  const consumers = Object.entries(accepted.consumers ?? {});
+  return {
+    consumers: new Set(consumers.map(([name]) => name)),
+    groups: new Set(consumers.flatMap(([, { groups }]) => groups)),
+  };
 }
 
 function omit<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {

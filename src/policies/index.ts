@@ -9,6 +9,8 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
+  anyOf: async () => (await import('./any-of.ts')).anyOf,
+  authorize: async () => (await import('./authorize.ts')).authorize,
   compress: async () => (await import('./compress.ts')).compress,
 };
 
