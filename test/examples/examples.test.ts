@@ -44,7 +44,7 @@ test('the lines of a README are found with the status that their comment promise
     { command: 'curl -s http://a/', status: 200 },
     { command: "head x | curl -d 'b # 1' http://a/", status: 413 },
   ]);
-  for (const name of ['routing', 'policies', 'tls', 'typescript']) {
+  for (const name of ['routing', 'policies', 'authorization', 'tls', 'typescript']) {
     assert.ok(curlLines(readmeOf(name)).length >= 3, name);
   }
 });
@@ -131,6 +131,22 @@ describeExample('policies', (example) => {
     const { text } = await example().curl(`curl -i ${url}/tenant/a`);
     assert.match(text, /unknown tenant/);
     assert.match(text, /^vary: .*x-tenant\r$/im);
+  });
+});
+
+describeExample('authorization', (example) => {
+  it('asks for each of the ways to authenticate', async () => {
+    const { text } = await example().curl(`curl -i ${url}/articles/1`);
+    assert.match(text, /^www-authenticate: ApiKey realm="api"\r$/im);
+    assert.match(text, /^www-authenticate: Webhook realm="hooks"\r$/im);
+  });
+
+  it('tells the service who calls, and not by which key', async () => {
+    const echo = await echoOf(example(), `curl -H 'x-api-key: example-key-of-bob' ${url}/articles/1`);
+    assert.equal(echo.headers['x-consumer'], 'bob');
+    assert.equal(echo.headers['x-api-key'], undefined);
+    const hook = await echoOf(example(), `curl -H 'x-webhook-token: example-token' ${url}/hooks/forge`);
+    assert.equal(hook.headers['x-webhook-token'], undefined);
   });
 });
 
