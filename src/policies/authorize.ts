@@ -55,6 +55,8 @@ function hasConditions(written: object): boolean {
 /** One condition that a caller has to meet. */
 interface Check {
   readonly reply: Reply;
+  /** Whether the request has a part in it, besides the caller. */
+  readonly isAboutRequest: boolean;
   passes(caller: Credential, exchange: Exchange): boolean;
 }
 
@@ -69,41 +71,67 @@ export const authorize = definePolicy({
   needs: ['consumer'],
   create(written, env) {
     const checks = [...denialsOf(written.deny ?? {}), ...conditionsOf(written)];
+    const ofCaller = checks.filter(({ isAboutRequest }) => !isAboutRequest);
+    const ofRequest = checks.filter(({ isAboutRequest }) => isAboutRequest);
+    /** Many requests share one credential; one that is frozen never changes. Null: nothing speaks against it. */
+    const known = new WeakMap<Credential, Reply | null>();
     return {
       onRequest(exchange): MaybePromise<Reply | undefined> {
         const caller = callerOf(exchange);
         if (caller === null) return refuseNobody(exchange, env);
-        for (const check of checks) if (!check.passes(caller, exchange)) return check.reply;
-        return undefined;
+        let refused = known.get(caller);
+        if (refused === undefined) {
+          refused = refusedBy(ofCaller, caller, exchange);
+          if (Object.isFrozen(caller)) known.set(caller, refused);
+        }
+        return refused ?? refusedBy(ofRequest, caller, exchange) ?? undefined;
       },
     };
   },
 });
 
-const check = (reason: string, passes: Check['passes']): Check => ({ reply: forbidden(reason), passes });
+/** The answer of the first check that is not passed. */
+function refusedBy(checks: readonly Check[], caller: Credential, exchange: Exchange): Reply | null {
+  for (const check of checks) if (!check.passes(caller, exchange)) return check.reply;
+  return null;
+}
+
+const checkOf = (reason: string, passes: Check['passes'], isAboutRequest = false): Check => ({
+  reply: forbidden(reason),
+  passes,
+  isAboutRequest,
+});
 
 function conditionsOf({ consumers, groups, scopes = [], claims = {} }: Options): Check[] {
   const { all = [], any = [] } = Array.isArray(scopes) ? { all: scopes } : scopes;
   return [
-    ...(consumers === undefined ? [] : [check('the consumer is not one that may', isAmong(consumers))]),
-    ...(groups === undefined ? [] : [check('the consumer is in no group that may', isInGroup(groups))]),
-    ...all.map((name) => check(`the scope ${name} was not granted`, ({ scopes: granted }) => granted.includes(name))),
-    ...(any.length === 0 ? [] : [check(`none of the scopes ${any.join(', ')} was granted`, hasScope(any))]),
+    ...(consumers === undefined ? [] : [checkOf('the consumer is not one that may', isAmong(consumers))]),
+    ...(groups === undefined ? [] : [checkOf('the consumer is in no group that may', isInGroup(groups))]),
+    ...all.map((name) => checkOf(`the scope ${name} was not granted`, ({ scopes: granted }) => granted.includes(name))),
+    ...(any.length === 0 ? [] : [checkOf(`none of the scopes ${any.join(', ')} was granted`, hasScope(any))]),
     ...rulesOf(claims).map((rule) =>
-      check(`the claim ${rule.claim} is not as asked for`, (caller, exchange) => rule.holds(caller.claims, exchange)),
+      checkOf(
+        `the claim ${rule.claim} is not as asked for`,
+        (caller, exchange) => rule.holds(caller.claims, exchange),
+        rule.isAboutRequest,
+      ),
     ),
   ];
 }
 
 function denialsOf({ consumers, groups, scopes, claims = {} }: Denials): Check[] {
-  const unless = (reason: string, matches: Check['passes']): Check =>
-    check(reason, (caller, exchange) => !matches(caller, exchange));
+  const unless = (reason: string, matches: Check['passes'], isAboutRequest = false): Check =>
+    checkOf(reason, (caller, exchange) => !matches(caller, exchange), isAboutRequest);
   return [
     ...(consumers === undefined ? [] : [unless('the consumer is denied', isAmong(consumers))]),
     ...(groups === undefined ? [] : [unless('a group of the consumer is denied', isInGroup(groups))]),
     ...(scopes === undefined ? [] : [unless('a scope that was granted is denied', hasScope(scopes))]),
     ...rulesOf(claims).map((rule) =>
-      unless(`the claim ${rule.claim} is as denied`, (caller, exchange) => rule.mayHold(caller.claims, exchange)),
+      unless(
+        `the claim ${rule.claim} is as denied`,
+        (caller, exchange) => rule.mayHold(caller.claims, exchange),
+        rule.isAboutRequest,
+      ),
     ),
   ];
 }

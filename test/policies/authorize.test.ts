@@ -193,6 +193,49 @@ suite('authorize', () => {
     assert.ok(passes({ claims: { tenants: { contains: '{tenant}' } } }, { claims: { tenants: ['a', 'b'] } }, at('b')));
   });
 
+  test('decides about a credential that many requests share by each request and each policy', () => {
+    const shared = Object.freeze(
+      credentialOf({ name: 'm', groups: ['gold'], claims: { tenant: 'a', tenants: ['a', 'b'] } }),
+    );
+    const replyAt = (options: object, tenant: string, consumer?: Consumer) => {
+      const exchange = new FakeExchange({ params: { tenant } });
+      exchange.identify(shared);
+      if (consumer !== undefined) exchange.consumer = consumer;
+      return (policy: ReturnType<typeof createPolicy> = createPolicy(authorize, options)) =>
+        (policy.onRequest?.(exchange) as Reply | undefined)?.status ?? 200;
+    };
+    for (const [options, tenants] of [
+      [{ groups: ['gold'], claims: { tenant: '{tenant}' } }, ['a']],
+      [{ claims: { tenant: ['x', '{tenant}'] } }, ['a']],
+      [{ claims: { tenants: { contains: ['a', '{tenant}'] } } }, ['a', 'b']],
+      [{ claims: { tenants: { containsAny: ['{tenant}'] } } }, ['a', 'b']],
+      [{ deny: { claims: { tenant: { equals: '{tenant}' } } } }, ['b', 'c']],
+      [{ deny: { claims: { tenants: { contains: '{tenant}' } } } }, ['c']],
+    ] as const) {
+      const policy = createPolicy(authorize, options);
+      for (const tenant of ['a', 'b', 'c', 'a', 'c', 'b']) {
+        const expected = (tenants as readonly string[]).includes(tenant) ? 200 : 403;
+        assert.equal(replyAt(options, tenant)(policy), expected, `${JSON.stringify(options)} ${tenant}`);
+      }
+    }
+    const gold = createPolicy(authorize, { groups: ['gold'] });
+    assert.equal(replyAt({}, 'a')(gold), 200);
+    assert.equal(replyAt({}, 'a', { name: 'm', groups: [] })(gold), 403, 'a policy has named another consumer');
+    assert.equal(replyAt({}, 'a')(gold), 200);
+    assert.equal(replyAt({ groups: ['silver'] }, 'a')(), 403);
+    const changing = { ...shared, claims: { role: 'admin' } as Record<string, unknown> };
+    const admin = createPolicy(authorize, { claims: { role: 'admin' } });
+    for (const [role, expected] of [
+      ['admin', 200],
+      ['guest', 403],
+    ] as const) {
+      changing.claims['role'] = role;
+      const exchange = new FakeExchange();
+      exchange.identify(changing);
+      assert.equal((admin.onRequest?.(exchange) as Reply | undefined)?.status ?? 200, expected);
+    }
+  });
+
   test('never fails, whatever is in the claims', () => {
     const options = { claims: { a: { startsWith: 'x', atLeast: 1 }, 'a.b': ['{p}', 1], c: { contains: 'x' } } };
     const policies = [createPolicy(authorize, options), createPolicy(authorize, { deny: options })];

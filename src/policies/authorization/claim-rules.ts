@@ -55,6 +55,8 @@ type Test = (value: unknown, exchange: Exchange) => Verdict;
 /** A rule about one claim, made once. */
 export class ClaimRule {
   readonly claim: string;
+  /** Whether the request has a part in it, besides the claims. */
+  readonly isAboutRequest: boolean;
   private readonly steps: readonly string[];
   /** All of them are about each value by itself. */
   private readonly tests: readonly Test[];
@@ -72,6 +74,10 @@ export class ClaimRule {
     this.contains = (Array.isArray(contains) ? contains : [contains]).map(isEqualTo);
     this.containsAny = containsAny.map(isEqualTo);
     this.present = present;
+    const { equals, oneOf = [] } = written;
+    this.isAboutRequest = [equals, ...oneOf, contains, ...containsAny]
+      .flat()
+      .some((value) => captureIn(value) !== null);
   }
 
   /**
@@ -159,9 +165,13 @@ function isOneOf(expected: readonly Scalar[]): Test {
 /** A capture of the path, such as `{tenant}`. */
 const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_-]*|\*)\}$/;
 
+function captureIn(value: Scalar | undefined): string | null {
+  return typeof value === 'string' ? (CAPTURE.exec(value)?.[1] ?? null) : null;
+}
+
 function isEqualTo(expected: Scalar): Test {
-  const name = typeof expected === 'string' ? CAPTURE.exec(expected)?.[1] : undefined;
-  if (name === undefined) return (value) => compare(expected, value);
+  const name = captureIn(expected);
+  if (name === null) return (value) => compare(expected, value);
   return (value, { params }) => {
     const captured = Object.hasOwn(params, name) ? decode(params[name]) : null;
     if (captured === null) return null;
