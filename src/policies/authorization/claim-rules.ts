@@ -189,6 +189,7 @@ function compare(expected: Scalar, value: unknown): Verdict {
 }
 
 function decode(segment: string): string | null {
+  if (!segment.includes('%')) return segment;
   try {
     return decodeURIComponent(segment);
   } catch {
