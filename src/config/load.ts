@@ -200,9 +200,6 @@ class Loader {
       findings: this.findings,
     });
     const policies = resolvePolicies(sections, resolver, this.findings);
-    // What other sources have can only be known where they are read.
-    const areAllHere = sections.isComplete && sections.written['consumerSources'] === undefined;
-    checkAuthorization(policies.lists, areAllHere ? () => knownCallers(sections) : null, this.findings);
     const routes = this.checkRoutes(sections, policies);
     const listeners = this.checkFiles(sections);
     checkAddresses(listeners, sections.accepted.admin, this.findings);
@@ -211,7 +208,12 @@ class Loader {
     if (sections.isComplete) {
       checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
     }
+    const before = this.findings.length;
     const consumers = this.readConsumers(sections, document);
+    // Of what is in a database, or in a file that is wrong, nothing is known here.
+    const isOpen = !sections.isComplete || this.findings.length > before;
+    const hasAll = consumers !== null && !isOpen && sections.accepted.consumerSources?.database === undefined;
+    checkAuthorization(policies.lists, hasAll ? () => knownCallers(consumers) : null, this.findings);
     return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
   }
 
@@ -356,12 +358,11 @@ class Loader {
   }
 }
 
-/** Those of the configuration, as far as policies can name them. */
-function knownCallers({ accepted }: Sections): KnownCallers {
-  const consumers = Object.entries(accepted.consumers ?? {});
+/** As far as policies can name them. */
+function knownCallers(consumers: readonly ConsumerConfig[]): KnownCallers {
   return {
-    consumers: new Set(consumers.map(([name]) => name)),
-    groups: new Set(consumers.flatMap(([, { groups }]) => groups)),
+    consumers: new Set(consumers.map(({ name }) => name)),
+    groups: new Set(consumers.flatMap(({ groups }) => groups)),
   };
 }
 
