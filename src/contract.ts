@@ -244,6 +244,8 @@ export interface PolicyEnv {
   wait(ms: number): Promise<void>;
   /** A line in the application log, with the policy and route named. Never pass a secret. */
   warn(message: string): void;
+  /** What the policies before it on its route authenticate with; complete once requests come. */
+  earlierAuthenticators(): readonly Authenticator[];
   readonly consumers: ConsumerDirectory;
   readonly damping: AttemptDamping;
   /** What was noted under this name by any thread, for as long as the process lives. */
@@ -269,8 +271,10 @@ export interface PolicyDefinition<Options = unknown> {
   readonly options: Schema<Options>;
   readonly needs?: readonly Capability[];
   readonly provides?: readonly Capability[];
-  /** Its options are a list of policies, which are handed over made. Each must fit: see `create`. */
+  /** Its options are a list of policies, which are handed over made. Each must fit: see `objectionTo`. */
   readonly combines?: true;
+  /** With `combines`: why a policy cannot be one of the list, in words that follow its place; null if it can. */
+  objectionTo?(inner: PolicyDefinition, options: unknown): string | null;
   /**
    * Once per use in the configuration, never per request. What it throws is a configuration problem. May be asynchronous,
    * to load what only this policy needs.

@@ -3,6 +3,7 @@
  * the schemas of the configuration and of the policies mark it; by their form, such as private keys; and by their value,
  * wherever it turns up.
  */
+import { innerUses } from '../config/inner-uses.ts';
 import { replaceSecrets } from '../config/schema-walk.ts';
 import {
   type ConsumerConfig,
@@ -106,7 +107,7 @@ export function shownMatch(match: RouteConfig['match']): RouteConfig['match'] {
 /** Many routes share their policies; each use is looked at once. */
 function usesWith(definitionOf: ControlPlane['definitionOf']): (uses: readonly PolicyUse[]) => readonly PolicyUse[] {
   const known = new Map<PolicyUse, PolicyUse>();
-  return (uses) =>
+  const show = (uses: readonly PolicyUse[]): readonly PolicyUse[] =>
     uses.map((use) => {
       let shown = known.get(use);
       if (shown === undefined) {
@@ -115,11 +116,14 @@ function usesWith(definitionOf: ControlPlane['definitionOf']): (uses: readonly P
         const options =
           definition === null
             ? hideAll(use.options)
-            : hideByName(replaceSecrets(definition.options, use.options, secret));
+            : definition.combines === true
+              ? show(innerUses(use))
+              : hideByName(replaceSecrets(definition.options, use.options, secret));
         known.set(use, (shown = { ...use, options }));
       }
       return shown;
     });
+  return show;
 }
 
 /** Keeps the structure. */

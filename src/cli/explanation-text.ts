@@ -53,7 +53,10 @@ function explanationRows(explanation: Explanation): Row[] {
     rows.push(['route', [`${route.name}: host ${route.host ?? 'any'}, path ${route.path ?? 'any'}`]]);
     rows.push(['captures', Object.entries(route.captures).map(([name, value]) => `{${name}} = ${value}`)]);
   }
-  rows.push(['policies', policies.length === 0 && action !== null ? ['none'] : policies.map(policyLine)]);
+  rows.push([
+    'policies',
+    policies.length === 0 && action !== null ? ['none'] : policies.flatMap((policy) => policyLines(policy)),
+  ]);
   if (action !== null) rows.push(['cache', [explanation.cache]], ...actionRows(action));
   if (timeouts !== null) rows.push(['time-outs', [timeoutLine(timeouts)]]);
   rows.push(['goes before', beatenLines(explanation)]);
@@ -88,6 +91,12 @@ function resultOf({ outcome }: Explanation): string {
   const { kind, code, status, message, allow } = outcome;
   const words = kind === 'route' ? message : `${status} ${code}: ${message}`;
   return allow.length === 0 ? words : `${words}; allowed: ${allow.join(', ')}`;
+}
+
+/** Those that it combines follow, further to the right. */
+function policyLines(policy: ExplainedPolicy, indent = ''): string[] {
+  const inner = (policy.of ?? []).flatMap((one) => policyLines(one, `${indent}  `));
+  return [`${indent}${policyLine(policy)}`, ...inner];
 }
 
 function policyLine({ label, name, module, from, needs, provides }: ExplainedPolicy): string {

@@ -1,5 +1,6 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
 import type {
+  Authenticator,
   DocumentSource,
   GatewayIdentity,
   InnerPolicy,
@@ -10,6 +11,7 @@ import type {
   RemoteDocument,
   ValueStore,
 } from '../contract.ts';
+import { innerUses } from '../config/inner-uses.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
 import type { Clock } from '../util/clock.ts';
@@ -36,6 +38,13 @@ export interface PolicyMakerEnv {
   warn(message: string, about: Readonly<Record<string, string>>): void;
 }
 
+/** Where a policy runs. */
+interface Place {
+  readonly route: string;
+  /** What those before it authenticate with; those that combine others count as one. */
+  readonly earlier: () => readonly Authenticator[];
+}
+
 const noPolicies = compileChain([]);
 
 export class PolicyMaker {
@@ -59,35 +68,45 @@ export class PolicyMaker {
    */
   chain(route: string, uses: readonly PolicyUse[]): MaybePromise<PolicyChain> {
     if (uses.length === 0) return noPolicies;
-    const made = this.makeAll(route, uses);
-    return made instanceof Promise ? made.then(compileChain) : compileChain(made);
+    const chain: NamedPolicy[] = [];
+    const pending: Promise<void>[] = [];
+    for (const [index, use] of uses.entries()) {
+      const earlier = (): readonly Authenticator[] =>
+        chain.slice(0, index).flatMap(({ policy }) => policy.authenticator ?? []);
+      const made = this.make({ route, earlier }, use);
+      if (!(made instanceof Promise)) {
+        chain[index] = made;
+        continue;
+      }
+      const done = made.then((policy) => void (chain[index] = policy));
+      // Should a later one fail at once, nobody waits for this one any more.
+      done.catch(() => {});
+      pending.push(done);
+    }
+    return pending.length === 0 ? compileChain(chain) : Promise.all(pending).then(() => compileChain(chain));
   }
 
-  private makeAll(route: string, uses: readonly PolicyUse[]): MaybePromise<readonly NamedPolicy[]> {
-    const made = uses.map((use) => this.make(route, use));
-    return isMade(made) ? made : Promise.all(made.map((one) => Promise.resolve(one)));
-  }
-
-  private make(route: string, use: PolicyUse): MaybePromise<NamedPolicy> {
+  private make(place: Place, use: PolicyUse): MaybePromise<NamedPolicy> {
     const definition = this.env.definitionOf(use);
-    if (definition.combines !== true) return this.create(route, use, definition, []);
-    const inner = this.makeAll(route, use.options as readonly PolicyUse[]);
-    if (!(inner instanceof Promise)) return this.create(route, use, definition, inner);
-    return inner.then((policies) => this.create(route, use, definition, policies));
+    const inner = definition.combines === true ? innerUses(use).map((one) => this.make(place, one)) : [];
+    if (isMade(inner)) return this.create(place, use, definition, inner);
+    const all = Promise.all(inner.map((one) => Promise.resolve(one)));
+    return all.then((policies) => this.create(place, use, definition, policies));
   }
 
   private create(
-    route: string,
+    place: Place,
     use: PolicyUse,
     definition: PolicyDefinition,
     inner: readonly InnerPolicy[],
   ): MaybePromise<NamedPolicy> {
+    const { route } = place;
     const refuse = (error: unknown): never => {
       const reason = error instanceof Error ? error.message : String(error);
       throw new CompileError(`route ${route}: policy ${use.label}: ${reason}`);
     };
     try {
-      const policy = definition.create(use.options, this.envFor(route, use), inner);
+      const policy = definition.create(use.options, this.envFor(place, use), inner);
       if (policy instanceof Promise) return policy.then((made) => this.named(use, made)).catch(refuse);
       return this.named(use, policy);
     } catch (error) {
@@ -103,7 +122,7 @@ export class PolicyMaker {
     return { name: label, policy: made };
   }
 
-  private envFor(route: string, use: PolicyUse): PolicyEnv {
+  private envFor({ route, earlier }: Place, use: PolicyUse): PolicyEnv {
     const { clock, wheel, services } = this.env;
     const { consumers, damping } = services;
     return {
@@ -113,6 +132,7 @@ export class PolicyMaker {
       wallNow: () => clock.wallNow(),
       wait: (ms) => new Promise((resolve) => wheel.arm(new Timer(resolve), ms)),
       warn: (message) => this.env.warn(message, { route, policy: use.label }),
+      earlierAuthenticators: earlier,
       consumers,
       damping,
       sharedMemory: (name) => services.sharedMemory(name),

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { isPemText } from '../wire/tls/pem-source.ts';
 import { checkIdentityIsThere } from './checks/identity.ts';
+import type { ResolvedList } from './checks/authorization.ts';
 import { checkPolicyList } from './checks/policy-lists.ts';
 import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts';
 import type { Finding } from './problem.ts';
@@ -29,15 +30,18 @@ export interface ResolvedPolicies {
   /** Of those routes that have policies of their own: with the defaults before them. */
   readonly byRoute: ReadonlyMap<string, readonly PolicyUse[]>;
   readonly notFound: readonly PolicyUse[];
+  /** The same as they were found, for checks. */
+  readonly lists: readonly ResolvedList[];
 }
 
 /** Resolves the policies wherever they are used, also in routes that are wrong otherwise, and checks their order. */
 export function resolvePolicies(
-  { policyLists, written }: Sections,
+  { policyLists, written, accepted }: Sections,
   resolver: PolicyResolver,
   findings: Finding[],
 ): ResolvedPolicies {
   resolver.resolveNamed();
+  const lists: ResolvedList[] = [];
   const resolveList = ({ holder, uses }: PolicyList, before: readonly ResolvedUse[]): readonly ResolvedUse[] => {
     const own = resolver.resolveList(uses, [...holder, 'policies']);
     const all = [...before, ...own];
@@ -45,6 +49,8 @@ export function resolvePolicies(
     if (own.length === uses.length) checkOrder(all, before.length, findings);
     checkPolicyList(all, before.length, findings);
     if (written['identity'] === undefined) checkIdentityIsThere(all, before.length, findings);
+    const match = holder[0] === 'routes' ? accepted.routes?.[holder[1]]?.match : undefined;
+    lists.push({ uses: all, from: before.length, match: match ?? null });
     return all;
   };
   const defaultsList = policyLists.find(({ holder }) => holder[0] === 'defaults');
@@ -57,7 +63,7 @@ export function resolvePolicies(
     if (list.holder[0] === 'notFound') notFound = resolved;
     else byRoute.set(list.holder[1], resolved);
   }
-  return { defaults: toUses(defaults), byRoute, notFound };
+  return { defaults: toUses(defaults), byRoute, notFound, lists };
 }
 
 function toUses(resolved: readonly ResolvedUse[]): readonly PolicyUse[] {

@@ -8,25 +8,40 @@ import type { defaultsSchema, matchSchema, notFoundSchema, routeSchema } from '.
 import type { upstreamSchema } from './schema/upstream.ts';
 import type { ConfigInput } from './schema.ts';
 
-/** What a policy that names consumers or stores takes; the options of the others are checked when it is loaded. */
-interface NamingOptions<C extends string, S extends string> {
-  authorize: { consumers?: readonly C[]; [option: string]: unknown };
+/** Whom `authorize` lets pass, or denies. */
+interface Callers<C extends string> {
+  consumers?: readonly (C | '*')[];
+  [option: string]: unknown;
+}
+
+/** What a policy that names policies, consumers or stores takes; the options of the others are checked when it is loaded. */
+interface NamingOptions<P extends string, C extends string, S extends string> {
+  anyOf: readonly UseIn<P, P, C, S>[];
+  authorize: Callers<C> & { deny?: Callers<C> };
   rateLimit: { store?: S | 'memory'; [option: string]: unknown };
   quota: { store?: S | 'memory'; [option: string]: unknown };
 }
 
-type OptionsOf<Policy, C extends string, S extends string> = Policy extends keyof NamingOptions<C, S>
-  ? NamingOptions<C, S>[Policy]
+type OptionsOf<Policy, P extends string, C extends string, S extends string> = Policy extends keyof NamingOptions<
+  P,
+  C,
+  S
+>
+  ? NamingOptions<P, C, S>[Policy]
   : object | null;
 
-/** The name of a policy, one with options, or a module. */
-type PolicyUse<P extends string, C extends string, S extends string> =
-  | P
+/**
+ * The name of a policy, one with options, or a module. Which named ones may stand here is one thing, which may stand in its
+ * options another: a named policy is not just another name for one.
+ */
+type UseIn<Here extends string, P extends string, C extends string, S extends string> =
+  | Here
   | StandardPolicy
-  | ({ [Policy in StandardPolicy]?: OptionsOf<Policy, C, S> } & { use?: never })
+  | ({ [Policy in StandardPolicy]?: OptionsOf<Policy, P, C, S> } & { use?: never })
   | { use: string; options?: unknown };
 
-type DefinedUse<C extends string, S extends string> = PolicyUse<never, C, S>;
+type PolicyUse<P extends string, C extends string, S extends string> = UseIn<P, P, C, S>;
+type DefinedUse<P extends string, C extends string, S extends string> = UseIn<never, P, C, S>;
 
 type WithPolicies<T, P extends string, C extends string, S extends string> = Omit<T, 'policies'> & {
   policies?: readonly PolicyUse<P, C, S>[];
@@ -70,7 +85,7 @@ export type DefinedGateway<
   stores?: Record<S, z.input<typeof storeSchema>>;
   consumers?: Record<C, z.input<typeof consumerSchema>>;
   upstreams?: Record<U, z.input<typeof upstreamSchema>>;
-  policies?: Record<P, DefinedUse<NoInfer<C>, NoInfer<S>>>;
+  policies?: Record<P, DefinedUse<NoInfer<P>, NoInfer<C>, NoInfer<S>>>;
   defaults?: WithPolicies<z.input<typeof defaultsSchema>, NoInfer<P>, NoInfer<C>, NoInfer<S>>;
   routes?: Record<string, DefinedRoute<NoInfer<L>, NoInfer<U>, NoInfer<P>, NoInfer<C>, NoInfer<S>>>;
   notFound?: WithPolicies<z.input<typeof notFoundSchema>, NoInfer<P>, NoInfer<C>, NoInfer<S>>;

@@ -74,6 +74,7 @@ function policyUse(policies: readonly PolicyDefinition[]): z.core.JSONSchema.JSO
     const policy = available.get(name);
     if (policy === undefined) return [name, { description: NOT_AVAILABLE }];
     const { description: _, ...options } = toJsonSchema(policy.options);
+    if (policy.combines === true) options.items = { $ref: '#/definitions/policyUse' };
     return [name, { description: policy.summary, anyOf: [options, { type: 'null' }] }];
   });
   return {

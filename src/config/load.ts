@@ -17,6 +17,7 @@ import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
 import { type ConfigFormat, readConfigDocument } from './config-document.ts';
 import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
+import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkIdentity } from './checks/identity.ts';
@@ -208,7 +209,12 @@ class Loader {
     if (sections.isComplete) {
       checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
     }
+    const before = this.findings.length;
     const consumers = this.readConsumers(sections, document);
+    // Of what is in a database, or in a file that is wrong, nothing is known here.
+    const isOpen = !sections.isComplete || this.findings.length > before;
+    const hasAll = consumers !== null && !isOpen && sections.accepted.consumerSources?.database === undefined;
+    checkAuthorization(policies.lists, hasAll ? () => knownCallers(consumers) : null, this.findings);
     return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
   }
 
@@ -353,6 +359,14 @@ class Loader {
     const { line, column } = document.locate(path, false);
     return `${this.source.file}:${line}:${column}`;
   }
+}
+
+/** As far as policies can name them. */
+function knownCallers(consumers: readonly ConsumerConfig[]): KnownCallers {
+  return {
+    consumers: new Set(consumers.map(({ name }) => name)),
+    groups: new Set(consumers.flatMap(({ groups }) => groups)),
+  };
 }
 
 function omit<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {

@@ -1,6 +1,7 @@
 /** Resolves what a configuration says about policies: which are meant, with which options, in which order. */
 import { resolve } from 'node:path';
 import type { PolicyDefinition } from '../contract.ts';
+import { innerUses } from './inner-uses.ts';
 import type { LoadedPolicy } from './policy-modules.ts';
 import { standardPolicies } from './policy-names.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
@@ -32,11 +33,18 @@ export interface ResolvedUse {
   readonly path: Path;
 }
 
+/** Deeper lists of policies in others are nothing that somebody could still read. */
+const MAX_DEPTH = 3;
+
 export class PolicyResolver {
   private readonly around: PolicySurroundings;
   /** null: has been resolved, and is wrong. */
   private readonly named = new Map<string, ResolvedUse | null>();
   readonly usedNames = new Set<string>();
+  /** Named policies that are being resolved, each for the one before it. */
+  private readonly resolving: string[] = [];
+  /** How many policies have the one that is being resolved among their options. */
+  private depth = 0;
 
   constructor(around: PolicySurroundings) {
     this.around = around;
@@ -87,6 +95,7 @@ export class PolicyResolver {
     const { named, builtin, definitions } = this.around;
     if (mayBeNamed && Object.hasOwn(named, name)) {
       this.usedNames.add(name);
+      if (this.resolving.includes(name)) return this.reportCycle(name, path);
       if (options === undefined || options === null) return this.atPlace(this.namedUse(name), path);
       const message = `${formatPath(path)}: the options of ${name} are under policies.${name}; here only its name can be written`;
       return this.report('BAD_VALUE', message, optionsPath, { atKey: true });
@@ -116,7 +125,9 @@ export class PolicyResolver {
   private namedUse(name: string): ResolvedUse | null {
     let found = this.named.get(name);
     if (found === undefined) {
+      this.resolving.push(name);
       const resolved = this.resolve(this.around.named[name], ['policies', name], false);
+      this.resolving.pop();
       found = resolved === null ? null : { ...resolved, use: { ...resolved.use, label: name } };
       this.named.set(name, found);
     }
@@ -179,11 +190,32 @@ export class PolicyResolver {
     path: Path,
   ): ResolvedUse | null {
     const { interpolations, findings } = this.around;
-    const before = findings.length;
-    validate(definition.options, options, optionsPath, interpolations, findings);
-    const inner = this.resolveList(options, optionsPath).map(({ use }) => use);
-    if (findings.length > before) return null;
-    return { use: { name: definition.name, label, module, options: inner }, definition, path };
+    const written = validate(definition.options, options, optionsPath, interpolations, findings);
+    if (this.depth === MAX_DEPTH) return this.reportDepth(path);
+    this.depth++;
+    const inner = this.resolveList(options, optionsPath);
+    this.depth--;
+    const objections = inner.filter((one) => this.reportObjection(definition, one));
+    // Without one of its policies it would be another one than was meant.
+    if (!Array.isArray(written) || inner.length < written.length || objections.length > 0) return null;
+    const use = { name: definition.name, label, module, options: inner.map((one) => one.use) };
+    return depthOf(use) > MAX_DEPTH ? this.reportDepth(path) : { use, definition, path };
+  }
+
+  private reportObjection(outer: PolicyDefinition, { use, definition, path }: ResolvedUse): boolean {
+    const objection = outer.objectionTo?.(definition, use.options) ?? null;
+    if (objection === null) return false;
+    this.report('BAD_VALUE', `${formatPath(path)}: ${objection}`, path);
+    return true;
+  }
+
+  private reportCycle(name: string, path: Path): null {
+    const way = [...this.resolving.slice(this.resolving.indexOf(name)), name].join(' → ');
+    return this.report('BAD_VALUE', `${formatPath(path)}: the policy ${name} contains itself: ${way}`, path);
+  }
+
+  private reportDepth(path: Path): null {
+    return this.report('BAD_VALUE', `${formatPath(path)}: policies can be ${MAX_DEPTH} deep in others, no more`, path);
   }
 
   private reportMarks(definition: PolicyDefinition, options: unknown, path: Path): void {
@@ -198,6 +230,12 @@ export class PolicyResolver {
     this.around.findings.push({ severity: 'error', code, message, path, ...more });
     return null;
   }
+}
+
+/** How many policies are around the innermost one. */
+function depthOf(use: PolicyUse): number {
+  const inner = innerUses(use);
+  return inner.length === 0 ? 0 : 1 + Math.max(...inner.map(depthOf));
 }
 
 /** The finding for something that is correct but not built yet. */

@@ -1,5 +1,6 @@
 /** The policies that come with the gateway, of which only those are loaded that a configuration uses. */
 import type { PolicyDefinition } from '../contract.ts';
+import { withInnerUses } from './inner-uses.ts';
 import { isMapping } from './schema-walk.ts';
 import type { GatewayConfig, PolicyUse } from './schema.ts';
 
@@ -35,19 +36,7 @@ export function* policyUses({ routes, notFound }: GatewayConfig): Generator<Poli
   const seen = new Set<readonly PolicyUse[]>();
   for (const name in routes) seen.add(routes[name].policies);
   seen.add(notFound.policies);
-  for (const list of seen) yield* withInner(list);
-}
-
-function* withInner(list: readonly unknown[]): Generator<PolicyUse> {
-  for (const use of list) {
-    if (!isUse(use)) continue;
-    yield use;
-    if (Array.isArray(use.options)) yield* withInner(use.options);
-  }
-}
-
-function isUse(value: unknown): value is PolicyUse {
-  return isMapping(value) && typeof value['name'] === 'string' && 'label' in value && 'module' in value;
+  for (const list of seen) yield* withInnerUses(list);
 }
 
 /** The names of the built-in policies that a configuration uses. */

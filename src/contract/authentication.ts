@@ -45,11 +45,17 @@ export class Refusal {
   readonly reason: string;
   /** Instead of the usual 401 or 503: a redirect to a login, or what an authorisation server says. */
   readonly reply: Reply | null;
+  /**
+   * Whom the credential claims to belong to, where `AttemptDamping.look` was asked about that before it was verified; the
+   * failure is then counted there, and nobody looks again. Empty otherwise.
+   */
+  readonly account: string;
 
-  constructor(kind: RefusalKind, reason: string, reply: Reply | null = null) {
+  constructor(kind: RefusalKind, reason: string, reply: Reply | null = null, account = '') {
     this.kind = kind;
     this.reason = reason;
     this.reply = reply;
+    this.account = account;
   }
 }
 

@@ -21,7 +21,7 @@ import { Turns } from '../util/turns.ts';
 import type { Admission } from '../wire/admission.ts';
 import type { HttpCallerEnv } from '../wire/call/http-caller.ts';
 import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
-import { accessEntry } from './access-entry.ts';
+import { accessEntry, reasonsWithout } from './access-entry.ts';
 import {
   drainGraceMs,
   type Gateway,
@@ -74,6 +74,8 @@ interface Generation {
   readonly routes: ReadonlySet<string>;
   readonly compiled: Compiled;
   readonly accessLog: Lease<AccessLog> | null;
+  /** What no log may show. */
+  readonly secrets: readonly string[];
 }
 
 const alone = ({ listeners }: GatewayConfig) => {
@@ -170,7 +172,13 @@ export class LocalGateway implements Gateway {
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const consumers = await this.prepareConsumers(publication.consumers ?? allOf(config));
       const listeners = await this.listeners.prepare(config, openingOf);
-      const generation = { revision, routes: new Set(Object.keys(config.routes)), compiled, accessLog };
+      const generation = {
+        revision,
+        routes: new Set(Object.keys(config.routes)),
+        compiled,
+        accessLog,
+        secrets: publication.secrets,
+      };
       return {
         addresses: listeners.addresses,
         commit: () => {
@@ -330,13 +338,16 @@ export class LocalGateway implements Gateway {
     return this.keep.lease(identityOf('access log', config), make, (accessLog) => void accessLog.close());
   }
 
-  private observerOf({ accessLog: lease }: Generation): Observer | null {
+  private observerOf({ accessLog: lease, secrets }: Generation): Observer | null {
     const { observe = null } = this.env;
     if (lease === null) return observe;
     const accessLog = lease.value;
+    const hide = reasonsWithout(secrets);
     const { clock } = this.around;
     return (exchange, outcome) => {
-      if (accessLog.wants(outcome.status, outcome.code ?? '')) accessLog.write(accessEntry(exchange, outcome, clock));
+      if (accessLog.wants(outcome.status, outcome.code ?? '')) {
+        accessLog.write(accessEntry(exchange, outcome, clock, hide));
+      }
       observe?.(exchange, outcome);
     };
   }

@@ -11,6 +11,8 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   apiKey: async () => (await import('./api-key.ts')).apiKey,
   introspection: async () => (await import('./introspection.ts')).introspection,
   forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
+  anyOf: async () => (await import('./any-of.ts')).anyOf,
+  authorize: async () => (await import('./authorize.ts')).authorize,
   compress: async () => (await import('./compress.ts')).compress,
   identityToken: async () => (await import('./identity-token.ts')).identityToken,
   identityKeys: async () => (await import('./identity-keys.ts')).identityKeys,

@@ -279,7 +279,10 @@ export class TestGateway {
   }
 
   private observe(exchange: ProxyExchange, outcome: Outcome): void {
-    this.entries.set(exchange.peer.port, accessEntry(exchange, outcome, this.time.source));
+    this.entries.set(
+      exchange.peer.port,
+      accessEntry(exchange, outcome, this.time.source, (text) => text),
+    );
   }
 
   private describe(

@@ -43,6 +43,7 @@ const signed = definePolicy({
     password: z.string().optional(),
     note: z.string().optional(),
   }),
+  provides: ['consumer'],
   create: () => ({}),
 });
 
@@ -78,6 +79,13 @@ routes:
   f:
     match: {path: /f, headers: {authorization: "Bearer ${canary}"}, query: {token: ${canary}, plain: shown}}
     policies: [{headers: {request: {set: {Authorization: "Bearer ${canary}", x-api-key: ${canary}, x-plain: shown}, add: {proxy-authorization: [${canary}, ${canary}]}}}}]
+    respond: {}
+  h:
+    match: {path: /h}
+    policies:
+      - anyOf:
+          - signed: {key: ${canary}-of-a-way, note: shown-note}
+          - anyOf: [{use: ./custom.ts, options: {anything: [${canary}-of-a-way-in-a-way]}}, {signed: {key: "\${env:NOTE}"}}]
     respond: {}
 notFound:
   policies: [{signed: {key: "\${env:REDIRECT_TOKEN}"}}]
@@ -138,7 +146,7 @@ describe('the admin API shows no secret', () => {
     // The wrong tokens above have locked the address out for a while.
     api.clock.advance(60_000);
     // Not d, which no gateway would serve.
-    for (const path of ['a', 'b', 'c', 'e', 'f', 'g']) {
+    for (const path of ['a', 'b', 'c', 'e', 'f', 'g', 'h']) {
       const body = JSON.stringify({
         method: 'GET',
         url: `http://a/${path}`,
@@ -187,6 +195,25 @@ describe('the admin API shows no secret', () => {
     const headers = config.routes['f'].policies[0].options as { request: { set: object } };
     assert.match(JSON.stringify(headers.request.set), /shown/);
     assert.equal(config.routes['d'].redirect?.to, 'https://[secret]@x/');
+    const [, nested] = config.routes['h'].policies[0].options as { name: string; options: unknown }[];
+    assert.deepEqual(config.routes['h'].policies[0], {
+      name: 'anyOf',
+      label: 'anyOf',
+      module: null,
+      options: [
+        {
+          name: 'signed',
+          label: 'signed',
+          module: null,
+          options: { key: '[secret]', either: false, note: 'shown-note' },
+        },
+        nested,
+      ],
+    });
+    assert.deepEqual(
+      (nested.options as { options: unknown }[]).map(({ options }) => options),
+      [{ anything: ['[secret]'] }, { key: '[secret]', either: false }],
+    );
     assert.equal(config.admin.token, '[secret]');
     assert.deepEqual(config.telemetry.debug, { secret: '[secret]', maxAge: 300_000 });
     assert.equal((config.notFound.policies[0].options as { key: string }).key, '[secret]');

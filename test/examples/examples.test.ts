@@ -45,7 +45,16 @@ test('the lines of a README are found with the status that their comment promise
     { command: 'curl -s http://a/', status: 200 },
     { command: "head x | curl -d 'b # 1' http://a/", status: 413 },
   ]);
-  for (const name of ['routing', 'policies', 'introspection', 'forward-auth', 'signatures', 'tls', 'typescript']) {
+  for (const name of [
+    'routing',
+    'policies',
+    'introspection',
+    'forward-auth',
+    'authorization',
+    'signatures',
+    'tls',
+    'typescript',
+  ]) {
     assert.ok(curlLines(readmeOf(name)).length >= 3, name);
   }
 });
@@ -167,6 +176,22 @@ describeExample('forward-auth', (example) => {
       const { text } = await example().curl(`curl -i '${url}/login?rd=${encodeURIComponent(rd)}'`);
       assert.match(text, /^location: \/(?![\\/])/im, rd);
     }
+  });
+});
+
+describeExample('authorization', (example) => {
+  it('asks for each of the ways to authenticate', async () => {
+    const { text } = await example().curl(`curl -i ${url}/articles/1`);
+    assert.match(text, /^www-authenticate: ApiKey realm="api"\r$/im);
+    assert.match(text, /^www-authenticate: Webhook realm="hooks"\r$/im);
+  });
+
+  it('tells the service who calls, and not by which key', async () => {
+    const echo = await echoOf(example(), `curl -H 'x-api-key: example-key-of-bob' ${url}/articles/1`);
+    assert.equal(echo.headers['x-consumer'], 'bob');
+    assert.equal(echo.headers['x-api-key'], undefined);
+    const hook = await echoOf(example(), `curl -H 'x-webhook-token: example-token' ${url}/hooks/forge`);
+    assert.equal(hook.headers['x-webhook-token'], undefined);
   });
 });
 

@@ -18,6 +18,17 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
       response: { set: { 'x-b': '2' }, add: { vary: ['x-c', 'x-d'] }, remove: ['server'] },
     },
   ],
+  anyOf: [['apiKey', 'jwt']],
+  authorize: [
+    { consumers: ['*'] },
+    {
+      consumers: ['a'],
+      groups: ['b'],
+      scopes: { all: ['c'], any: ['d', 'e'] },
+      claims: { f: 'g', 'h.i': { contains: 'j' }, k: { atLeast: 1, atMost: 2 } },
+      deny: { groups: ['l'], claims: { m: { startsWith: 'n', endsWith: 'o' } } },
+    },
+  ],
   cors: [
     { origins: ['https://a.example', 'https://*.b.example'] },
     { origins: ['*'] },
@@ -188,7 +199,7 @@ for (const definition of builtin) {
     test('refuses an option that it does not know', () => {
       const result = definition.options.safeParse({ ...(leastOptions as object), unknownOption: 1 });
       assert.equal(result.success, false);
-      assert.equal(result.error.issues[0].code, 'unrecognized_keys');
+      assert.equal(result.error.issues[0].code, definition.combines === true ? 'invalid_type' : 'unrecognized_keys');
     });
 
     for (const nonsense of [null, true, 7, 'text', []]) {

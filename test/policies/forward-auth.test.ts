@@ -26,7 +26,7 @@ function start(options: object = {}, answer: (request: CallRequest) => Answer | 
     return responseOf(await answer(request));
   };
   env.consumers.replace([
-    { name: 'ann', groups: ['gold'], apiKeys: [], basic: null, hmac: null, jwt: null, certificates: [] },
+    { name: 'ann', groups: ['gold'], apiKeys: [], basic: null, hmac: [], signing: [], jwt: [], certificates: [] },
   ]);
   const policy = createPolicy(forwardAuth, { url, ...options }, env);
   const send = async (request: FakeRequest = {}) => {

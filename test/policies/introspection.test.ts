@@ -24,7 +24,16 @@ function start(options: object = {}, server: Server = () => json({ active: true,
     return server(new URLSearchParams(String(request.body)).get('token') ?? '', calls.length);
   };
   env.consumers.replace([
-    { name: 'ann', groups: [], apiKeys: [], basic: null, hmac: null, jwt: { sub: 'ann' }, certificates: [] },
+    {
+      name: 'ann',
+      groups: [],
+      apiKeys: [],
+      basic: null,
+      hmac: [],
+      signing: [],
+      jwt: [{ sub: 'ann' }],
+      certificates: [],
+    },
   ]);
   const policy = createPolicy(introspection, { url, ...client, ...options }, env);
   const send = async (request: FakeRequest | string) => {

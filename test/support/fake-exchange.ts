@@ -2,12 +2,14 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type {
+  Authenticator,
   CallRequest,
   CallResponse,
   Consumer,
   Credential,
   Exchange,
   GatewayIdentity,
+  InnerPolicy,
   Outcome,
   Peer,
   Policy,
@@ -186,6 +188,8 @@ export class FakeEnv implements PolicyEnv {
   readonly route = 'test-route';
   readonly baseDir = '/nowhere';
   readonly warnings: string[] = [];
+  /** What policies before this one authenticate with. */
+  earlier: readonly Authenticator[] = [];
   readonly consumers = new ConsumerIndex();
   readonly damping: PolicyEnv['damping'] = { look: () => ({ delayMs: 0, refuseMs: 0 }), failed() {}, succeeded() {} };
   nowMs = 0;
@@ -234,6 +238,10 @@ export class FakeEnv implements PolicyEnv {
     throw new Error('the test has no stores');
   }
 
+  earlierAuthenticators(): readonly Authenticator[] {
+    return this.earlier;
+  }
+
   warn(message: string): void {
     this.warnings.push(message);
   }
@@ -244,8 +252,9 @@ export function createPolicy<Options>(
   definition: PolicyDefinition<Options>,
   options: unknown = {},
   env: PolicyEnv = new FakeEnv(),
+  inner: readonly InnerPolicy[] = [],
 ): Policy {
-  const policy = definition.create(definition.options.parse(options), env, []);
+  const policy = definition.create(definition.options.parse(options), env, inner);
   if (policy instanceof Promise) throw new Error('the policy is made asynchronously');
   return policy;
 }

@@ -94,6 +94,38 @@ export const unknownConsumer = defineGateway({
   routes: { a: { policies: [{ authorize: { consumers: ['desktop'] } }], respond: {} } },
 });
 
+export const severalWays = defineGateway({
+  consumers: { mobile: {} },
+  policies: { partners: { jwt: {} }, callers: { anyOf: ['partners', 'mtls', { apiKey: {} }] } },
+  routes: {
+    a: { policies: ['callers', { authorize: { consumers: ['*'], deny: { consumers: ['mobile'] } } }], respond: {} },
+    b: { policies: [{ anyOf: ['partners', { anyOf: ['apiKey', { use: './own.ts' }] }] }], respond: {} },
+  },
+});
+
+export const unknownWay = defineGateway({
+  policies: { partners: { jwt: {} } },
+  // @ts-expect-error: there is no policy of this name.
+  routes: { a: { policies: [{ anyOf: ['partner', 'mtls'] }], respond: {} } },
+});
+
+export const unknownWayOfANamedPolicy = defineGateway({
+  // @ts-expect-error: there is no policy of this name.
+  policies: { partners: { jwt: {} }, callers: { anyOf: ['partner', 'mtls'] } },
+});
+
+export const unknownConsumerInAWay = defineGateway({
+  consumers: { mobile: {} },
+  // @ts-expect-error: there is no consumer of this name.
+  routes: { a: { policies: [{ anyOf: ['mtls', { authorize: { consumers: ['desktop'] } }] }], respond: {} } },
+});
+
+export const unknownConsumerDenied = defineGateway({
+  consumers: { mobile: {} },
+  // @ts-expect-error: there is no consumer of this name.
+  routes: { a: { policies: [{ authorize: { deny: { consumers: ['desktop'] } } }], respond: {} } },
+});
+
 export const unknownStore = defineGateway({
   stores: { shared: { type: 'redis', url: 'redis://127.0.0.1' } },
   // @ts-expect-error: there is no store of this name.

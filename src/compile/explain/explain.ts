@@ -2,6 +2,7 @@
  * What would become of a request, and why. Pure functions over a configuration: the route comes from station 3 of the data
  * path, the rewritten path and the Host from station 7, so that what is said here is what is done there.
  */
+import { innerUses } from '../../config/inner-uses.ts';
 import type { GatewayConfig, PolicyUse, RouteConfig } from '../../config/schema.ts';
 import type { PolicyDefinition } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
@@ -163,16 +164,22 @@ function pathOf({ pattern, regex, pathSource }: ExplainedCandidate): string {
 
 function explainPolicies(config: GatewayConfig, route: RouteConfig | null, env: ExplainEnv): ExplainedPolicy[] {
   const { notFound, defaultPolicies } = config;
+  const own = route === null ? 'notFound' : 'route';
   return (route ?? notFound).policies.map((use, index) => {
-    const definition = env.definitionOf?.(use);
-    const own = route === null ? 'notFound' : 'route';
-    return {
-      label: use.label,
-      name: use.name,
-      module: use.module,
-      from: index < defaultPolicies ? 'defaults' : own,
-      needs: definition === undefined ? null : (definition.needs ?? []),
-      provides: definition === undefined ? null : (definition.provides ?? []),
-    };
+    return explainPolicy(use, index < defaultPolicies ? 'defaults' : own, env);
   });
+}
+
+function explainPolicy(use: PolicyUse, from: ExplainedPolicy['from'], env: ExplainEnv): ExplainedPolicy {
+  const definition = env.definitionOf?.(use);
+  const inner = innerUses(use);
+  return {
+    label: use.label,
+    name: use.name,
+    module: use.module,
+    from,
+    needs: definition === undefined ? null : (definition.needs ?? []),
+    provides: definition === undefined ? null : (definition.provides ?? []),
+    ...(inner.length > 0 && { of: inner.map((one) => explainPolicy(one, from, env)) }),
+  };
 }

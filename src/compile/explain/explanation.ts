@@ -123,6 +123,8 @@ export interface ExplainedPolicy {
   /** null when its definition is not at hand. */
   readonly needs: readonly string[] | null;
   readonly provides: readonly string[] | null;
+  /** The policies that it combines, in its order; missing for one that combines none. */
+  readonly of?: readonly ExplainedPolicy[];
 }
 
 export type ExplainedAction =

@@ -4,15 +4,17 @@ import { formatSize } from '../../util/units.ts';
 import type { ResolvedUse } from '../policies.ts';
 import { type Finding, formatPath } from '../problem.ts';
 
-/** Those that refuse whoever presents nothing. */
+/** Those that refuse whoever presents nothing, unless they are `optional`. */
 const ASK_FOR_CREDENTIALS: readonly string[] = [
   'anyOf',
   'apiKey',
   'basicAuth',
+  'forwardAuth',
   'introspection',
   'jwt',
   'messageSignature',
   'mtls',
+  'oidc',
 ];
 
 /** Whether the later of two uses of one policy makes no difference; null for policies that may well be there twice. */
@@ -45,13 +47,16 @@ export function checkPolicyList(uses: readonly ResolvedUse[], from: number, find
       findings.push({ severity: 'warning', code: 'NO_EFFECT', message, path });
     }
     // A browser never sends credentials with a preflight (the Fetch standard, section 4.8), so it would be refused.
-    const asking =
-      use.name === 'cors' ? before.find((other) => ASK_FOR_CREDENTIALS.includes(other.use.name)) : undefined;
+    const asking = use.name === 'cors' ? before.find(({ use: other }) => asksForCredentials(other)) : undefined;
     if (asking !== undefined) {
       const message = `cors comes after ${asking.use.name}, which refuses preflights, as browsers send no credentials with them: put it before ${asking.use.name}`;
       findings.push({ severity: 'warning', code: 'PREFLIGHT_REFUSED', message, path });
     }
   }
+}
+
+function asksForCredentials({ name, options }: ResolvedUse['use']): boolean {
+  return ASK_FOR_CREDENTIALS.includes(name) && optionOf(options, 'optional') !== true;
 }
 
 function reasonFor({ use, path }: ResolvedUse): string {

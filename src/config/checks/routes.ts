@@ -132,8 +132,8 @@ function checkRegex(source: string, path: Path, findings: Finding[]): void {
 /** What a redirect may take from the request besides captures. */
 const REQUEST_PARTS: readonly string[] = ['host', 'path', 'query'];
 
-/** Every `{name}` of a rewrite or redirect must be captured by each path that the route matches. */
-function checkCaptures(
+/** Every `{name}` of a rewrite, a redirect or a rule must be captured by each path that the route matches. */
+export function checkCaptures(
   template: string,
   match: MatchConfig,
   path: Path,

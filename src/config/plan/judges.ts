@@ -1,7 +1,7 @@
 /** Which of two values of an option is the stricter one. Whatever cannot be told is just another value. */
 import { isMapping } from '../schema-walk.ts';
 import { type Rate, parseDuration, parseRate } from '../../util/units.ts';
-import { isSame, ownValue } from './plain-compare.ts';
+import { isSame, keysOf, ownValue } from './plain-compare.ts';
 
 export type Direction = 'weaker' | 'stronger' | 'other';
 
@@ -51,6 +51,78 @@ export const fewerIsWeaker: Judge = (before, after) => {
   if (from.every((item) => includes(to, item))) return to.every((item) => includes(from, item)) ? 'other' : 'stronger';
   return 'weaker';
 };
+
+/** Several findings as one: whatever is weaker anywhere is weaker. */
+function together(directions: readonly Direction[]): Direction {
+  if (directions.includes('weaker')) return 'weaker';
+  return directions.length > 0 && directions.every((one) => one === 'stronger') ? 'stronger' : 'other';
+}
+
+/** Scopes of `authorize`: a list of which all are asked for, or `{all, any}`. */
+export const scopesAreWeaker: Judge = (before, after) => {
+  const read = (value: unknown): Readonly<Record<string, unknown>> => (isMapping(value) ? value : { all: value });
+  const [from, to] = [read(before), read(after)];
+  const [allBefore, all] = [ownValue(from, 'all'), ownValue(to, 'all')];
+  const [anyBefore, any] = [ownValue(from, 'any'), ownValue(to, 'any')];
+  return together([
+    ...(isSame(listOf(allBefore), listOf(all)) ? [] : [fewerIsWeaker(allBefore, all)]),
+    ...(isSame(listOf(anyBefore), listOf(any)) ? [] : [moreOrNoneIsWeaker(anyBefore, any)]),
+  ]);
+};
+
+/** Rules about claims, by claim. Each of them has to be met. */
+export const claimRulesAreWeaker: Judge = (before, after) => compareRules(before, after, claimRule);
+
+/** The same where claims are denied: each is denied by itself, and of what a list contains any is enough. */
+export const deniedClaimsAreWeaker: Judge = (before, after) =>
+  compareRules(before, after, (was, is) => claimRule(deniedRule(is), deniedRule(was)));
+
+/** One that is gone asks for less in either case. */
+function compareRules(before: unknown, after: unknown, judged: Judge): Direction {
+  const [from, to] = [before, after].map((value) => (isMapping(value) ? value : {}));
+  const changed = keysOf(from, to).filter((key) => !isSame(ownValue(from, key), ownValue(to, key)));
+  return together(changed.map((key) => absenceOr(judged)(ownValue(from, key), ownValue(to, key))));
+}
+
+function deniedRule(rule: unknown): unknown {
+  if (!isMapping(rule)) return rule;
+  const { contains, containsAny, ...others } = rule;
+  const listed = [...listOf(contains), ...listOf(containsAny)];
+  return listed.length === 0 ? others : { ...others, containsAny: listed };
+}
+
+/** What each part of a rule about one claim means when it is another one. */
+const claimParts: Readonly<Record<string, Judge>> = {
+  oneOf: moreOrNoneIsWeaker,
+  atLeast: absenceOr(lowerIsWeaker),
+  atMost: absenceOr(higherIsWeaker),
+  contains: fewerIsWeaker,
+  containsAny: moreOrNoneIsWeaker,
+};
+
+function claimRule(before: unknown, after: unknown): Direction {
+  const [from, to] = [partsOfRule(before), partsOfRule(after)];
+  const changed = keysOf(from, to).filter((key) => !isSame(ownValue(from, key), ownValue(to, key)));
+  return together(
+    changed.map((key) => {
+      const [was, is] = [ownValue(from, key), ownValue(to, key)];
+      const judged = Object.hasOwn(claimParts, key) ? claimParts[key] : absenceOr(() => 'other');
+      return judged(was, is);
+    }),
+  );
+}
+
+/** `admin` is short for `{oneOf: [admin]}`, as far as what is stricter goes. */
+function partsOfRule(rule: unknown): Readonly<Record<string, unknown>> {
+  if (!isMapping(rule)) return { oneOf: listOf(rule) };
+  const { equals, ...others } = rule;
+  return equals === undefined ? rule : { ...others, oneOf: [equals] };
+}
+
+function absenceOr(judged: Judge): Judge {
+  return (before, after) =>
+    after === undefined ? 'weaker' : before === undefined ? 'stronger' : judged(before, after);
+}
 
 /**
  * A rate, as text or parsed. It is weaker if there is any time in which more gets through: at once (the number), or in

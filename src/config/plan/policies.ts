@@ -1,10 +1,19 @@
 /** Compares the policies of a route: which are gone, new or changed, and whether their order is another one. */
+import { innerUses } from '../inner-uses.ts';
 import type { PolicyUse } from '../schema.ts';
 import { type Difference, changeKinds } from './change.ts';
 import type { Comparison } from './comparison.ts';
 import { compareFields } from './fields.ts';
+import type { Direction } from './judges.ts';
 import { isSame } from './plain-compare.ts';
-import { type PolicyKnowledge, type PolicyRole, authentication, knowledgeOf, plainRole } from './policy-table.ts';
+import {
+  type PolicyKnowledge,
+  type PolicyRole,
+  authentication,
+  authorisation,
+  knowledgeOf,
+  plainRole,
+} from './policy-table.ts';
 
 type Uses = readonly PolicyUse[];
 
@@ -55,9 +64,10 @@ export class PolicyComparison {
     const [from, to] = [removed.filter(isReplaceable), added.filter(isReplaceable)];
     const isReplaced = from.length > 0 && to.length > 0;
     const rest = (uses: Uses): Uses => (isReplaced ? uses.filter((use) => !isReplaceable(use)) : uses);
-    const detail = `${from.map(nameOf).join(', ')} → ${to.map(nameOf).join(', ')}`;
+    const kind = authentication.changed[isReplaced ? directionOf(from, to) : 'other'];
+    const detail = `${from.map(fullNameOf).join(', ')} → ${to.map(fullNameOf).join(', ')}`;
     return [
-      ...(isReplaced ? [{ kind: authentication.changed.other, detail }] : []),
+      ...(isReplaced ? [{ kind, detail }] : []),
       ...rest(removed).map((use) => this.told(use, 'removed')),
       ...rest(added).map((use) => this.told(use, 'added')),
     ];
@@ -67,14 +77,16 @@ export class PolicyComparison {
     const role = this.roleOf(use);
     const kind = role[what];
     const isInTitle = kind.endsWith(what);
-    const detail = isInTitle ? `(${nameOf(use)})` : `${nameOf(use)} ${what}`;
+    const detail = isInTitle ? `(${fullNameOf(use)})` : `${fullNameOf(use)} ${what}`;
     return titled({ kind, detail }, role);
   }
 
-  private compareUse(before: PolicyUse, after: PolicyUse): Difference[] {
+  /** @param around the names of the policies among whose options they are. */
+  private compareUse(before: PolicyUse, after: PolicyUse, around = ''): Difference[] {
     const differences: Difference[] = [];
     const { role, options } = this.knowledgeOf(after);
-    const suffix = ` (${nameOf(after)})`;
+    const place = `${nameOf(after)}${around}`;
+    const suffix = ` (${place})`;
     if (before.label !== after.label) {
       differences.push({ kind: 'policy-renamed', detail: `${nameOf(before)} → ${nameOf(after)}` });
     }
@@ -82,13 +94,31 @@ export class PolicyComparison {
       const [from, to] = [this.placeOf(before, 'before'), this.placeOf(after, 'after')];
       differences.push({ kind: role.changed.other, detail: `from ${from} → from ${to}${suffix}` });
     }
-    const found = compareFields(before.options, after.options, options, {
-      comparison: this.comparison,
-      kinds: role.changed,
-      secretKeys: this.comparison.secretKeysOf(after),
-      suffix,
-    });
+    const hasInner = innerUses(before).length > 0 || innerUses(after).length > 0;
+    const found = hasInner
+      ? this.compareWays(before, after, place)
+      : compareFields(before.options, after.options, options, {
+          comparison: this.comparison,
+          kinds: role.changed,
+          secretKeys: this.comparison.secretKeysOf(after),
+          suffix,
+        });
     return [...differences, ...found].map((difference) => titled(difference, role));
+  }
+
+  /** One more of several ways is one more way in. */
+  private compareWays(before: PolicyUse, after: PolicyUse, place: string): Difference[] {
+    const { weaker, stronger } = this.roleOf(after).changed;
+    const [from, to] = [innerUses(before), innerUses(after)];
+    const pairs = pairUses(from, to);
+    const added = to.filter((_, index) => !pairs.some((pair) => pair.after.index === index));
+    const removed = from.filter((_, index) => !pairs.some((pair) => pair.before.index === index));
+    return [
+      ...added.map((use) => ({ kind: weaker, detail: `+ ${fullNameOf(use)} (${place})` })),
+      ...removed.map((use) => ({ kind: stronger, detail: `- ${fullNameOf(use)} (${place})` })),
+      ...pairs.flatMap((pair) => this.compareUse(pair.before.use, pair.after.use, ` in ${place}`)),
+      ...compareOrder(pairs),
+    ];
   }
 
   private placeOf({ module }: PolicyUse, side: 'before' | 'after'): string {
@@ -99,11 +129,12 @@ export class PolicyComparison {
     return this.knowledgeOf(use).role;
   }
 
-  /** A policy of one's own that says who is calling authenticates, whatever it is called. */
+  /** A policy of one's own that says who is calling authenticates, whatever it is called; one that says who may authorises. */
   private knowledgeOf(use: PolicyUse): PolicyKnowledge {
     const standard = use.module === null ? knowledgeOf(use.name) : null;
     if (standard !== null) return standard;
     const provides = this.comparison.factsOf(use)?.provides ?? [];
+    if (provides.includes('authorisation')) return { role: authorisation, options: {} };
     return { role: provides.includes('consumer') ? authentication : plainRole, options: {} };
   }
 }
@@ -117,6 +148,30 @@ function titled(difference: Difference, { noun }: PolicyRole): Difference {
 /** How it is called in the configuration, and what it is where that is not the same. */
 function nameOf({ name, label }: PolicyUse): string {
   return name === label ? name : `${name} ${label}`;
+}
+
+/** The same with the policies among its options: `anyOf of apiKey, jwt`. */
+function fullNameOf(use: PolicyUse): string {
+  const inner = innerUses(use);
+  return inner.length === 0 ? nameOf(use) : `${nameOf(use)} of ${inner.map(fullNameOf).join(', ')}`;
+}
+
+/**
+ * Of policies that authenticate all have to be satisfied, so fewer are weaker; of the ways that one of them leaves open one
+ * is enough, so more are weaker.
+ */
+function directionOf(from: Uses, to: Uses): Direction {
+  if (from.length !== to.length) return to.length < from.length ? 'weaker' : 'other';
+  if (from.length !== 1) return 'other';
+  const [before, after] = [waysOf(from[0]), waysOf(to[0])];
+  const hasAll = (ways: Uses, others: Uses): boolean => others.every((other) => ways.some((way) => isSame(way, other)));
+  if (hasAll(after, before)) return 'weaker';
+  return hasAll(before, after) ? 'stronger' : 'other';
+}
+
+function waysOf(use: PolicyUse): Uses {
+  const inner = innerUses(use);
+  return inner.length === 0 ? [use] : inner.flatMap(waysOf);
 }
 
 /** The steps in which uses find each other, the surest first. What is left then is gone, or new. */

@@ -39,7 +39,7 @@ export const authentication: PolicyRole = {
   isReplaceable: true,
 };
 
-const authorisation: PolicyRole = {
+export const authorisation: PolicyRole = {
   added: authentication.added,
   removed: authentication.removed,
   changed: authentication.changed,
@@ -87,6 +87,8 @@ const credentials: FieldRules = { forward: { judge: judge.trueIsWeaker }, option
 /** An option that is a list, one of it, or missing, which then means that nothing is asked for. */
 const condition = { judge: judge.moreOrNoneIsWeaker, isSet: true } as const;
 const requirement = { judge: judge.fewerIsWeaker, isSet: true, whole: true } as const;
+/** Who is refused: a list, or missing, which then means nobody. */
+const denial = { judge: judge.fewerIsWeaker, isSet: true } as const;
 const onFailure = { judge: judge.inOrder('closed', 'local', 'open') };
 const cacheFor = { judge: judge.longerIsWeaker, show: showDuration };
 
@@ -106,15 +108,22 @@ const limitOptions: FieldRules = {
 };
 
 const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
-  // Its options are the alternatives themselves, or a mapping that has them: one more is one more way in.
-  anyOf: {
-    role: authentication,
-    options: { '': { judge: judge.moreIsWeaker }, policies: { judge: judge.moreIsWeaker } },
-  },
+  // Its options are policies, which are compared as such.
+  anyOf: { role: authentication, options: {} },
   apiKey: { role: authentication, options: credentials },
   authorize: {
     role: authorisation,
-    options: { consumers: condition, groups: condition, scopes: requirement, claims: requirement, deny: requirement },
+    options: {
+      consumers: condition,
+      groups: condition,
+      scopes: { judge: judge.scopesAreWeaker, isSet: true, whole: true },
+      claims: { judge: judge.claimRulesAreWeaker, whole: true },
+      deny: { judge: judge.absenceIsWeaker },
+      'deny.consumers': denial,
+      'deny.groups': denial,
+      'deny.scopes': denial,
+      'deny.claims': { judge: judge.deniedClaimsAreWeaker, whole: true },
+    },
   },
   basicAuth: { role: authentication, options: credentials },
   bodyLimit: { role: bodyLimit, options: { max: { judge: judge.higherIsWeaker, show: showSize } } },
@@ -182,7 +191,17 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
     },
   },
   mtls: { role: authentication, options: credentials },
-  oidc: { role: authentication, options: credentials },
+  oidc: {
+    role: authentication,
+    options: {
+      ...credentials,
+      issuer: condition,
+      lifetime: { judge: judge.longerIsWeaker, show: showDuration },
+      idle: { judge: judge.longerIsWeaker, show: showDuration },
+      refreshBefore: { show: showDuration },
+      timeout: { show: showDuration },
+    },
+  },
   quota: { role: limit, options: limitOptions },
   rateLimit: { role: limit, options: limitOptions },
   requestId: { role: plainRole, options: { trust: { judge: judge.trueIsWeaker, kinds: { weaker: 'trust-widened' } } } },

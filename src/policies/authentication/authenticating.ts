@@ -52,6 +52,8 @@ const none: readonly string[] = [];
 
 /** The request is somebody's from here on. */
 export function accept(exchange: Exchange, credential: Credential, authenticator: Authenticator): void {
+  // Of a module that was built against another copy of the gateway: what it refuses is not to pass for a credential.
+  if ('kind' in credential) throw new TypeError('a refusal is not one of this gateway');
   exchange.identify(credential);
   authenticator.tell?.(exchange, credential);
 }

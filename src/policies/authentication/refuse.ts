@@ -2,14 +2,17 @@
 import type { Authenticator, Exchange, MaybePromise, PolicyEnv, Refusal, Reply } from '../../contract.ts';
 import { errors, type ErrorCode } from '../../errors.ts';
 
+/** What a way to authenticate asks for. */
+export type Asked = Pick<Authenticator, 'challenge' | 'invalidChallenge'>;
+
 /**
  * @param asked what a 401 names, in this order (RFC 9110, section 11.6.1: several challenges say that any of them will do).
  */
 export function refuse(
   exchange: Exchange,
   refusal: Refusal,
-  asked: readonly Authenticator[],
-  { damping, wait }: Pick<PolicyEnv, 'damping' | 'wait'>,
+  asked: readonly Asked[],
+  env: Pick<PolicyEnv, 'damping' | 'wait'>,
 ): MaybePromise<Reply> {
   const { kind, reason, reply } = refusal;
   if (reply !== null) return { reason, ...reply };
@@ -24,11 +27,16 @@ export function refuse(
       return challenge(asked, 'missing', reason);
   }
   const { clientIp } = exchange;
-  const { delayMs, refuseMs } = damping.look(clientIp, '');
-  damping.failed(clientIp, '');
-  if (refuseMs > 0) return tooManyAttempts(refuseMs, reason);
   const answer = challenge(asked, 'invalid', reason);
-  return delayMs > 0 ? wait(delayMs).then(() => answer) : answer;
+  // Whom it claims to belong to was looked at before the credential was.
+  if (refusal.account !== '') {
+    env.damping.failed(clientIp, refusal.account);
+    return answer;
+  }
+  const { delayMs, refuseMs } = env.damping.look(clientIp, '');
+  env.damping.failed(clientIp, '');
+  if (refuseMs > 0) return tooManyAttempts(refuseMs, reason);
+  return delayMs > 0 ? env.wait(delayMs).then(() => answer) : answer;
 }
 
 /** @param refuseMs for how long further attempts are refused. */
@@ -36,9 +44,12 @@ export function tooManyAttempts(refuseMs: number, reason: string): Reply {
   return replyWith('TOO_MANY_ATTEMPTS', reason, [['retry-after', String(Math.ceil(refuseMs / 1000))]]);
 }
 
-function challenge(asked: readonly Authenticator[], kind: 'missing' | 'invalid', reason: string): Reply {
+function challenge(asked: readonly Asked[], kind: 'missing' | 'invalid', reason: string): Reply {
   const challenges = asked.map((one) => (kind === 'invalid' ? (one.invalidChallenge ?? one.challenge) : one.challenge));
-  const headers = challenges.flatMap((text) => (text === '' ? [] : [['www-authenticate', text] as const]));
+  // Two ways may ask for the same thing.
+  const headers = [...new Set(challenges)].flatMap((text) =>
+    text === '' ? [] : [['www-authenticate', text] as const],
+  );
   return replyWith('UNAUTHENTICATED', reason, headers);
 }
 

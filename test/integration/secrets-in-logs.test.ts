@@ -1,0 +1,264 @@
+/**
+ * CVE-2025-62232, CVE-2022-29266: no secret is in anything that the gateway writes or says, whatever becomes of requests and
+ * configurations. The real command, a configuration with every kind of secret, and a look through all that comes out of it.
+ * A policy with secrets is one more entry of `cases`.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Command, folderWith, withPorts } from '../support/command.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { RawUpstream } from '../support/raw-upstream.ts';
+
+/** Every secret begins with this. What is looked for are its first letters, also as they are in base64 and hexadecimal. */
+const canary = 'CaNaRyBiRd';
+const secretOf = (what: string): string => `${canary}-${what}-0123456789abcdef0123456789`;
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+/** All that nobody may find: secrets, in whatever form they come. Base64 has three, by where in the text they begin. */
+const traces: readonly string[] = [
+  canary,
+  canary.toLowerCase(),
+  Buffer.from(canary).toString('hex'),
+  ...[0, 1, 2].map((offset) => base64(`${'x'.repeat(offset)}${canary}`).slice(offset === 0 ? 0 : 4, -4)),
+];
+
+interface Case {
+  /** The policies of its route. */
+  readonly policies: readonly unknown[];
+  /** What requests carry: header lines, or a target. Each is sent to its route, to one without policies and to none. */
+  readonly credentials: readonly (string | { readonly query: string })[];
+  readonly consumer?: object;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Other forms that its secrets must not be found in. */
+  readonly traces?: readonly string[];
+}
+
+const index = JSON.stringify(fileURLToPath(new URL('../../src/index.ts', import.meta.url)));
+
+/** A way to authenticate that fails in every way, with secrets in what it says. */
+const leaking = `import { definePolicy, z, Refusal } from ${index};
+export default definePolicy({
+  name: 'leaking', summary: 'For tests.', provides: ['consumer'],
+  options: z.strictObject({ pin: z.string().meta({ secret: true }) }),
+  create({ pin }, env) {
+    env.warn('made with ' + pin);
+    const authenticate = ({ requestHeaders }) => {
+      const how = requestHeaders.get('x-how');
+      if (how === 'throw') throw Object.assign(new Error('failed with ' + pin), { pin, cause: new Error(pin) });
+      if (how === 'reject') return Promise.reject(new Error(pin));
+      return new Refusal(how === 'invalid' ? 'invalid' : 'missing', 'not with ' + pin);
+    };
+    return { authenticator: { challenge: 'Leaking', authenticate, conceal() {} } };
+  },
+});
+`;
+
+const key = secretOf('api-key');
+
+const cases: Readonly<Record<string, Case>> = {
+  apiKey: {
+    policies: [{ apiKey: { header: 'x-api-key', query: 'api_key', cookie: 'key' } }],
+    consumer: { apiKeys: [{ hash: `sha256:${sha256(key)}` }] },
+    credentials: [
+      ...[key, `${key}-wrong`, `${key}, ${key}`].map((text) => `x-api-key: ${text}\r\n`),
+      `cookie: key=${key}\r\n`,
+      `x-api-key: ${key}\r\nx-api-key: ${key}\r\n`,
+      { query: `api_key=${key}` },
+      { query: `a=1&api%5Fkey=${key}&b=2` },
+      { query: `api_key=${key}&api_key=${key}` },
+    ],
+    traces: [sha256(key)],
+  },
+  anyOf: {
+    policies: [{ anyOf: ['apiKey', { use: './leaking.ts', options: { pin: '${env:ANY_OF_PIN}' } }] }],
+    env: { ANY_OF_PIN: secretOf('any-of') },
+    files: { 'leaking.ts': leaking },
+    credentials: [
+      '',
+      ...['throw', 'reject', 'invalid', 'missing'].map((how) => `x-how: ${how}\r\n`),
+      `authorization: Bearer ${secretOf('bearer')}\r\n`,
+      `authorization: Basic ${base64(`user:${secretOf('basic')}`)}\r\n`,
+      `proxy-authorization: ${secretOf('proxy')}\r\ncookie: session=${secretOf('session')}\r\n`,
+    ],
+  },
+  authorize: {
+    policies: [{ apiKey: {} }, { authorize: { groups: ['staff'], claims: { pin: '${env:CLAIM_TOKEN}' } } }],
+    env: { CLAIM_TOKEN: secretOf('claim') },
+    credentials: [`x-api-key: ${key}\r\n`],
+  },
+  headers: {
+    policies: [
+      { headers: { request: { set: { authorization: '${env:SET_TOKEN}', 'x-plain-name': '${file:./set.txt}' } } } },
+    ],
+    env: { SET_TOKEN: `Bearer ${secretOf('set')}` },
+    files: { 'set.txt': `${secretOf('file')}\n` },
+    credentials: ['', { query: `token=${secretOf('token')}` }],
+  },
+};
+
+/** Secrets of the configuration itself. */
+const own = { ADMIN_TOKEN: secretOf('admin'), DEBUG_SECRET: secretOf('debug'), HMAC: secretOf('hmac') };
+
+function configuration(upstream: string, refusing: string) {
+  const entries = Object.entries(cases);
+  const routes = entries.flatMap(([name, { policies }]) => [
+    [name, { match: { path: `/${name}/*` }, policies, upstream: 'service' }],
+    [`${name}-down`, { match: { path: `/down/${name}/*` }, policies, upstream: 'down' }],
+  ]);
+  return withPorts({
+    admin: { port: 0, token: '${env:ADMIN_TOKEN}' },
+    threads: 2,
+    consumers: {
+      staff: { groups: ['staff'] },
+      signing: { hmac: { keyId: 'k', secret: '${env:HMAC}' } },
+      ...Object.fromEntries(
+        entries.flatMap(([name, { consumer }]) => (consumer === undefined ? [] : [[name, consumer]])),
+      ),
+    },
+    upstreams: { service: { targets: [upstream] }, down: { targets: [refusing] } },
+    routes: { ...Object.fromEntries(routes), open: { match: { path: '/open/*' }, upstream: 'service' } },
+    telemetry: {
+      accessLog: { file: 'stdout', redact: ['authorization', 'cookie', '?token'] },
+      debug: { secret: '${env:DEBUG_SECRET}' },
+    },
+  });
+}
+
+const env = { ...own, ...Object.assign({}, ...Object.values(cases).map((one) => one.env ?? {})) } as Record<
+  string,
+  string
+>;
+const files = Object.assign({}, ...Object.values(cases).map((one) => one.files ?? {})) as Record<string, string>;
+const unwanted = [...traces, ...Object.values(cases).flatMap((one) => one.traces ?? [])];
+
+function clean(text: string, where: string): void {
+  for (const trace of unwanted) {
+    const at = text.indexOf(trace);
+    assert.ok(at === -1, `${where}: …${text.slice(Math.max(0, at - 300), at + 60)}…`);
+  }
+}
+
+describe('secrets', () => {
+  it('are looked for in every form', () => {
+    for (const text of [key, `x${key}`, `xy${key}`].flatMap((one) => [one, base64(one)])) {
+      assert.throws(() => clean(`before ${text} after`, 'here'), text);
+    }
+    clean(
+      JSON.stringify(configuration('http://127.0.0.1:1', 'http://127.0.0.1:2')).replaceAll(sha256(key), ''),
+      'the file',
+    );
+  });
+
+  it('are nowhere in what the command says, whatever becomes of requests and configurations', async (t) => {
+    const upstream = await RawUpstream.start(t);
+    const cwd = await folderWith(t, files);
+    const config = configuration(upstream.url, 'http://127.0.0.1:1');
+    const command = await Command.serve(t, config, { cwd, env });
+    const statuses: number[] = [];
+    for (const [name, { credentials }] of Object.entries(cases)) {
+      for (const place of [`/${name}/x`, `/down/${name}/x`, '/open/x', '/none/x', `/${name}/%00`]) {
+        for (const credential of credentials) {
+          const [query, fields] = typeof credential === 'string' ? ['', credential] : [`?${credential.query}`, ''];
+          const client = await RawClient.connect(t, command.address());
+          client.write(`GET ${place}${query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${fields}\r\n`);
+          const { status, body, fields: answered } = await client.response();
+          statuses.push(status);
+          clean(body + JSON.stringify(answered), `the answer ${status} to ${name} ${place}`);
+        }
+      }
+    }
+    const expected = [200, 400, 401, 403, 404, 500, 502];
+    assert.deepEqual(
+      expected.filter((status) => !statuses.includes(status)),
+      [],
+      'statuses that were never answered',
+    );
+    await readAdmin(command, 'what serves');
+    await reloadBroken(command, cwd, config);
+    command.kill('SIGTERM');
+    await command.untilExit();
+    assert.equal(command.exitCode, 0);
+    assert.equal(command.stdout.trim().split('\n').length, statuses.length, 'the access log is there');
+    assert.match(command.stderr, /a policy failed/);
+    clean(command.stdout, 'the access log');
+    clean(command.stderr, 'the log');
+  });
+
+  it('are nowhere in what the commands say that do not serve', async (t) => {
+    const cwd = await folderWith(t, files);
+    const config = configuration('http://127.0.0.1:1', 'http://127.0.0.1:2') as { routes: object };
+    await writeFile(join(cwd, 'gateway.json'), JSON.stringify(config));
+    await writeFile(join(cwd, 'other.json'), JSON.stringify({ ...config, routes: {}, consumers: {}, telemetry: {} }));
+    await writeFile(join(cwd, 'broken.json'), JSON.stringify(broken(config)));
+    for (const args of [
+      ['check', 'gateway.json'],
+      ['check', 'broken.json', '--format', 'json'],
+      ['plan', 'gateway.json', '--against', 'other.json'],
+      ['plan', 'other.json', '--against', 'gateway.json', '--format', 'json'],
+      ['explain', 'GET', 'http://x/anyOf/x', '--config', 'gateway.json'],
+    ]) {
+      const { stdout, stderr } = await Command.run(t, args, { cwd, env });
+      assert.notEqual(stdout + stderr, '', args.join(' '));
+      clean(stdout + stderr, args.join(' '));
+    }
+  });
+});
+
+/** The same with a mistake beside every secret, and secrets where nobody expects them. */
+function broken(config: object): object {
+  return {
+    ...config,
+    consumers: {
+      a: { hmac: { keyId: 'k', secret: ['${env:HMAC}'] }, apiKeys: [{ hash: '${env:ADMIN_TOKEN}' }] },
+      b: { apiKeys: '${env:HMAC}', basic: { password: '${env:HMAC}', pasword: '${env:HMAC}' } },
+    },
+    admin: { port: '${env:ADMIN_TOKEN}', token: { value: '${env:ADMIN_TOKEN}' } },
+    routes: Object.fromEntries(
+      Object.entries(cases).map(([name, { policies }]) => [
+        name,
+        {
+          match: { path: '${env:DEBUG_SECRET}' },
+          policies: [...policies, { anyOf: [...policies, { cors: { origins: '${env:HMAC}' } }] }],
+          upstream: '${env:HMAC}',
+        },
+      ]),
+    ),
+  };
+}
+
+async function reloadBroken(command: Command, cwd: string, config: object): Promise<void> {
+  const before = command.log.length;
+  await writeFile(join(cwd, 'gateway.json'), JSON.stringify(withPorts(broken(config))));
+  command.kill('SIGHUP');
+  await command.logged('the configuration was refused; what served before serves on', before);
+  await readAdmin(command, 'what was refused');
+}
+
+/** Everything that can be read of the admin port, with the token first: wrong ones lock the address out. */
+async function readAdmin(command: Command, when: string): Promise<void> {
+  const headers = { authorization: `Bearer ${own.ADMIN_TOKEN}` };
+  const document = (await (await fetch(`${command.admin}/api/v1/openapi.json`, { headers })).json()) as {
+    paths: Record<string, Record<string, unknown>>;
+  };
+  const readable = Object.entries(document.paths).filter(
+    ([path, methods]) => 'get' in methods && !path.endsWith('/events'),
+  );
+  assert.ok(readable.length > 5);
+  const paths = readable.map(([path]) => path);
+  const read = async (path: string, given: Record<string, string>): Promise<number> => {
+    const answer = await fetch(command.admin + path, { headers: given });
+    clean((await answer.text()) + JSON.stringify([...answer.headers]), `${when}, GET ${path} ${answer.status}`);
+    return answer.status;
+  };
+  for (const path of paths) assert.equal(await read(path, headers), 200, path);
+  for (const path of [...paths, '/', '/metrics', `/${secretOf('path')}`]) {
+    await read(path, {});
+    if (when === 'what was refused') await read(path, { authorization: `Bearer ${secretOf('wrong')}` });
+  }
+}
