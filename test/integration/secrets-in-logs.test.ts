@@ -250,13 +250,16 @@ async function readAdmin(command: Command, when: string): Promise<void> {
     ([path, methods]) => 'get' in methods && !path.endsWith('/events'),
   );
   assert.ok(readable.length > 5);
-  const paths = readable.map(([path]) => path);
+  // What is named in a path is a consumer, of which there is one with a secret.
+  const paths = readable.map(([path]) => path.replace('{name}', 'signing'));
   const read = async (path: string, given: Record<string, string>): Promise<number> => {
     const answer = await fetch(command.admin + path, { headers: given });
     clean((await answer.text()) + JSON.stringify([...answer.headers]), `${when}, GET ${path} ${answer.status}`);
     return answer.status;
   };
-  for (const path of paths) assert.equal(await read(path, headers), 200, path);
+  // There are no keys of the gateway's own unless a policy signs with one.
+  const isThere = (path: string): boolean => path !== '/.well-known/jwks.json';
+  for (const path of paths) assert.equal(await read(path, headers), isThere(path) ? 200 : 404, path);
   for (const path of [...paths, '/', '/metrics', `/${secretOf('path')}`]) {
     await read(path, {});
     if (when === 'what was refused') await read(path, { authorization: `Bearer ${secretOf('wrong')}` });
