@@ -33,7 +33,12 @@ export interface SignedRequest {
 
 /** What is signed, or why there is nothing that could be. */
 export type SignatureBase =
-  | { readonly text: string; readonly problem?: never }
+  | {
+      readonly text: string;
+      /** The identifiers of the components, as the text has them. */
+      readonly covered: ReadonlySet<string>;
+      readonly problem?: never;
+    }
   | { readonly text?: never; readonly problem: string };
 
 /** Derived components (RFC 9421, section 2.2) of requests, without `@query-param`. */
@@ -85,13 +90,21 @@ export function parseComponent(text: string): Item | null {
   return item !== null && problemOf(item) === '' ? item : null;
 }
 
-/** Whether a signature of these components says something about this one. */
-export function isCovered(component: Item, by: readonly Item[]): boolean {
-  const wanted = serializeItem(component);
-  return by.some((item) => {
-    const id = serializeItem(item);
-    return id === wanted || (containing.get(nameOf(item)) ?? []).some((name) => `"${name}"` === wanted);
-  });
+/** A component that a signature may have to cover. */
+export interface Coverage {
+  /** Each of these identifiers says something about it. */
+  readonly by: readonly string[];
+}
+
+export function coverageOf(component: Item): Coverage {
+  const name = nameOf(component);
+  const around = component.parameters.size > 0 ? [] : [...containing].filter(([, parts]) => parts.includes(name));
+  return { by: [serializeItem(component), ...around.map(([whole]) => `"${whole}"`)] };
+}
+
+/** @param covered see `SignatureBase`. */
+export function isCovered({ by }: Coverage, covered: ReadonlySet<string>): boolean {
+  return by.some((id) => covered.has(id));
 }
 
 /** Whether the request has what the component is made of. */
@@ -101,19 +114,19 @@ export function hasComponent(request: SignedRequest, component: Item): boolean {
 
 /** RFC 9421, section 2.5. @param input the components and the parameters of the signature. */
 export function signatureBase(request: SignedRequest, input: InnerList): SignatureBase {
-  const seen = new Set<string>();
+  const covered = new Set<string>();
   let text = '';
   for (const item of input.items) {
     const problem = problemOf(item);
     if (problem !== '') return { problem };
     const id = serializeItem(item);
-    if (seen.has(id)) return { problem: `the component ${id} is there twice` };
-    seen.add(id);
+    if (covered.has(id)) return { problem: `the component ${id} is there twice` };
+    covered.add(id);
     const value = valueOf(request, item);
     if (value === null) return { problem: `the request has no ${id}, or not one that could be signed` };
     text += `${id}: ${value}\n`;
   }
-  return { text: `${text}"@signature-params": ${serializeInnerList(input)}` };
+  return { text: `${text}"@signature-params": ${serializeInnerList(input)}`, covered };
 }
 
 /** RFC 9421, section 2.2.3: lower-case, without the port that the scheme has anyway. */

@@ -275,7 +275,7 @@ export function serializeBareItem(item: BareItem): string {
       return decimalText(item.value);
     case 'string':
       if (!/^[\x20-\x7e]*$/.test(item.value)) throw new RangeError('not a String of a structured field');
-      return `"${item.value.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+      return `"${/["\\]/.test(item.value) ? item.value.replaceAll(/["\\]/g, String.raw`\$&`) : item.value}"`;
     case 'token':
       if (!/^[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*$/.test(item.value)) {
         throw new RangeError('not a Token of a structured field');

@@ -19,15 +19,17 @@ import {
   verificationKey,
 } from '../../http/signature-algorithms.ts';
 import {
+  type Coverage,
   type MessageSignature,
   type SignedRequest,
+  coverageOf,
   isCovered,
   normalAuthority,
   parseComponent,
   parseSignatures,
   signatureBase,
 } from '../../http/signature-base.ts';
-import type { Item } from '../../http/structured-fields.ts';
+import type { BareItem } from '../../http/structured-fields.ts';
 import { z } from '../../util/schema.ts';
 import { duration, size } from '../../util/units.ts';
 import { authenticating, commonOptions } from './authenticating.ts';
@@ -134,7 +136,7 @@ class SignatureVerifier implements Authenticator {
   readonly challenge: string;
   private readonly options: Options;
   private readonly env: PolicyEnv;
-  private readonly components: readonly Item[];
+  private readonly components: readonly Coverage[];
   private readonly algorithms: ReadonlySet<SignatureAlgorithm>;
   /** Consumers' keys stay the same objects until they change. */
   private readonly known = new WeakMap<SigningKey, KnownKey>();
@@ -145,7 +147,7 @@ class SignatureVerifier implements Authenticator {
     this.options = settings;
     this.env = env;
     this.challenge = `Signature realm="${settings.realm}"`;
-    this.components = settings.components.map((written) => parseComponent(written)!);
+    this.components = settings.components.map((written) => coverageOf(parseComponent(written)!));
     this.algorithms = new Set(settings.algorithms);
   }
 
@@ -185,11 +187,11 @@ class SignatureVerifier implements Authenticator {
     if (keyId === null) return invalid('a signature without a keyid');
     const window = this.windowOf(input);
     if (window instanceof Refusal) return window;
-    if (!this.components.every((wanted) => isCovered(wanted, input.items))) {
-      return invalid('the signature does not cover what it must');
-    }
     const base = signatureBase(request, input);
     if (base.text === undefined) return invalid('the signature covers what is not there, or not supported');
+    if (!this.components.every((wanted) => isCovered(wanted, base.covered))) {
+      return invalid('the signature does not cover what it must');
+    }
 
     const bytes = Buffer.from(base.text, 'latin1');
     const signer = this.env.consumers.bySigningKey(keyId);
@@ -198,7 +200,7 @@ class SignatureVerifier implements Authenticator {
     const usable = this.problemOf(signer, known, text(input.parameters.get('alg')));
     if (usable !== null) return usable;
     if (!holds) return invalid('the signature does not hold');
-    const body = this.checkBody(exchange, input.items);
+    const body = this.checkBody(exchange, base.covered);
     if (body !== null) return body;
     if (this.isReplay(keyId, text(input.parameters.get('nonce')), bytes, window.untilMs)) return replayed;
     signer!.used();
@@ -237,7 +239,7 @@ class SignatureVerifier implements Authenticator {
   }
 
   /** Why the body is not the one that was signed; null when it is. */
-  private checkBody({ requestBody, requestHeaders }: Exchange, covered: readonly Item[]): Refusal | null {
+  private checkBody({ requestBody, requestHeaders }: Exchange, covered: ReadonlySet<string>): Refusal | null {
     // A body that nobody has buffered for this policy must not pass for one that is empty.
     if (requestBody === null && mayHaveBody(requestHeaders)) return notBuffered;
     const body = requestBody ?? empty;
@@ -283,9 +285,9 @@ class SignatureVerifier implements Authenticator {
   }
 }
 
-const contentDigest = parseComponent('content-digest')!;
+const contentDigest = coverageOf(parseComponent('content-digest')!);
 
-function text(item: Item['value'] | undefined): string | null {
+function text(item: BareItem | undefined): string | null {
   return item?.kind === 'string' ? item.value : null;
 }
 

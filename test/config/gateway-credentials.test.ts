@@ -1,0 +1,40 @@
+/** What `check` says of the credentials of the gateway itself: `upstreams.X.auth` and `identity`. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadText } from './load-text.ts';
+
+/** Code, severity and place of each problem. */
+async function problemsOf(auth: string, more = ''): Promise<string[]> {
+  const { problems } = await loadText(
+    `upstreams: {u: {targets: ["http://127.0.0.1:1"], auth: ${auth}}}\nroutes: {r: {upstream: u}}\n${more}`,
+  );
+  return problems.map(({ severity, code, path }) => `${severity} ${code} ${path.join('.')}`);
+}
+
+test('secrets that stand in the configuration itself are told, each in its place', async () => {
+  const clear = (place: string): string => `warning SECRET_IN_CLEAR upstreams.u.auth.${place}`;
+  assert.deepEqual(await problemsOf('{bearer: abc, headers: {x-key: k}}'), [clear('bearer'), clear('headers.x-key')]);
+  assert.deepEqual(await problemsOf('{basic: {user: u, password: p}}'), [clear('basic.password')]);
+  const signature = '{signature: {keyId: k, algorithm: hmac-sha256, key: 0123456789abcdef}}';
+  assert.deepEqual(await problemsOf(signature), [clear('signature.key')]);
+});
+
+test('a token endpoint without TLS is told, unless it is on this machine', async () => {
+  const grant = (where: string): string =>
+    `{clientCredentials: {${where}, clientId: c, clientSecret: "\${env:HOME:-x}"}}`;
+  const place = (key: string): string => `warning TLS_UNVERIFIED upstreams.u.auth.clientCredentials.${key}`;
+  assert.deepEqual(await problemsOf(grant('tokenUrl: "http://login.internal/t"')), [place('tokenUrl')]);
+  assert.deepEqual(await problemsOf(grant('issuer: "http://10.0.0.1"')), [place('issuer')]);
+  for (const where of ['tokenUrl: "https://a/t"', 'issuer: "http://127.0.0.1:1"', 'tokenUrl: "http://localhost/"']) {
+    assert.deepEqual(await problemsOf(grant(where)), [], where);
+  }
+});
+
+test('a key that is none is an error where it stands', async () => {
+  const signature = '{signature: {keyId: k, algorithm: ed25519, key: "${env:NO_SUCH:-none}"}}';
+  assert.deepEqual(await problemsOf(signature), ['error BAD_VALUE upstreams.u.auth.signature.key']);
+  assert.deepEqual(
+    await problemsOf('{bearer: "${env:NO_SUCH:-t}"}', 'identity: {issuer: i, keys: ["${env:NO_SUCH:-none}"]}'),
+    ['error BAD_VALUE identity.keys.0'],
+  );
+});
