@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { echoServer } from './echo.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const command = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const command = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 
 /** The examples by name, with their configuration files. `quickstart` has a start script of its own. */
 function examples(): Map<string, string> {

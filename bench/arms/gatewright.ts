@@ -7,7 +7,7 @@ import { routePrefixes, type Arm, type Assignment } from './arm.ts';
 import { NODE, versionOfNode } from './node-servers.ts';
 
 const REPOSITORY = join(import.meta.dirname, '..', '..');
-const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.ts');
+const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.js');
 
 export interface Settings {
   readonly pipelining?: number;
@@ -24,7 +24,7 @@ export function gatewrightArm(name: string, title: string, settings: Settings): 
     name,
     title,
     routes: true,
-    installHint: 'src/cli/main.ts is missing',
+    installHint: 'src/cli/main.js is missing',
     version,
     prepare(assignment): Launch {
       const file = configurationFile(assignment);

@@ -93,7 +93,7 @@ async function start(
   const file = configurationFile(assignment);
   const text = edit(configuration(assignment, { threads: 2 }));
   writeFileSync(file, text);
-  const launch = { command: NODE, args: [join(import.meta.dirname, '../../src/cli/main.ts'), 'run', file] };
+  const launch = { command: NODE, args: [join(import.meta.dirname, '../../src/cli/main.js'), 'run', file] };
   const gateway = await launchGateway(bench.lab, 'reload', launch, assignment, cores);
   return { gateway, file, text, adminPort: assignment.adminPort };
 }

@@ -12,7 +12,7 @@ import { jsonServer, listen, type Service } from './services/json-service.ts';
 import { ordersService } from './services/orders.ts';
 import { usersService } from './services/users.ts';
 
-const commandLine = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const commandLine = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const configuration = fileURLToPath(new URL('./gateway.yaml', import.meta.url));
 const readyWithinMs = 30_000;
 

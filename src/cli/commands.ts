@@ -35,8 +35,10 @@ program
     'serve; reload when the file changes or on SIGHUP; finish what was begun on SIGTERM or SIGINT, then exit',
   )
   .action(async (file: string | undefined, options: { lastGood?: string }) => {
+    const { spareThread } = await import('../workers/serving-thread.ts');
+    const spare = spareThread();
     const { runGateway } = await import('./run.ts');
-    process.exitCode = await runGateway(file, options, processIo);
+    process.exitCode = await runGateway(file, options, processIo, spare);
   });
 
 program

@@ -1,4 +1,5 @@
 /** `gatewright run`: serves until it is asked to stop. */
+import type { Worker } from 'node:worker_threads';
 import { MovableAdminPort } from '../admin/admin-port.ts';
 import { Control } from '../admin/control.ts';
 import { ConsumerBook } from '../admin/consumer-book.ts';
@@ -9,7 +10,6 @@ import { drainGraceMs, ListenError } from '../gateway/gateway.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
 import { pollFiles } from '../wire/file-watch.ts';
-import { spareThread } from '../workers/serving-thread.ts';
 import { ThreadedGateway } from '../workers/threaded-gateway.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 import { claimSockets, type ClaimedSockets } from './claimed-sockets.ts';
@@ -32,11 +32,19 @@ const idleMs = 5_000;
 /** A change is followed within a second. */
 const watchPeriodMs = 400;
 
-/** @returns the exit code. */
-export async function runGateway(named: string | undefined, options: RunOptions, io: CommandIo): Promise<number> {
+/**
+ * @param spare a thread that has begun to load its code: see `spareThread`.
+ * @returns the exit code.
+ */
+export async function runGateway(
+  named: string | undefined,
+  options: RunOptions,
+  io: CommandIo,
+  spare: Worker,
+): Promise<number> {
   const signals = new Signals();
   // Nothing of what was loaded is held on to here, so that it need not be kept for as long as the gateway serves.
-  const running = await start(named, options, signals, io);
+  const running = await start(named, options, { signals, io, spare });
   return typeof running === 'number' ? running : running.untilStopped(signals);
 }
 
@@ -44,10 +52,8 @@ export async function runGateway(named: string | undefined, options: RunOptions,
 async function start(
   named: string | undefined,
   options: RunOptions,
-  signals: Signals,
-  io: CommandIo,
+  { signals, io, spare }: Pick<RunEnv, 'io' | 'spare'> & { readonly signals: Signals },
 ): Promise<RunningGateway | number> {
-  const spare = spareThread();
   const lastGood = options.lastGood === undefined ? null : new LastGood(options.lastGood, io);
   const found = await loadCommandConfig(named, io);
   if (found !== null && lastGood !== null && !LastGood.canKeep(found.file)) {
@@ -114,7 +120,7 @@ function print(problems: readonly Problem[], io: CommandIo): void {
 interface RunEnv {
   readonly log: AppLog;
   readonly io: CommandIo;
-  readonly spare: ReturnType<typeof spareThread>;
+  readonly spare: Worker;
   readonly sockets: ClaimedSockets;
   readonly lastGood: LastGood | null;
   readonly book: ConsumerBook;

@@ -2,7 +2,7 @@
 import { extname, resolve } from 'node:path';
 import type { ImportModule } from './policy-modules.ts';
 import type { Problem } from './problem.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import {
   type SourceDocument,
   type SourceText,

@@ -4,7 +4,7 @@ import { dirname, extname, join } from 'node:path';
 import type { ConsumerEntries } from './consumer-entries.ts';
 import { readPlainConsumer } from './plain-consumer.ts';
 import type { Finding, Problem } from './problem.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { ConsumerDeclaration } from './schema.ts';
 import { consumerSchema } from './schema/consumer.ts';
 import { isName } from './schema/scalars.ts';

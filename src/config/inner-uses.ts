@@ -1,5 +1,5 @@
 /** The policies among the options of another one (`anyOf`). */
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { PolicyUse } from './schema.ts';
 
 /** What the options of a use are made of if they are uses themselves, otherwise nothing. For policies that combine others. */

@@ -28,7 +28,7 @@ import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './polic
 import { type PolicyRegistry, namesIn, writtenUses } from './policy-registry.ts';
 import { PolicyResolver } from './policies.ts';
 import { type Finding, type Path, type Problem, formatPath, sortProblems } from './problem.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { ConsumerConfig, GatewayConfig, ListenerConfig, RouteConfig } from './schema.ts';
 import { type Sections, readSections } from './sections.ts';
 import { type SourceDocument, type SourceText, toProblems } from './source/document.ts';

@@ -6,7 +6,7 @@
  */
 import { isDay } from './schema/consumer.ts';
 import { isName } from './schema/scalars.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { ConsumerDeclaration } from './schema.ts';
 
 type ApiKey = ConsumerDeclaration['apiKeys'][number];

@@ -4,7 +4,7 @@
  * Whatever is not entirely plain, or wrong in any way, is left to the schema; what is read here is what the schema would
  * have read (`test/config/plain-route.test.ts` holds the two against each other).
  */
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { RouteDeclaration } from './schema.ts';
 
 type Match = RouteDeclaration['match'];

@@ -1,8 +1,7 @@
 /** Loads the modules that `use: ./file.ts` names. */
 import { resolve } from 'node:path';
 import type { PolicyDefinition } from '../contract.ts';
-import { z } from '../util/schema.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 
 /** Imports the module at an absolute path and returns its namespace. */
 export type ImportModule = (path: string) => Promise<unknown>;
@@ -45,8 +44,8 @@ async function load(path: string, importModule: ImportModule): Promise<LoadedPol
   try {
     const module = await importModule(path);
     const definition: unknown = isMapping(module) ? module['default'] : undefined;
-    return isPolicyDefinition(definition)
-      ? { definition }
+    return (await isPolicyDefinition(definition))
+      ? { definition: definition as PolicyDefinition }
       : { error: 'its default export is not a policy: write `export default definePolicy({…})`' };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -54,7 +53,9 @@ async function load(path: string, importModule: ImportModule): Promise<LoadedPol
   }
 }
 
-function isPolicyDefinition(value: unknown): value is PolicyDefinition {
+async function isPolicyDefinition(value: unknown): Promise<boolean> {
+  // A thread that serves has no other use for schemas.
+  const { z } = await import('../util/schema.ts');
   return (
     isMapping(value) &&
     typeof value['name'] === 'string' &&

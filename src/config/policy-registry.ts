@@ -1,7 +1,7 @@
 /** The policies that come with the gateway, of which only those are loaded that a configuration uses. */
 import type { PolicyDefinition } from '../contract.ts';
 import { withInnerUses } from './inner-uses.ts';
-import { isMapping } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
 import type { GatewayConfig, PolicyUse } from './schema.ts';
 
 export interface PolicyRegistry {

@@ -1,5 +1,6 @@
 /** Looks into schemas: which keys are known at a path, and which values of a configuration carry a mark. */
 import { z } from '../util/schema.ts';
+import { isMapping } from './is-mapping.ts';
 import type { Path } from './problem.ts';
 
 /** The schema and what it wraps, from the outside in: defaults, optional values, transforms. */
@@ -172,10 +173,6 @@ function markedFields(object: z.ZodObject): [string, z.core.$ZodType][] {
     fields.set(object, found);
   }
   return found;
-}
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const keysByMark = new Map<Mark, WeakMap<z.core.$ZodType, ReadonlySet<string>>>();

@@ -1,7 +1,8 @@
 /** Holds values of a configuration against a schema, and puts what does not fit into words. */
 import { z } from '../util/schema.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
-import { isMapping, knownKeys } from './schema-walk.ts';
+import { isMapping } from './is-mapping.ts';
+import { knownKeys } from './schema-walk.ts';
 import type { Interpolations } from './source/interpolation.ts';
 import { suggest } from './suggest.ts';
 

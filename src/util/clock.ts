@@ -8,8 +8,11 @@ export interface Clock {
   every(periodMs: number, callback: () => void): () => void;
 }
 
+/** The global is a getter, and requests ask for the time several times each. */
+const monotonic = performance;
+
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => monotonic.now(),
   wallNow: () => Date.now(),
   every(periodMs, callback) {
     const timer = setInterval(callback, periodMs);

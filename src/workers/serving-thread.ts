@@ -6,8 +6,8 @@ import { ListenError } from '../gateway/gateway.ts';
 import type { FromThread, Order, OrderResults, ThreadBirth, ToThread } from './messages.ts';
 
 /**
- * A thread that has begun to load its code. It takes about as long as reading a configuration, so the first is best made
- * before that.
+ * A thread that has begun to load its code. It takes about as long as what the main thread has to load and to read before
+ * anything is served, so the first is best made before that.
  */
 export function spareThread(): Worker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';

@@ -1,7 +1,5 @@
-/** The entry of a serving thread. Whatever it runs comes compiled from the cache of an earlier start, if there was one. */
-import { enableCompileCache } from 'node:module';
+/** The entry of a serving thread. */
 import { leaveOutLocales } from '../util/leave-out-locales.ts';
 
-enableCompileCache();
 leaveOutLocales();
 await import('./serve.ts');

@@ -146,7 +146,9 @@ export class ThreadedGateway implements Gateway {
   private async move(next: Served, consumers: StagedConsumers, known: Addresses, count: number): Promise<void> {
     const isSameCode = this.served?.parcel.codeDigest === next.parcel.codeDigest;
     const slots = Array.from({ length: count }, (_, number) => this.slots[number] ?? this.createSlot(number));
-    const candidates = slots.map((slot) => {
+    // From nothing, the first thread serves while the others still load their code.
+    const isFirst = this.served === null && known.size === 0;
+    const candidates = slots.slice(0, isFirst ? 1 : count).map((slot) => {
       return new Candidate(slot, isSameCode && slot.live !== null ? slot.live : this.spawn(slot.number));
     });
     const limitMs = this.env.prepareLimitMs ?? prepareLimitMs;
@@ -168,6 +170,9 @@ export class ThreadedGateway implements Gateway {
     }
     this.committing = this.commit(next, consumers, known, slots, candidates);
     await this.committing;
+    if (!isFirst) return;
+    await Promise.all(slots.slice(1).map((slot) => this.begin(slot)));
+    if (this.isStopping) throw wasStopped();
   }
 
   /** From here on nothing is refused: what goes wrong with a thread is its slot's to put right. */

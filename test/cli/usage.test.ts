@@ -128,7 +128,7 @@ thread: 1
   it('does not mind a reader that stops, and still says by its exit code what it found', async (t) => {
     const routes = Array.from({ length: 5000 }, (_, index) => `  r${index}: {match: {pth: /a}, upstream: u}\n`);
     const cwd = await folderWith(t, { 'gateway.yaml': `${GOOD.split('\n')[0]}\nroutes:\n${routes.join('')}` });
-    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+    const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
     const line = `("$0" "${main}" check; echo "code $?" >&2) | head -n 1`;
     const { stdout, stderr } = await promisify(execFile)('sh', ['-c', line, process.execPath], { cwd });
     assert.match(stdout, /^gateway\.yaml:3:\d+ {2}error {2}UNKNOWN_KEY [^\n]*\n$/);

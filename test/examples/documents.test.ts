@@ -35,7 +35,7 @@ describe('the configurations in the documents', () => {
     for (const document of documents) {
       for (const yaml of configurationsIn(await readFile(join(root, document), 'utf8'))) {
         await writeFile(join(folder, 'gateway.yaml'), yaml);
-        const command = [join(root, 'src/cli/main.ts'), 'check', 'gateway.yaml', '--format', 'json'];
+        const command = [join(root, 'src/cli/main.js'), 'check', 'gateway.yaml', '--format', 'json'];
         // Rejects with what was printed when the exit code is not 0.
         const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
         assert.deepEqual((JSON.parse(stdout) as { problems: unknown }).problems, [], document);
@@ -60,7 +60,7 @@ describe('the configurations in the documents', () => {
     ] as const) {
       await writeFile(join(project, name), text);
     }
-    const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/cli/main.ts'), 'test'], {
+    const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'src/cli/main.js'), 'test'], {
       cwd: project,
     });
     assert.match(stdout, /^6 passed, 0 failed$/m);

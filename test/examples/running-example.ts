@@ -99,7 +99,7 @@ export class RunningExample {
     const services = [3001, 3002].map((port) => echoServer(`echo-${port}`).listen(ports.get(port), '127.0.0.1'));
     await Promise.all(services.map((service) => once(service, 'listening')));
     const file = ['gateway.yaml', 'gateway.config.ts'].find((candidate) => existsSync(join(folder, candidate))) ?? '';
-    const command = join(root, 'src/cli/main.ts');
+    const command = join(root, 'src/cli/main.js');
     const gateway = spawn(process.execPath, [command, 'run', join(folder, file)], { stdio: 'pipe' });
     let log = '';
     gateway.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));

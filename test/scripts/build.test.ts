@@ -8,7 +8,7 @@ const root = {
   private: true,
   type: 'module',
   engines: { node: '>=24.20' },
-  bin: { gatewright: './src/cli/main.ts' },
+  bin: { gatewright: './src/cli/main.js' },
   exports: { '.': './src/index.ts', './testing': './src/testing.ts' },
   scripts: { start: 'node start.ts' },
   dependencies: { zod: '4.0.0' },

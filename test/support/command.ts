@@ -8,7 +8,7 @@ import { Changes } from './changes.ts';
 import type { Address } from './raw-client.ts';
 import type { Scope } from './scope.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** A new folder with these files, which is gone after the test. */
 export async function folderWith(t: Scope, files: Readonly<Record<string, string>> = {}): Promise<string> {

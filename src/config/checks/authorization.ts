@@ -2,7 +2,7 @@
 import { withInnerUses } from '../inner-uses.ts';
 import type { ResolvedUse } from '../policies.ts';
 import { type Finding, type Path, formatPath } from '../problem.ts';
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import type { MatchConfig } from '../schema.ts';
 import { suggest } from '../suggest.ts';
 import { checkCaptures } from './routes.ts';

@@ -1,6 +1,7 @@
 /** What two configurations are compared with, and how their values are shown. */
 import { relative } from 'node:path';
-import { isMapping, markedKeys } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
+import { markedKeys } from '../schema-walk.ts';
 import { type GatewayConfig, type PolicyUse, gatewaySchema } from '../schema.ts';
 import type { PolicyFacts } from './policy-facts.ts';
 import { isUnknown } from './unknown-value.ts';

@@ -1,5 +1,5 @@
 /** Compares who may call: consumers, their groups, and what they can show. */
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import type { GatewayConfig } from '../schema.ts';
 import type { ChangeKind, Difference } from './change.ts';
 import { type Comparison, show } from './comparison.ts';

@@ -1,5 +1,5 @@
 /** Compares the files of TLS: by their names, and by what is in them where they can be read. */
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import type { ChangeKind, Difference } from './change.ts';
 import type { Comparison } from './comparison.ts';
 import type { FieldRule } from './fields.ts';

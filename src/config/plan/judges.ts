@@ -1,5 +1,5 @@
 /** Which of two values of an option is the stricter one. Whatever cannot be told is just another value. */
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import { type Rate, parseDuration, parseRate } from '../../util/units.ts';
 import { isSame, keysOf, ownValue } from './plain-compare.ts';
 

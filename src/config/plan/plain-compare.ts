@@ -1,6 +1,6 @@
 /** Compares plain data: what is in a configuration once it is parsed. */
 import { isDeepStrictEqual } from 'node:util';
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import { isUnknown } from './unknown-value.ts';
 
 /** Whether two values say the same. A key that is missing and one without a value are the same. */

@@ -1,6 +1,6 @@
 /** Compares what is known of one route, or of `notFound`, in two configurations. */
 import type { NotFoundConfig, RouteConfig } from '../schema.ts';
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 import type { ChangeKind, Difference } from './change.ts';
 import { type Comparison, show } from './comparison.ts';
 import { type DirectedKinds, type FieldRules, compareFields, showDuration } from './fields.ts';

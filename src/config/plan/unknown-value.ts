@@ -1,6 +1,6 @@
 /** Values of a configuration that were hidden from us, because they are secret. */
 import { type Path, formatPath } from '../problem.ts';
-import { isMapping } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
 
 /** Stands where a text or number was that we may not see. It equals any: whether it has changed cannot be known. */
 class UnknownValue {

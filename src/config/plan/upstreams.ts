@@ -1,5 +1,6 @@
 /** Compares the targets and the options of an upstream. */
-import { isMapping, markedKeys } from '../schema-walk.ts';
+import { isMapping } from '../is-mapping.ts';
+import { markedKeys } from '../schema-walk.ts';
 import type { UpstreamConfig } from '../schema.ts';
 import { upstreamAuthSchema } from '../schema/upstream-auth.ts';
 import type { ChangeKind, Difference } from './change.ts';
