@@ -52,6 +52,13 @@ export const statusSchema = z.strictObject({
     }),
   ),
   listeners: z.array(z.strictObject({ name: z.string(), url: z.string(), connections: count })),
+  authentication: z
+    .strictObject({
+      failed: count.describe('Credentials that did not hold.'),
+      slowed: count.describe('Attempts that had to wait because others had failed.'),
+      refused: count.describe('Attempts that were refused, whatever they presented, because others had failed.'),
+    })
+    .describe('Attempts to authenticate since the start.'),
 });
 
 export const snapshotSchema = z.strictObject({

@@ -1,5 +1,5 @@
 /** Slows down whoever guesses tokens: an address has a few wrong ones free, and then one in a while. */
-import { parseIp } from '../util/ip-set.ts';
+import { clientNetwork } from '../util/client-network.ts';
 
 const freeAttempts = 10;
 /** Each wrong token is forgotten after this time. */
@@ -25,7 +25,7 @@ export class AttemptLimit {
 
   /** How long an address is refused for, in milliseconds; 0 when it is not. */
   refusedFor(address: string): number {
-    const known = this.byAddress.get(keyOf(address));
+    const known = this.byAddress.get(clientNetwork(address));
     if (known === undefined) return 0;
     const excess = this.remembered(known) - (freeAttempts - 1);
     return excess > 0 ? Math.ceil(excess * forgetMs) : 0;
@@ -33,7 +33,7 @@ export class AttemptLimit {
 
   /** Takes down that an address has presented a wrong token. */
   failed(address: string): void {
-    const key = keyOf(address);
+    const key = clientNetwork(address);
     const known = this.byAddress.get(key);
     const count = known === undefined ? 0 : this.remembered(known);
     this.byAddress.delete(key);
@@ -48,11 +48,4 @@ export class AttemptLimit {
   private remembered({ count, atMs }: Attempts): number {
     return Math.max(0, count - (this.now() - atMs) / forgetMs);
   }
-}
-
-/** Whoever has one IPv6 address has all of its /64 (RFC 6177). */
-function keyOf(address: string): string {
-  const ip = parseIp(address);
-  if (ip === null) return address;
-  return ip.family === 4 ? `4:${ip.words[0]}` : `6:${ip.words[0]}:${ip.words[1]}`;
 }

@@ -26,6 +26,8 @@ interface Status {
     Record<'thread' | 'state' | 'revision' | 'restarts' | 'connections' | 'inFlight' | 'served' | 'stallMs', unknown>
   >[];
   readonly listeners: readonly Readonly<Record<'name' | 'url' | 'connections', unknown>>[];
+  /** Missing from a gateway that does not count them yet. */
+  readonly authentication?: Readonly<Record<'failed' | 'slowed' | 'refused', unknown>>;
 }
 
 interface Upstreams {
@@ -104,7 +106,7 @@ function reasonIn(json: unknown): string {
 }
 
 function toText({ status, upstreams, problems }: Report): string {
-  const { version, uptimeMs, ready, revision, threads, listeners } = status;
+  const { version, uptimeMs, ready, revision, threads, listeners, authentication } = status;
   const appliedAt = new Date(revision.appliedAt).toISOString();
   const lines = [
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
@@ -139,10 +141,18 @@ function toText({ status, upstreams, problems }: Report): string {
         ]),
       ),
     ]),
+    ...attemptLines(authentication),
     '',
     ...problemLines(problems),
   ];
   return `${lines.map(toPlain).join('\n')}\n`;
+}
+
+function attemptLines(authentication: Status['authentication']): string[] {
+  if (authentication === undefined) return [];
+  const { failed, slowed, refused } = authentication;
+  const counts = `${String(failed)} failed, ${String(slowed)} slowed down, ${String(refused)} refused`;
+  return ['', `attempts to authenticate: ${counts}`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

@@ -1,6 +1,7 @@
 /** What a gateway is, without what it is made of: cheap to import. */
 import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
+import type { AttemptTotals } from '../stores/shared-damping.ts';
 
 /** A gateway, wherever its threads are. */
 export interface Gateway {
@@ -40,6 +41,8 @@ export interface GatewayStatus {
   readonly threads: readonly ThreadStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  /** Attempts to authenticate since the start, of all threads. */
+  readonly authentication: AttemptTotals;
 }
 
 export interface ThreadStatus {

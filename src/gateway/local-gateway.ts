@@ -286,7 +286,8 @@ export class LocalGateway implements Gateway {
       served: ended,
       stallMs: 0,
     };
-    return Promise.resolve({ threads: [thread], listeners, upstreams });
+    const authentication = this.services.attemptTotals;
+    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication });
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */

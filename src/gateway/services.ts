@@ -2,6 +2,7 @@
 import type { PolicyServices } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
+  AttemptDamping,
   CallRequest,
   CallResponse,
   DocumentSource,
@@ -11,6 +12,7 @@ import type {
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
+import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import type { Lease } from '../util/keep.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 
@@ -18,11 +20,12 @@ import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 export interface ServicesMemory {
   /** See `NotedTexts`. */
   readonly noted: SharedArrayBuffer;
+  readonly damping: DampingMemory;
 }
 
 /** @param threads how many may live at a time. */
 export function createServicesMemory(threads: number): ServicesMemory {
-  return { noted: NotedTexts.create(threads) };
+  return { noted: NotedTexts.create(threads), damping: SharedDamping.create(threads) };
 }
 
 export interface ServicesEnv extends HttpCallerEnv {
@@ -35,15 +38,11 @@ export interface ServicesEnv extends HttpCallerEnv {
 /** What the policies of one thread are given. */
 export class LocalServices implements PolicyServices {
   readonly consumers: ConsumerIndex;
-  readonly damping: PolicyServices['damping'] = {
-    look: () => undamped,
-    failed() {},
-    succeeded() {},
-  };
   private readonly env: ServicesEnv;
   private readonly caller: HttpCaller;
   private memory: ServicesMemory | null;
   private noted: NotedTexts | null = null;
+  private attempts: SharedDamping | null = null;
 
   constructor(env: ServicesEnv) {
     this.env = env;
@@ -59,9 +58,24 @@ export class LocalServices implements PolicyServices {
 
   sharedMemory(name: string): SharedMemory {
     const { clock, seat = 0 } = this.env;
-    this.memory ??= createServicesMemory(1);
-    this.noted ??= new NotedTexts(this.memory.noted, seat, () => clock.now());
+    this.noted ??= new NotedTexts(this.ownMemory().noted, seat, () => clock.now());
     return this.noted.named(name);
+  }
+
+  get damping(): AttemptDamping {
+    const { clock, seat = 0 } = this.env;
+    this.attempts ??= new SharedDamping(this.ownMemory().damping, seat, () => clock.now());
+    return this.attempts;
+  }
+
+  /** Attempts to authenticate, of all threads. */
+  get attemptTotals(): AttemptTotals {
+    return SharedDamping.totalsIn(this.ownMemory().damping);
+  }
+
+  private ownMemory(): ServicesMemory {
+    this.memory ??= createServicesMemory(1);
+    return this.memory;
   }
 
   call(request: CallRequest): Promise<CallResponse> {
@@ -76,5 +90,3 @@ export class LocalServices implements PolicyServices {
     throw new Error('not available yet');
   }
 }
-
-const undamped = Object.freeze({ delayMs: 0, refuseMs: 0 });

@@ -1,6 +1,7 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
 import { createServicesMemory } from '../gateway/services.ts';
+import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
 import { ConnectionPermits } from './connection-permits.ts';
 import type { ThreadBirth } from './messages.ts';
 
@@ -22,6 +23,11 @@ export class SharedState {
   birthOf(thread: number): Omit<ThreadBirth, 'heartbeat'> {
     const { ticketSecret, permits, services } = this;
     return { thread, ticketSecret, connections: permits.buffer, seat: permits.takeSeat(), services };
+  }
+
+  /** Attempts to authenticate, of all threads. */
+  get attempts(): AttemptTotals {
+    return SharedDamping.totalsIn(this.services.damping);
   }
 
   /** The thread that was born with it has ended. */

@@ -106,6 +106,7 @@ export class FakeControlPlane implements ControlPlane {
         name,
         targets: targets.map(({ url, weight }) => ({ url, weight, ...numbers })),
       })),
+      authentication: { failed: 12, slowed: 4, refused: 1 },
     };
   }
 

@@ -66,6 +66,8 @@ upstreams (3)
   next     1       http://127.0.0.1:3003  1       3            2
   unused   0       http://127.0.0.1:3004  1       3            2
 
+attempts to authenticate: 12 failed, 4 slowed down, 1 refused
+
 problems (1)
 /gw/gateway.yaml:7:3  warning  UNUSED  upstreams.unused is not used by anything
 `,

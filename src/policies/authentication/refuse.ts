@@ -1,6 +1,7 @@
 /** What a client gets that could not be authenticated: the same answer for all causes of a kind, and no faster for being wrong. */
 import type { Authenticator, Exchange, MaybePromise, PolicyEnv, Refusal, Reply } from '../../contract.ts';
 import { errors, type ErrorCode } from '../../errors.ts';
+import { slowDown } from './slow-down.ts';
 
 /** What a way to authenticate asks for. */
 export type Asked = Pick<Authenticator, 'challenge' | 'invalidChallenge'>;
@@ -34,9 +35,10 @@ export function refuse(
     return answer;
   }
   const { delayMs, refuseMs } = env.damping.look(clientIp, '');
-  env.damping.failed(clientIp, '');
+  // What is refused whatever it presents says nothing to whoever guesses, and makes the time no longer.
   if (refuseMs > 0) return tooManyAttempts(refuseMs, reason);
-  return delayMs > 0 ? env.wait(delayMs).then(() => answer) : answer;
+  env.damping.failed(clientIp, '');
+  return slowDown(env, clientIp, delayMs)?.then(() => answer) ?? answer;
 }
 
 /** @param refuseMs for how long further attempts are refused. */
