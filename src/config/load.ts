@@ -20,6 +20,7 @@ import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
@@ -265,6 +266,7 @@ class Loader {
     for (const name in declared) {
       if (!checkRoute(name, declared[name], around)) broken.push(name);
       routes[name] = assembler.assemble(name, declared[name]);
+      checkClientCertificates(routes[name], around);
     }
     for (const [name, route] of sections.brokenRoutes) checkBrokenRoute(name, route, around);
     checkTimeouts(accepted.defaults?.timeouts ?? {}, ['defaults', 'timeouts'], findings);

@@ -38,6 +38,8 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
   bodyLimit: [{ max: '1KiB' }],
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],
+  basicAuth: [{}, { forward: true, optional: true, realm: 'the "api"', consumers: true }],
+  mtls: [{}, { optional: true, sans: ['DNS:a.example'] }],
   introspection: [
     { url: 'https://issuer.example/introspect', clientId: 'gateway', clientSecret: 'secret' },
     {

@@ -24,6 +24,7 @@ import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
 import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
+import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
 /** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
 export type FakeHeaders =
@@ -191,8 +192,8 @@ export class FakeEnv implements PolicyEnv {
   /** What policies before this one authenticate with. */
   earlier: readonly Authenticator[] = [];
   readonly consumers = new ConsumerIndex();
-  readonly damping: PolicyEnv['damping'] = { look: () => ({ delayMs: 0, refuseMs: 0 }), failed() {}, succeeded() {} };
   nowMs = 0;
+  readonly damping = new SharedDamping(SharedDamping.create(1, { capacity: 1024 }), 0, () => this.nowMs);
   private readonly noted = new NotedTexts(NotedTexts.create(1, { capacity: 1024 }), 0, () => this.nowMs);
   /** How far the wall clock is ahead of the other one. */
   epochMs = 1_700_000_000_000;

@@ -125,7 +125,7 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       'deny.claims': { judge: judge.deniedClaimsAreWeaker, whole: true },
     },
   },
-  basicAuth: { role: authentication, options: credentials },
+  basicAuth: { role: authentication, options: { ...credentials, consumers: { judge: judge.trueIsWeaker } } },
   bodyLimit: { role: bodyLimit, options: { max: { judge: judge.higherIsWeaker, show: showSize } } },
   compress: { role: plainRole, options: { minBytes: { show: showSize } } },
   concurrency: { role: limit, options: { ...limitOptions, queueTimeout: { show: showDuration } } },
@@ -190,7 +190,7 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       maxBody: { show: showSize },
     },
   },
-  mtls: { role: authentication, options: credentials },
+  mtls: { role: authentication, options: { ...credentials, sans: condition } },
   oidc: {
     role: authentication,
     options: {

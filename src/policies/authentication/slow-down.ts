@@ -43,12 +43,12 @@ class Waiting {
  * must not pile up here.
  */
 export function slowDown(
-  { damping, wait }: Pick<PolicyEnv, 'damping' | 'wait'>,
+  env: Pick<PolicyEnv, 'damping' | 'wait'>,
   clientIp: string,
   delayMs: number,
 ): Promise<void> | undefined {
   if (delayMs <= 0) return undefined;
-  const waiting = Waiting.of(damping);
+  const waiting = Waiting.of(env.damping);
   if (!waiting.enter(clientIp)) return undefined;
-  return wait(delayMs).finally(() => waiting.leave(clientIp));
+  return env.wait(delayMs).finally(() => waiting.leave(clientIp));
 }
