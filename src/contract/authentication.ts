@@ -73,7 +73,7 @@ export interface Authenticator {
    * request that goes on, whoever it turned out to be (GHSA-7r4p-vjf4-gxv4), before `tell`.
    */
   readonly ownHeaders?: readonly string[];
-  /** Where it looks for the credential: see `Policy.secretFields`. `authorization` and `cookie` need not be named. */
+  /** Where it looks for the credential: see `Policy.secretFields`. */
   readonly secretFields?: readonly string[];
   /** Looks at the request and changes nothing. What is thrown is a defect: the request is refused with a 500. */
   authenticate(exchange: Exchange): MaybePromise<Credential | Refusal>;

@@ -14,7 +14,7 @@ import { parsePasswordHash } from '../util/password-hash.ts';
 import { SecretTable } from '../util/secret-table.ts';
 import { z } from '../util/schema.ts';
 import { authenticating, commonOptions } from './authentication/authenticating.ts';
-import { isBasic, readBasic } from './authentication/basic-credentials.ts';
+import { type BasicCredentials, isBasic, readBasic } from './authentication/basic-credentials.ts';
 import { DummyHash } from './authentication/dummy-hash.ts';
 import { HtpasswdFile, type HtpasswdUsers } from './authentication/htpasswd-file.ts';
 import { PasswordVerifier } from './authentication/password-verifier.ts';
@@ -44,6 +44,10 @@ const options = z
 
 /** Of each thread. */
 const passwordsRemembered = 4096;
+/** Addresses, for each of them. */
+const clientsRemembered = 64;
+/** Of `Authorization`: what is longer was never verified. */
+const maxValueLength = 2048;
 /** How long a password is not verified again, as long as its hash stays the same. */
 const rememberMs = 300_000;
 
@@ -121,7 +125,12 @@ interface Verified {
   readonly user: string;
   readonly passwordHash: string;
   readonly until: number;
-  readonly credential: Credential;
+  /**
+   * The addresses that it came from. From others attempts are counted first, although nothing has to be verified: else
+   * whoever is refused could go on guessing at those who are logged in.
+   */
+  readonly clients: Set<string>;
+  credential: Credential;
 }
 
 /** What all routes of a thread have in common. */
@@ -147,6 +156,8 @@ class Passwords {
 
 class BasicAuthenticator implements Authenticator {
   readonly challenge: string;
+  /** Also where the configuration says that nothing is to be hidden. */
+  readonly secretFields = ['authorization'];
   private readonly logins: Logins;
   private readonly env: PolicyEnv;
   private readonly passwords: Passwords;
@@ -165,8 +176,9 @@ class BasicAuthenticator implements Authenticator {
     if (requestHeaders.getAll('authorization').length > 1) return ambiguous;
     if (!isBasic(value)) return missing;
     const users = this.logins.users();
-    if (users instanceof Promise) return users.then((read) => this.known(value, read) ?? this.verify(exchange, value));
-    return this.known(value, users) ?? this.verify(exchange, value);
+    if (users instanceof Promise)
+      return users.then((read) => this.known(exchange, value, read) ?? this.verify(exchange, value));
+    return this.known(exchange, value, users) ?? this.verify(exchange, value);
   }
 
   conceal({ requestHeaders }: Exchange): void {
@@ -175,23 +187,23 @@ class BasicAuthenticator implements Authenticator {
     if (requestHeaders.getAll('authorization').some(isBasic)) requestHeaders.remove('authorization');
   }
 
-  /** Whose password was verified lately. */
-  private known(value: string, users: HtpasswdUsers | null): Credential | null {
-    if (value.length > 4096) return null;
-    const verified = this.passwords.verified.get(value);
-    if (verified === undefined || this.env.now() >= verified.until) return null;
+  /** Whose password was verified lately, for this client. */
+  private known(exchange: Exchange, value: string, users: HtpasswdUsers | null): Credential | null {
+    const verified = this.remembered(value);
+    if (verified === null || !verified.clients.has(exchange.clientIp)) return null;
     const login = this.logins.find(verified.user, users);
     if (login?.passwordHash !== verified.passwordHash || this.isExpired(login)) return null;
     login.used();
-    const { credential } = verified;
-    if (credential.consumer === login.consumer) return credential;
-    const changed = credentialOf(verified.user, login);
-    this.passwords.verified.set(value, { ...verified, credential: changed });
-    return changed;
+    return credentialFor(verified, login);
+  }
+
+  private remembered(value: string): Verified | null {
+    const verified = value.length > maxValueLength ? undefined : this.passwords.verified.get(value);
+    return verified !== undefined && this.env.now() < verified.until ? verified : null;
   }
 
   private async verify(exchange: Exchange, value: string): Promise<Credential | Refusal> {
-    const { env, passwords } = this;
+    const { env, logins } = this;
     const { clientIp } = exchange;
     const given = readBasic(value);
     if (given === null) return malformed;
@@ -199,33 +211,59 @@ class BasicAuthenticator implements Authenticator {
     const { delayMs, refuseMs } = env.damping.look(clientIp, user);
     if (refuseMs > 0) return damped(refuseMs);
     await slowDown(env, clientIp, delayMs);
-    const login = this.logins.find(user, await this.logins.users());
-    const isVerifiable = login !== undefined && parsePasswordHash(login.passwordHash) !== null;
-    if (isVerifiable) passwords.dummy.note(login.passwordHash);
-    const hash = isVerifiable ? login.passwordHash : passwords.dummy.text;
-    const verification = passwords.verifier.verify(given, hash, clientIp);
-    if (verification === null) return busy;
-    let isRight: boolean;
-    try {
-      isRight = await verification;
-    } catch {
-      return failing;
-    }
+    const login = logins.find(user, await logins.users());
+    const hash = this.hashToVerify(login);
+    const isRight = this.remembered(value)?.passwordHash === hash || (await this.isPassword(given, hash, clientIp));
+    if (isRight instanceof Refusal) return isRight;
     // The file or the consumer may have changed meanwhile.
-    const now = this.logins.find(user, await this.logins.users());
-    if (!isRight || !isVerifiable || now?.passwordHash !== hash || this.isExpired(now)) {
+    const now = logins.find(user, await logins.users());
+    if (!isRight || now?.passwordHash !== hash || this.isExpired(now)) {
       return new Refusal('invalid', 'an unknown user or a wrong password', null, user);
     }
     env.damping.succeeded(clientIp, user);
     now.used();
-    const credential = credentialOf(user, now);
-    passwords.verified.set(value, { user, passwordHash: hash, until: env.now() + rememberMs, credential });
-    return credential;
+    return credentialFor(this.remember(value, user, hash, now, clientIp), now);
+  }
+
+  /** Of a user who is there, or of one who could be. */
+  private hashToVerify(login: Login | undefined): string {
+    const { dummy } = this.passwords;
+    if (login === undefined || parsePasswordHash(login.passwordHash) === null) return dummy.text;
+    dummy.note(login.passwordHash);
+    return login.passwordHash;
+  }
+
+  private async isPassword(given: BasicCredentials, hash: string, clientIp: string): Promise<boolean | Refusal> {
+    try {
+      return (await this.passwords.verifier.verify(given, hash, clientIp)) ?? busy;
+    } catch {
+      return failing;
+    }
+  }
+
+  private remember(value: string, user: string, passwordHash: string, login: Login, clientIp: string): Verified {
+    const before = this.remembered(value);
+    if (before?.passwordHash === passwordHash) {
+      if (before.clients.size >= clientsRemembered) before.clients.clear();
+      before.clients.add(clientIp);
+      return before;
+    }
+    const until = this.env.now() + rememberMs;
+    const credential = credentialOf(user, login);
+    const verified = { user, passwordHash, until, clients: new Set([clientIp]), credential };
+    this.passwords.verified.set(value, verified);
+    return verified;
   }
 
   private isExpired({ expiresAt }: Login): boolean {
     return expiresAt !== Infinity && this.env.wallNow() >= expiresAt;
   }
+}
+
+/** The one that is remembered, unless the consumer has changed. */
+function credentialFor(verified: Verified, login: Login): Credential {
+  if (verified.credential.consumer !== login.consumer) verified.credential = credentialOf(verified.user, login);
+  return verified.credential;
 }
 
 function credentialOf(user: string, { consumer }: Login): Credential {

@@ -163,7 +163,7 @@ suite('basicAuth', () => {
     assert.equal((await ask(policy, basic('ann', '$apr1$x$y'))).status, 401);
   });
 
-  test('slows down and refuses who guesses, and nobody else; who was verified lately passes', async () => {
+  test('slows down and refuses who guesses, and nobody else; who was verified lately passes', async (t) => {
     const { policy, env } = start();
     const right = basic('ann', password);
     await ask(policy, right, { clientIp: '192.0.2.1' });
@@ -183,6 +183,11 @@ suite('basicAuth', () => {
     assert.equal((await ask(policy, right, { clientIp: '192.0.2.1' })).status, 200, 'verified lately');
     env.nowMs += 299_000;
     assert.equal((await ask(policy, right, { clientIp: '192.0.2.2' })).status, 200, 'another client');
+    for (let n = 0; n < 12; n++) await ask(policy, basic('ann', `wrong ${n}`), { clientIp: '192.0.2.3' });
+    const verify = t.mock.method(PasswordVerifier.prototype, 'verify');
+    assert.equal((await ask(policy, right, { clientIp: '192.0.2.3' })).status, 429, 'a guess, although it is known');
+    assert.equal((await ask(policy, right, { clientIp: '192.0.2.4' })).status, 200);
+    assert.equal(verify.mock.callCount(), 0);
   });
 
   test('answers 503 when too many passwords are being verified, and verifies the same one once', async (t) => {
