@@ -51,12 +51,14 @@ async function isReady(gateway: ChildProcess, adminPort: number): Promise<boolea
 
 function printInvitation(port: number, adminPort: number): void {
   const url = `http://127.0.0.1:${port}`;
+  const key = "-H 'x-api-key: quickstart-demo-key'";
   const lines = [
     [`curl -i ${url}/products`, '200 from the catalog service, with a request id and security headers'],
     [`curl -s '${url}/products?tag=green'`, '200 the query goes along'],
     [`curl -i ${url}/users/ada`, '200 rewritten to /v1/users/ada of the users service'],
-    [`curl -i ${url}/orders -d '{"product": 1, "quantity": 2}'`, '201 from the orders service'],
-    [`curl -N ${url}/orders/events`, '200 server-sent events as they happen; Ctrl-C ends them'],
+    [`curl -i ${url}/orders`, '401 the orders want a key'],
+    [`curl -i ${url}/orders ${key} -d '{"product": 1, "quantity": 2}'`, '201 from the orders service'],
+    [`curl -N ${url}/orders/events ${key}`, '200 server-sent events as they happen; Ctrl-C ends them'],
     [`curl -s ${url}/echo -d hello`, '200 the request as the service got it: via, x-forwarded-for …'],
     [`curl -i -X DELETE ${url}/products`, '405 the gateway knows which methods are allowed'],
     [`curl -i ${url}/shop/1`, '308 moved'],

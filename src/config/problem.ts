@@ -41,6 +41,7 @@ export const problemCodes = {
   NO_EFFECT: 'Something is written where it can have no effect.',
   NEVER_ALLOWED: 'A policy asks for what no caller of the route can have.',
   REPEATED: 'The same thing is listed twice.',
+  NO_CLIENT_CERTIFICATES: 'A route wants client certificates, which none of its listeners asks for.',
   PREFLIGHT_REFUSED: 'CORS preflights never get to `cors`, because a policy before it refuses them.',
   REDIRECT_LOOP: 'A redirect leads to where it is redirected again, and so on.',
   ROUTE_UNREACHABLE: 'A route never gets a request, because no request can be as it asks for.',

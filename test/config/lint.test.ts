@@ -134,6 +134,26 @@ suite('listeners', () => {
   });
 });
 
+suite('mtls', () => {
+  const withMtls = (listeners: string, policies = 'mtls', match = ''): Promise<string[]> =>
+    warned(`listeners: ${listeners}\nroutes:\n  r: {${match}policies: [${policies}], respond: {}}\n`);
+  const asking = '{certificates: [{cert: c.pem, key: c.key}], clientAuth: {ca: ca.pem}}';
+
+  test('needs a listener that asks for certificates', async () => {
+    const finding =
+      '3:3 warning NO_CLIENT_CERTIFICATES routes.r has mtls, and none of its listeners asks for client certificates: give one of them tls.clientAuth';
+    const both = `{web: {}, secure: {port: 8443, tls: ${asking}}}`;
+    const found = async (...args: Parameters<typeof withMtls>): Promise<string[]> =>
+      (await withMtls(...args)).filter((line) => line.includes('NO_CLIENT'));
+    assert.deepEqual(await found('{web: {}}'), [finding]);
+    assert.deepEqual(await found('{web: {}}', 'mtls: {optional: true}'), [finding]);
+    assert.deepEqual(await found(both, 'mtls', 'match: {listener: web}, '), [finding]);
+    assert.deepEqual(await found(both), []);
+    assert.deepEqual(await found(both, 'mtls', 'match: {listener: secure}, '), []);
+    assert.deepEqual(await found('{web: {}}', 'apiKey'), []);
+  });
+});
+
 suite('a route', () => {
   const route = async (headers: string, listeners = '{web: {}}', rest = ''): Promise<string[]> =>
     warned(`listeners: ${listeners}\n${UP}routes:\n  r: {match: {headers: {${headers}}${rest}}, upstream: u}\n`);

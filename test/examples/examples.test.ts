@@ -48,6 +48,7 @@ test('the lines of a README are found with the status that their comment promise
   for (const name of [
     'routing',
     'policies',
+    'authentication',
     'introspection',
     'forward-auth',
     'authorization',
@@ -97,6 +98,17 @@ describeExample('routing', (example) => {
       (await example().curl(`curl -i ${url}/old/page`)).text,
       /^location: https:\/\/www\.example\.com\/page\r$/im,
     );
+  });
+});
+
+describeExample('authentication', (example) => {
+  it('tells the service who calls, and not with which key', async () => {
+    const echo = await echoOf(example(), `curl -H 'x-api-key: demo-key-of-the-shop' '${url}/orders'`);
+    assert.equal(echo.headers['x-consumer'], 'shop');
+    assert.equal(echo.headers['x-consumer-groups'], 'partners');
+    assert.equal(echo.headers['x-api-key'], undefined);
+    const feed = await echoOf(example(), `curl '${url}/feed?key=demo-key-of-the-shop&page=2'`);
+    assert.equal(feed.url, '/feed?page=2');
   });
 });
 
