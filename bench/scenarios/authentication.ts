@@ -24,14 +24,14 @@ interface CredentialScenario {
   /** One sentence. */
   readonly method: string;
   /** Made when the scenario runs. */
-  admission(): Admission | Promise<Admission>;
+  readonly admission: () => Admission | Promise<Admission>;
 }
 
 export const apiKey = scenarioFor({
   name: 'api-key',
   title: 'API key',
   method: 'The key is in `x-api-key` and is not sent on.',
-  admission() {
+  admission: () => {
     const key = `gw_${randomBytes(24).toString('base64url')}`;
     const hash = createHash('sha256').update(key).digest('hex');
     return {

@@ -176,9 +176,9 @@ class BasicAuthenticator implements Authenticator {
     if (requestHeaders.getAll('authorization').length > 1) return ambiguous;
     if (!isBasic(value)) return missing;
     const users = this.logins.users();
-    if (users instanceof Promise)
-      return users.then((read) => this.known(exchange, value, read) ?? this.verify(exchange, value));
-    return this.known(exchange, value, users) ?? this.verify(exchange, value);
+    const decide = (read: HtpasswdUsers | null): MaybePromise<Credential | Refusal> =>
+      this.known(exchange, value, read) ?? this.verify(exchange, value);
+    return users instanceof Promise ? users.then(decide) : decide(users);
   }
 
   conceal({ requestHeaders }: Exchange): void {

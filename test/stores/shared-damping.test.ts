@@ -99,8 +99,9 @@ suite('damping of failed attempts', () => {
   test('keeps who is refused while a flood of others is forgotten', () => {
     const { damping } = start({ capacity: 64 });
     fail(damping, 20, ann);
-    for (let n = 0; n < 10_000; n++)
+    for (let n = 0; n < 10_000; n++) {
       damping.failed(`2001:db8:${(n >> 8).toString(16)}:${(n & 255).toString(16)}::1`, `u${n}`);
+    }
     assert.ok(damping.look(ann, '').refuseMs > 0);
   });
 

@@ -79,7 +79,7 @@ async function look(path: string): Promise<{ readonly identity: string; readonly
 }
 
 /** @throws {Error} that names the line, and nothing of it: it may have a password in it. */
-export function parseHtpasswd(text: string, path: string): HtpasswdUsers {
+function parseHtpasswd(text: string, path: string): HtpasswdUsers {
   const users = new Map<string, string>();
   for (const [index, line] of text
     .replace(/^\uFEFF/, '')
