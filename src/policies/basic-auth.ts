@@ -171,9 +171,10 @@ class BasicAuthenticator implements Authenticator {
 
   authenticate(exchange: Exchange): MaybePromise<Credential | Refusal> {
     const { requestHeaders } = exchange;
-    const value = requestHeaders.get('authorization');
-    if (value === undefined) return missing;
-    if (requestHeaders.getAll('authorization').length > 1) return ambiguous;
+    const values = requestHeaders.getAll('authorization');
+    if (values.length === 0) return missing;
+    if (values.length > 1) return ambiguous;
+    const [value] = values;
     if (!isBasic(value)) return missing;
     const users = this.logins.users();
     const decide = (read: HtpasswdUsers | null): MaybePromise<Credential | Refusal> =>

@@ -51,9 +51,8 @@ export function credentialPlaces(options: {
 function inHeader(name: string): CredentialPlace {
   return {
     read({ requestHeaders }) {
-      const value = requestHeaders.get(name);
-      if (value === undefined) return undefined;
-      return requestHeaders.getAll(name).length === 1 ? value : '';
+      const values = requestHeaders.getAll(name);
+      return values.length > 1 ? '' : values[0];
     },
     remove: ({ requestHeaders }) => requestHeaders.remove(name),
     secretField: name,
