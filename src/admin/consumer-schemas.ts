@@ -1,5 +1,5 @@
 /** The forms of consumers in the admin API. */
-import { passwordHashProblem } from '../config/password-hash.ts';
+import { passwordHashProblem } from '../util/password-hash.ts';
 import { consumerSchema } from '../config/schema/consumer.ts';
 import { isName } from '../config/schema/scalars.ts';
 import { z } from '../util/schema.ts';

@@ -27,7 +27,7 @@ function argon2idOf(text: string): string {
 const basic = (user: string, secret: string): string => `Basic ${Buffer.from(`${user}:${secret}`).toString('base64')}`;
 
 function consumer(name: string, hash: string, groups: readonly string[] = []) {
-  const none = { apiKeys: [], hmac: null, jwt: null, certificates: [] };
+  const none = { apiKeys: [], hmac: [], signing: [], jwt: [], certificates: [] };
   return { name, groups, basic: { user: name, password: hash }, ...none };
 }
 

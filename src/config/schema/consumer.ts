@@ -1,6 +1,6 @@
 /** `consumers`: who may call, and what each can show. The same form stands in consumer files and in the admin API. */
 import { z } from '../../util/schema.ts';
-import { passwordHashProblem } from '../password-hash.ts';
+import { passwordHashProblem } from '../../util/password-hash.ts';
 import { NAME_RULE, fileName, isName, oneOrMore, pem, secret } from './scalars.ts';
 
 /** `<…>` stands where an example leaves something out. It is accepted, with a warning, and is nobody's credential. */
