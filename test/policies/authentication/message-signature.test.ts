@@ -81,7 +81,13 @@ async function start(t: TestContext, options: Record<string, unknown> = {}, more
     ...more,
   };
   const gateway = await TestGateway.start(t, config, { clock });
-  const send = (text: string) => exchangeOnce(t, gateway.address(), text);
+  let client = 0;
+  // Each time as another client: who fails again and again is slowed down and refused.
+  const send = (text: string) => {
+    client++;
+    const from = { localAddress: `127.0.${client >> 7}.${(client & 127) + 1}` };
+    return exchangeOnce(t, { ...gateway.address(), ...from }, text);
+  };
   const now = (): number => Math.floor(clock.wallNow() / 1000);
   let index = 0;
   /** Status and reason; the answer is looked at: it is the same for all that is refused. */
