@@ -46,13 +46,13 @@ export async function fetchDocument(source: DocumentSource, env: FetchEnv): Prom
   return { text: fetched.text, lifetimeMs: Math.min(fetched.lifetimeMs, ownMs) };
 }
 
-async function ask(source: DocumentSource, timeoutMs: number, { call }: FetchEnv): Promise<Fetched> {
+async function ask(source: DocumentSource, timeoutMs: number, env: FetchEnv): Promise<Fetched> {
   const { url, headers, body, tls, maxBytes } = source;
   const {
     status,
     headers: fields,
     ...answer
-  } = await call({
+  } = await env.call({
     url,
     method: body === undefined ? 'GET' : 'POST',
     timeoutMs,

@@ -9,6 +9,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   bodyLimit: async () => (await import('./body-limit.ts')).bodyLimit,
   securityHeaders: async () => (await import('./security-headers.ts')).securityHeaders,
   apiKey: async () => (await import('./api-key.ts')).apiKey,
+  jwt: async () => (await import('./jwt.ts')).jwt,
   introspection: async () => (await import('./introspection.ts')).introspection,
   forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
   anyOf: async () => (await import('./any-of.ts')).anyOf,

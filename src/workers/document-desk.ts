@@ -107,7 +107,7 @@ class Clerk {
   }
 
   close(): void {
-    for (const id of [...this.held.keys()]) this.release(id);
+    for (const id of this.held.keys()) this.release(id);
     this.port.close();
   }
 
