@@ -5,7 +5,7 @@ import { ConsumerOfClaims } from './authentication/consumer-of-claims.ts';
 import { ForwardedClaims } from './authentication/forward-claims.ts';
 import { challengeFor } from './authentication/realm.ts';
 import { type TokenPlace, tokenPlaces } from './authentication/token-place.ts';
-import { ClaimCondition } from './jwt/claim-condition.ts';
+import { ClaimCondition } from './authentication/claim-condition.ts';
 import { typeName } from './jwt/compact-token.ts';
 import { jwtOptions, type JwtOptions, type ProviderOptions } from './jwt/options.ts';
 import { keyDocumentOf, keySetOf } from './jwt/provider-keys.ts';

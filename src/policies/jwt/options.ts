@@ -7,7 +7,7 @@ import { placeOptions } from '../authentication/credential-place.ts';
 import { forwardClaimsOption } from '../authentication/forward-claims.ts';
 import { realm } from '../authentication/realm.ts';
 import { algorithmNames } from './algorithms.ts';
-import { claimConditions } from './claim-condition.ts';
+import { claimConditions } from '../authentication/claim-condition.ts';
 
 const name = z.string().min(1).max(1000);
 const names = z.union([name, z.array(name).min(1).max(100)], { error: 'write a text or a list of texts' });

@@ -13,7 +13,7 @@ import {
 import { ExpiringCache } from '../../util/expiring-cache.ts';
 import type { ConsumerOfClaims } from '../authentication/consumer-of-claims.ts';
 import { credentialOfClaims } from '../authentication/credential-of-claims.ts';
-import type { ClaimCondition } from './claim-condition.ts';
+import type { ClaimCondition } from '../authentication/claim-condition.ts';
 import { type CompactToken, parseCompactToken } from './compact-token.ts';
 import type { KeySet } from './key-set.ts';
 import { isMeantFor, type Validity, validityOf } from './registered-claims.ts';

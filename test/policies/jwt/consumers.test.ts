@@ -11,8 +11,9 @@ const pair = signingPair('ES256', 'k');
 const claims = { iss: 'https://issuer.test', sub: 'alice', client: 'shop', exp: 1_700_000_300 };
 const token = tokenOf(pair, claims);
 
-function consumer(name: string, conditions: ConsumerRecord['jwt'] = null, groups: string[] = []): ConsumerRecord {
-  return { name, groups, apiKeys: [], basic: null, hmac: null, jwt: conditions, certificates: [] };
+function consumer(name: string, conditions: ConsumerRecord['jwt'][number] | null = null, groups: string[] = []) {
+  const jwtConditions = conditions === null ? [] : [conditions];
+  return { name, groups, apiKeys: [], basic: null, hmac: [], signing: [], jwt: jwtConditions, certificates: [] };
 }
 
 async function create(env: FakeEnv, options: object = {}): Promise<Policy> {
