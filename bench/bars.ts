@@ -1,5 +1,6 @@
 /** What Gatewright is to reach, as ratios within one run. The one absolute time is the start. */
 import { pairedRatios, summarise, type Summary } from './measure.ts';
+import { BARE_ARM } from './scenarios/authentication.ts';
 import { FEW_ROUTES_ARM, MANY_ROUTES_ARM } from './scenarios/routing.ts';
 import { RELOAD_10K_ARM, RELOAD_ARM } from './scenarios/reload.ts';
 import { ONE_THREAD_ARM, TWO_THREADS_ARM } from './scenarios/threads.ts';
@@ -50,6 +51,7 @@ const BARS: readonly Bar[] = [
     ...CPU,
     arm: MANY_ROUTES_ARM,
   },
+  { what: 'API key: CPU against none', scenario: 'api-key', against: BARE_ARM, limit: 1.05, ...CPU, arm: 'api-key' },
   single('1 GiB to a slow client: growth of RSS', 'stream-down', 'growthMiB', 64, 'MiB'),
   single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
   single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),

@@ -13,6 +13,7 @@ export interface GatewayOptions {
   readonly tls?: boolean;
   readonly routes?: number;
   readonly clients?: number;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface RunningGateway {
@@ -45,6 +46,7 @@ export async function assign(lab: Lab, name: string, options: GatewayOptions): P
     tls: options.tls ? certificate(lab) : undefined,
     routes: options.routes ?? 0,
     clients: options.clients ?? DEFAULT_CLIENTS,
+    headers: options.headers ?? {},
   };
 }
 
@@ -52,7 +54,7 @@ export async function launchGateway(
   lab: Lab,
   name: string,
   launch: Launch,
-  { port, tls, routes }: Assignment,
+  { port, tls, routes, headers }: Assignment,
   cores?: string,
 ): Promise<RunningGateway> {
   const endpoint: Endpoint = { port, tls: tls !== undefined };
@@ -64,7 +66,7 @@ export async function launchGateway(
   let lastAnswer = 'nothing listens';
   while (performance.now() - startedAt < START_LIMIT_MS) {
     try {
-      const answer = await probe(endpoint, { path });
+      const answer = await probe(endpoint, { path, headers });
       if (answer.status === 200) return { running, endpoint, startMs: performance.now() - startedAt };
       lastAnswer = `it answers ${answer.status}`;
     } catch (error) {
@@ -81,8 +83,12 @@ export async function launchGateway(
  * Fails unless the upstream sees the Host that the client sent, the three forwarding headers and HTTP/1.1, and, with
  * TLS, unless the agreed cipher suite is in use. An arm that does less work than the others is not in the comparison.
  */
-export async function checkEqualWork(endpoint: Endpoint, routes: number): Promise<void> {
-  const answer = await probe(endpoint, { path: `${routes > 0 ? '/service-0' : ''}${ECHO_SUFFIX}` });
+export async function checkEqualWork(
+  endpoint: Endpoint,
+  routes: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const answer = await probe(endpoint, { path: `${routes > 0 ? '/service-0' : ''}${ECHO_SUFFIX}`, headers });
   if (answer.status !== 200) throw new Error(`answered ${answer.status} where 200 was due`);
   const arrived = JSON.parse(answer.body.toString()) as ArrivedHeaders;
   const due: ArrivedHeaders = {

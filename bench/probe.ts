@@ -13,6 +13,7 @@ export interface Endpoint {
 export interface ProbeRequest {
   readonly method?: string;
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;
   readonly timeoutMs?: number;
 }
@@ -65,7 +66,9 @@ function open({ port, tls }: Endpoint): Socket {
 
 function send(socket: Socket, request: ProbeRequest): void {
   const length = request.body ? `Content-Length: ${request.body.length}\r\n` : '';
-  socket.write(`${request.method ?? 'GET'} ${request.path} HTTP/1.1\r\nHost: ${HOST}\r\n${length}\r\n`);
+  const fields = Object.entries(request.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `Host: ${HOST}\r\n${fields.join('')}${length}`;
+  socket.write(`${request.method ?? 'GET'} ${request.path} HTTP/1.1\r\n${head}\r\n`);
   if (request.body) socket.write(request.body);
 }
 

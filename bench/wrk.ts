@@ -7,6 +7,7 @@ import { logTail, type Lab } from './lab.ts';
 export interface WrkLoad {
   readonly endpoint: Endpoint;
   readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly seconds: number;
   readonly connections: number;
   /** The file in `wrk/` that makes the requests; `get.lua` asks for `path` again and again. */
@@ -50,6 +51,7 @@ export async function runWrk(lab: Lab, load: WrkLoad): Promise<WrkResult> {
         '--latency',
         '--header',
         `Host: ${HOST}`,
+        ...Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
         '--script',
         join(SCRIPTS, load.script),
         `${tls ? 'https' : 'http'}://127.0.0.1:${port}${load.path}`,

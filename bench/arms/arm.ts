@@ -16,6 +16,8 @@ export interface Assignment {
   readonly routes: number;
   /** How many client connections may be open at once. */
   readonly clients: number;
+  /** What every request has in its head besides `Host`, so that it is let in. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface Certificate {

@@ -12,6 +12,10 @@ const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.js');
 export interface Settings {
   readonly pipelining?: number;
   readonly threads?: number;
+  /** What all routes have, as YAML in one line: `[{apiKey: {}}]`. */
+  readonly policies?: string;
+  /** More of the configuration, as YAML: sections of its own, as `consumers:`. */
+  readonly sections?: string;
 }
 
 export const gatewright: Arm = gatewrightArm('gatewright', 'Gatewright', {});
@@ -39,7 +43,10 @@ export function configurationFile({ directory }: Assignment): string {
 }
 
 /** Every feature at its default, except what the scenarios need: no log, large bodies, many connections. */
-export function configuration(assignment: Assignment, { pipelining = 1, threads = 1 }: Settings): string {
+export function configuration(
+  assignment: Assignment,
+  { pipelining = 1, threads = 1, policies = '[]', sections = '' }: Settings,
+): string {
   const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
   return `
 listeners:
@@ -51,6 +58,8 @@ ${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]}
 admin: {host: 127.0.0.1, port: ${adminPort}}
 threads: ${threads}
 telemetry: {accessLog: false}
+defaults: {policies: ${policies}}
+${sections}
 upstreams:
   origin:
     targets: ["http://127.0.0.1:${upstreamPort}"]

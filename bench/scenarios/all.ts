@@ -1,3 +1,4 @@
+import { apiKey } from './authentication.ts';
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
 import { reload, reload10k } from './reload.ts';
@@ -15,6 +16,7 @@ export const SCENARIOS: readonly Scenario[] = [
   tls,
   routes1000,
   routes100000,
+  apiKey,
   idle,
   streamDown,
   streamUp,

@@ -87,9 +87,10 @@ export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<
 
 async function enter(bench: Bench, { arm, plan }: Entry, row: Row): Promise<Contestant> {
   const { tls = false, routes = 0 } = plan;
-  const gateway = await startGateway(bench.lab, arm, { upstreamPort: bench.upstream.port, tls, routes });
+  const { headers = {} } = plan.request;
+  const gateway = await startGateway(bench.lab, arm, { upstreamPort: bench.upstream.port, tls, routes, headers });
   try {
-    await checkEqualWork(gateway.endpoint, routes);
+    await checkEqualWork(gateway.endpoint, routes, headers);
     const answer = await probe(gateway.endpoint, plan.request);
     const body = typeof plan.dueBody === 'string' ? answer.body.toString() : answer.body.length;
     if (answer.status !== 200 || body !== plan.dueBody) {
@@ -98,6 +99,7 @@ async function enter(bench: Bench, { arm, plan }: Entry, row: Row): Promise<Cont
     const load: WrkLoad = {
       endpoint: gateway.endpoint,
       path: plan.request.path,
+      headers,
       seconds: bench.seconds,
       connections: bench.connections ?? plan.connections,
       script: plan.script,

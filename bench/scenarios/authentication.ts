@@ -1,0 +1,64 @@
+/**
+ * What it costs to find out who calls: one credential again and again on a route that wants it, against the same requests on a
+ * route that does not look.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { gatewrightArm, type Settings } from '../arms/gatewright.ts';
+import { LOAD_METRICS, runLoad } from './load.ts';
+import { smallGet } from './proxying.ts';
+import type { Scenario } from './scenario.ts';
+
+/** The row that has the same requests and no policy. */
+export const BARE_ARM = 'bare';
+
+/** What requests show, and the configuration that lets them in. */
+interface Admission {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly settings: Settings;
+}
+
+interface CredentialScenario {
+  /** Of the scenario, and of the row that looks at the credential. */
+  readonly name: string;
+  readonly title: string;
+  /** One sentence. */
+  readonly method: string;
+  /** Made when the scenario runs. */
+  admission(): Admission | Promise<Admission>;
+}
+
+export const apiKey = scenarioFor({
+  name: 'api-key',
+  title: 'API key',
+  method: 'The key is in `x-api-key` and is not sent on.',
+  admission() {
+    const key = `gw_${randomBytes(24).toString('base64url')}`;
+    const hash = createHash('sha256').update(key).digest('hex');
+    return {
+      headers: { 'x-api-key': key },
+      settings: { policies: '[{apiKey: {}}]', sections: `consumers: {app: {apiKeys: [{hash: "sha256:${hash}"}]}}` },
+    };
+  },
+});
+
+function scenarioFor({ name, title, method, admission }: CredentialScenario): Scenario {
+  return {
+    name,
+    title,
+    method: `As the bare scenario, with a credential in every request. ${method}`,
+    metrics: LOAD_METRICS,
+    reference: BARE_ARM,
+    arms: ['gatewright'],
+    rounds: 9,
+    seconds: 2,
+    async run(bench, arms) {
+      if (!arms.some((arm) => arm.name === 'gatewright')) return [];
+      const { headers, settings } = await admission();
+      const plan = { ...smallGet, request: { ...smallGet.request, headers } };
+      return runLoad(bench, [
+        { arm: gatewrightArm(BARE_ARM, 'Gatewright, nobody looks at it', {}), plan },
+        { arm: gatewrightArm(name, `Gatewright, ${title}`, settings), plan },
+      ]);
+    },
+  };
+}
