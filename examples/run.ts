@@ -14,7 +14,7 @@ import { echoServer } from './echo.ts';
 /** What the `service.ts` of an example exports. */
 export interface OwnService {
   readonly port: number;
-  createService(): Server;
+  readonly createService: () => Server;
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url));

@@ -24,14 +24,14 @@ interface CredentialScenario {
   /** One sentence. */
   readonly method: string;
   /** Made when the scenario runs. */
-  admission(): Admission | Promise<Admission>;
+  readonly admission: () => Admission | Promise<Admission>;
 }
 
 export const apiKey = scenarioFor({
   name: 'api-key',
   title: 'API key',
   method: 'The key is in `x-api-key` and is not sent on.',
-  admission() {
+  admission: () => {
     const key = `gw_${randomBytes(24).toString('base64url')}`;
     const hash = createHash('sha256').update(key).digest('hex');
     return {
@@ -46,7 +46,7 @@ export const jwt = scenarioFor({
   name: 'jwt',
   title: 'token (JWT)',
   method: 'The token is in `authorization`, signed with RS256, with the claims of a usual one, and is not sent on.',
-  admission() {
+  admission: () => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256' };
     const now = Math.floor(Date.now() / 1000);
