@@ -1,13 +1,21 @@
 /**
- * Runs one of the examples: `npm run example -- routing`. Starts two echo services, on 3001 and 3002, and a gateway with
- * the configuration of the example; Ctrl-C stops them. What to try is in the README of the example.
+ * Runs one of the examples: `npm run example -- routing`. Starts two echo services, on 3001 and 3002, what else the example
+ * needs (its `service.ts`), and a gateway with the configuration of the example; Ctrl-C stops them. What to try is in the
+ * README of the example.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { echoServer } from './echo.ts';
+
+/** What the `service.ts` of an example exports. */
+export interface OwnService {
+  readonly port: number;
+  readonly createService: () => Server;
+}
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const command = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
@@ -27,6 +35,11 @@ async function run(name: string, configuration: string): Promise<void> {
   if (existsSync(certificates)) spawnSync(certificates, { stdio: 'inherit' });
 
   const servers = [3001, 3002].map((port) => echoServer(`echo-${port}`).listen(port, '127.0.0.1'));
+  const own = join(here, name, 'service.ts');
+  if (existsSync(own)) {
+    const { createService, port } = (await import(own)) as OwnService;
+    servers.push(createService().listen(port, '127.0.0.1'));
+  }
   await Promise.all(servers.map((server) => once(server, 'listening')));
   console.log(`what to try is in examples/${name}/README.md; Ctrl-C stops the example\n`);
   const gateway = spawn(process.execPath, [command, 'run', configuration], {

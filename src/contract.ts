@@ -39,6 +39,7 @@ export {
   type CallResponse,
   type CallTls,
   type Damping,
+  type DocumentPointer,
   type DocumentSource,
   type GatewayIdentity,
   type RemoteDocument,

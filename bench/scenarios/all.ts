@@ -1,4 +1,4 @@
-import { apiKey } from './authentication.ts';
+import { apiKey, jwt } from './authentication.ts';
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
 import { reload, reload10k } from './reload.ts';
@@ -17,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   routes1000,
   routes100000,
   apiKey,
+  jwt,
   idle,
   streamDown,
   streamUp,

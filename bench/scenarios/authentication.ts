@@ -2,7 +2,7 @@
  * What it costs to find out who calls: one credential again and again on a route that wants it, against the same requests on a
  * route that does not look.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { gatewrightArm, type Settings } from '../arms/gatewright.ts';
 import { LOAD_METRICS, runLoad } from './load.ts';
 import { smallGet } from './proxying.ts';
@@ -37,6 +37,31 @@ export const apiKey = scenarioFor({
     return {
       headers: { 'x-api-key': key },
       settings: { policies: '[{apiKey: {}}]', sections: `consumers: {app: {apiKeys: [{hash: "sha256:${hash}"}]}}` },
+    };
+  },
+});
+
+/** The same token again and again: verified once, and found in memory from then on. */
+export const jwt = scenarioFor({
+  name: 'jwt',
+  title: 'token (JWT)',
+  method: 'The token is in `authorization`, signed with RS256, with the claims of a usual one, and is not sent on.',
+  admission: () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256' };
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: 'https://issuer.example', aud: 'shop', sub: 'user-4711', iat: now, exp: now + 86_400 };
+    const more = { jti: randomBytes(16).toString('hex'), scope: 'orders:read orders:write', email: 'ann@example.com' };
+    const parts = [
+      { alg: 'RS256', typ: 'at+jwt', kid: 'key-1' },
+      { ...claims, ...more },
+    ];
+    const input = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    const token = `${input}.${sign('sha256', Buffer.from(input), privateKey).toString('base64url')}`;
+    const options = { issuer: claims.iss, audience: claims.aud, keys: [{ jwk }] };
+    return {
+      headers: { authorization: `Bearer ${token}` },
+      settings: { policies: JSON.stringify([{ jwt: options }]) },
     };
   },
 });

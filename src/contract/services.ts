@@ -43,6 +43,7 @@ export class CallError extends Error {
 
 /** A document that somebody else publishes: keys of an issuer, a discovery document, a token of the gateway's own. */
 export interface DocumentSource {
+  /** `https://…`, `http://…`, or a file as `file:///…`, which is read again. */
   readonly url: string;
   /** Sent with POST if there is a body, with GET otherwise. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
@@ -56,6 +57,18 @@ export interface DocumentSource {
   readonly cooldownMs: number;
   /** The name of a member of the JSON with how many seconds it holds, as in `expires_in`. */
   readonly lifetimeMember?: string;
+  /** It must be a JSON object with these members; anything else is an attempt that failed, and the last good one stays. */
+  readonly members?: Readonly<Record<string, 'string' | 'array'>>;
+  /** What is at `url` only says where the document is. Both are fetched, each time. */
+  readonly pointer?: DocumentPointer;
+}
+
+/** A JSON object that says where a document is, as an OpenID provider's configuration does of its keys. */
+export interface DocumentPointer {
+  /** The member that is the URL, as in `jwks_uri`. One that is not secured where the pointer itself is, is refused. */
+  readonly member: string;
+  /** Members that must have just these values (OpenID Connect Discovery 1.0, section 4.3: `issuer`). */
+  readonly mustSay: Readonly<Record<string, string>>;
 }
 
 /**

@@ -110,6 +110,7 @@ export class LocalGateway implements Gateway {
     const servicesEnv: ServicesEnv = {
       clock,
       wheel,
+      info: (message, about) => log.info(message, about),
       warn: (message, about) => log.warn(message, about),
       connect: env.connectCall,
     };

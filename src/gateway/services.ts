@@ -15,6 +15,7 @@ import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import type { Lease } from '../util/keep.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
+import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
 /** Memory that the services of all threads have in common. */
 export interface ServicesMemory {
@@ -33,6 +34,10 @@ export interface ServicesEnv extends HttpCallerEnv {
   readonly memory?: ServicesMemory;
   /** A number that no other living thread has. */
   readonly seat?: number;
+  /** A line in the application log. */
+  info(message: string, about: Readonly<Record<string, string>>): void;
+  /** Who fetches documents for all threads; by default each for itself. */
+  readonly documents?: DocumentHolder;
 }
 
 /** What the policies of one thread are given. */
@@ -40,6 +45,8 @@ export class LocalServices implements PolicyServices {
   readonly consumers: ConsumerIndex;
   private readonly env: ServicesEnv;
   private readonly caller: HttpCaller;
+  private readonly ownDocuments: RemoteDocuments;
+  private readonly documents: DocumentHolder;
   private memory: ServicesMemory | null;
   private noted: NotedTexts | null = null;
   private attempts: SharedDamping | null = null;
@@ -48,11 +55,19 @@ export class LocalServices implements PolicyServices {
     this.env = env;
     this.consumers = new ConsumerIndex(() => env.clock.wallNow());
     this.caller = new HttpCaller(env);
+    this.ownDocuments = new RemoteDocuments({
+      clock: env.clock,
+      info: (message, about) => env.info(message, about),
+      warn: (message, about) => env.warn(message, about),
+      call: (request) => this.call(request),
+    });
+    this.documents = env.documents ?? this.ownDocuments;
     this.memory = env.memory ?? null;
   }
 
   /** Gives up what policies still wait for. */
   close(): void {
+    this.ownDocuments.close();
     this.caller.close();
   }
 
@@ -82,8 +97,8 @@ export class LocalServices implements PolicyServices {
     return this.caller.call(request);
   }
 
-  document(_source: DocumentSource): Lease<RemoteDocument> {
-    throw new Error('not available yet');
+  document(source: DocumentSource): Lease<RemoteDocument> {
+    return this.documents.lease(source);
   }
 
   store(_name: string, _config: GatewayConfig): ValueStore {

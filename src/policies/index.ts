@@ -11,6 +11,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   apiKey: async () => (await import('./api-key.ts')).apiKey,
   basicAuth: async () => (await import('./basic-auth.ts')).basicAuth,
   mtls: async () => (await import('./mtls.ts')).mtls,
+  jwt: async () => (await import('./jwt.ts')).jwt,
   introspection: async () => (await import('./introspection.ts')).introspection,
   forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
   anyOf: async () => (await import('./any-of.ts')).anyOf,

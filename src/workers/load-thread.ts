@@ -11,6 +11,7 @@ import type { LoadResult } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { systemClock } from '../util/clock.ts';
+import { nothingFetched } from '../gateway/remote-documents.ts';
 import { LocalServices } from '../gateway/services.ts';
 import { Keep } from '../util/keep.ts';
 import { TimerWheel } from '../wire/timer-wheel.ts';
@@ -52,12 +53,12 @@ async function runModule(path: string): Promise<unknown> {
 /** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
 async function tryToMake({ config, policies, modules, secrets }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
-  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), warn: () => {} };
+  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), info: () => {}, warn: () => {} };
   try {
     const compiled = await compile(config, {
       ...around,
       keep: new Keep(),
-      services: new LocalServices(around),
+      services: new LocalServices({ ...around, documents: nothingFetched }),
       secrets,
       definitionOf: (use) =>
         use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module),

@@ -1,5 +1,6 @@
 /** What the main thread and a serving thread say to each other: plain data, and sockets that change hands. */
 import type { Server, Socket } from 'node:net';
+import type { MessagePort } from 'node:worker_threads';
 import type { GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
 import type { ServicesMemory } from '../gateway/services.ts';
 import type { Opening } from '../gateway/places.ts';
@@ -19,6 +20,8 @@ export interface ThreadBirth {
   readonly connections: SharedArrayBuffer;
   readonly seat: number;
   readonly services: ServicesMemory;
+  /** Its way to the `DocumentDesk`. */
+  readonly documents: MessagePort;
 }
 
 /** A publication on its way to threads. */

@@ -25,6 +25,7 @@ import type {
   ThreadBirth,
   ToThread,
 } from './messages.ts';
+import { ThreadDocuments } from './thread-documents.ts';
 
 class Server {
   private readonly birth: ThreadBirth;
@@ -137,16 +138,17 @@ class Server {
   }
 
   private createGateway(first: Publication): LocalGateway {
-    const { thread, ticketSecret, connections, seat, services: memory } = this.birth;
+    const { thread, ticketSecret, connections, seat, services: memory, documents: port } = this.birth;
     const permits = SharedPermits.attach(connections, seat);
     const admission = (counter: number): SharedAdmission => new SharedAdmission(permits, counter);
+    const documents = new ThreadDocuments(port, systemClock);
     return new LocalGateway(first, {
       log: this.log,
       modulesOf: policyModules,
       thread,
       ticketSecret,
       admission,
-      services: (env) => new LocalServices({ ...env, memory, seat }),
+      services: (env) => new LocalServices({ ...env, memory, seat, documents }),
     });
   }
 

@@ -78,7 +78,7 @@ export class ServingThread {
       this.pending.clear();
       resolve(this.isEnding ? null : this.reasonOfEnd);
     });
-    this.tell({ kind: 'birth', birth: { ...birth, heartbeat: this.heartbeat.buffer } });
+    this.tell({ kind: 'birth', birth: { ...birth, heartbeat: this.heartbeat.buffer } }, [birth.documents]);
   }
 
   /**

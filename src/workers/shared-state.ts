@@ -3,17 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { createServicesMemory } from '../gateway/services.ts';
 import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
 import { ConnectionPermits } from './connection-permits.ts';
+import { DocumentDesk, type DocumentDeskEnv } from './document-desk.ts';
 import type { ThreadBirth } from './messages.ts';
 
 export class SharedState {
   readonly permits: ConnectionPermits;
   private readonly ticketSecret = randomBytes(32);
   private readonly services: ThreadBirth['services'];
+  private readonly documents: DocumentDesk;
 
   /** @param threads how many may live at a time. */
-  constructor(threads: number) {
+  constructor(threads: number, env: DocumentDeskEnv) {
     this.permits = new ConnectionPermits(threads);
     this.services = createServicesMemory(threads);
+    this.documents = new DocumentDesk(env);
   }
 
   /**
@@ -22,7 +25,15 @@ export class SharedState {
    */
   birthOf(thread: number): Omit<ThreadBirth, 'heartbeat'> {
     const { ticketSecret, permits, services } = this;
-    return { thread, ticketSecret, connections: permits.buffer, seat: permits.takeSeat(), services };
+    const seat = permits.takeSeat();
+    return {
+      thread,
+      ticketSecret,
+      connections: permits.buffer,
+      seat,
+      services,
+      documents: this.documents.connect(),
+    };
   }
 
   /** Attempts to authenticate, of all threads. */
@@ -33,5 +44,10 @@ export class SharedState {
   /** The thread that was born with it has ended. */
   leave({ seat }: Pick<ThreadBirth, 'seat'>): void {
     this.permits.leaveSeat(seat);
+  }
+
+  /** No thread is left. */
+  close(): void {
+    this.documents.close();
   }
 }

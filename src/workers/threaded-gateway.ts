@@ -82,8 +82,9 @@ export class ThreadedGateway implements Gateway {
   constructor(first: Publication, env: ThreadedGatewayEnv) {
     this.first = first;
     this.env = env;
-    this.shared = new SharedState(32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' })));
     this.clock = env.clock ?? systemClock;
+    const threads = 32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' }));
+    this.shared = new SharedState(threads, { clock: this.clock, log: env.log });
     this.spare = env.spare ?? null;
     this.stopSupervising = this.clock.every(superviseEveryMs, () => this.supervise());
   }
@@ -335,6 +336,7 @@ export class ThreadedGateway implements Gateway {
       this.spare?.terminate(),
     ]);
     this.stopSupervising();
+    this.shared.close();
   }
 
   private createSlot(number: number): ThreadSlot {

@@ -49,6 +49,7 @@ test('the lines of a README are found with the status that their comment promise
     'routing',
     'policies',
     'authentication',
+    'jwt',
     'introspection',
     'forward-auth',
     'authorization',
@@ -204,6 +205,24 @@ describeExample('authorization', (example) => {
     assert.equal(echo.headers['x-api-key'], undefined);
     const hook = await echoOf(example(), `curl -H 'x-webhook-token: example-token' ${url}/hooks/forge`);
     assert.equal(hook.headers['x-webhook-token'], undefined);
+  });
+});
+
+describeExample('jwt', (example) => {
+  const tokenFor = (query: string): string =>
+    `"authorization: Bearer $(curl -s 'http://127.0.0.1:3003/token?${query}')"`;
+
+  it('tells the service who calls instead of the token, and nothing that the client says in its place', async () => {
+    const echo = await echoOf(example(), `curl ${url}/orders/7 -H ${tokenFor('sub=ann')} -H 'x-user: root'`);
+    assert.equal(echo.headers['x-user'], 'ann');
+    assert.equal(echo.headers['authorization'], undefined);
+    const nobody = await echoOf(example(), `curl ${url}/catalog/7 -H 'x-user: root'`);
+    assert.equal(nobody.headers['x-user'], undefined);
+  });
+
+  it('says which scopes it takes', async () => {
+    const { text } = await example().curl(`curl -i ${url}/orders/7 -d x -H ${tokenFor('sub=ann')}`);
+    assert.match(text, /^www-authenticate: Bearer realm="api", error="insufficient_scope", scope="orders:write"\r$/im);
   });
 });
 

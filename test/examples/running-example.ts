@@ -13,11 +13,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { echoServer } from '../../examples/echo.ts';
+import type { OwnService } from '../../examples/run.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The ports that the examples name. */
-const namedPorts = [8080, 8443, 8444, 9901, 3001, 3002] as const;
+const namedPorts = [8080, 8443, 8444, 9901, 3001, 3002, 3003] as const;
 
 /** A `curl` line of a README, and the status that its comment promises; 0 when there is no answer to get. */
 export interface CurlLine {
@@ -97,6 +98,11 @@ export class RunningExample {
     await copyExample(name, folder, ports);
 
     const services = [3001, 3002].map((port) => echoServer(`echo-${port}`).listen(ports.get(port), '127.0.0.1'));
+    const own = join(folder, 'service.ts');
+    if (existsSync(own)) {
+      const { createService, port } = (await import(own)) as OwnService;
+      services.push(createService().listen(port, '127.0.0.1'));
+    }
     await Promise.all(services.map((service) => once(service, 'listening')));
     const file = ['gateway.yaml', 'gateway.config.ts'].find((candidate) => existsSync(join(folder, candidate))) ?? '';
     const command = join(root, 'src/cli/main.js');

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Policy } from '../../src/contract.ts';
+import type { Policy, PolicyDefinition } from '../../src/contract.ts';
 import { isFieldValue } from '../../src/http/grammar.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import { z } from '../../src/util/schema.ts';
-import { FakeEnv, FakeExchange, type FakeRequest, createPolicy, outcomeOf } from '../support/fake-exchange.ts';
+import { FakeEnv, FakeExchange, type FakeRequest, outcomeOf } from '../support/fake-exchange.ts';
 
 /** Options with which each policy has something to do, the least that it needs first. */
 const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
@@ -62,6 +62,18 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
       consumerHeader: 'x-auth-request-user',
       cookies: ['session', '_oauth2_proxy*'],
       cacheFor: '5s',
+    },
+  ],
+  jwt: [
+    { keys: [{ secret: 's'.repeat(32) }] },
+    {
+      providers: [{ issuer: 'https://a.example', keys: [{ secret: 's'.repeat(32) }], claims: { a: [1, 'b'] } }],
+      optional: true,
+      header: 'x-debug',
+      cookie: 'token',
+      query: 'token',
+      scopes: 'read',
+      forwardClaims: { 'x-user': 'sub' },
     },
   ],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
@@ -164,6 +176,10 @@ async function* phases(policy: Policy, exchange: FakeExchange, upstream: Respons
   return id === '' ? JSON.stringify(seen) : JSON.stringify(seen).replaceAll(JSON.stringify(id), '"THE ID"');
 }
 
+async function make(definition: PolicyDefinition, options: unknown): Promise<Policy> {
+  return definition.create(definition.options.parse(options), new FakeEnv(), []);
+}
+
 async function runAlone(policy: Policy, exchange: FakeExchange, upstream: Response): Promise<string> {
   const steps = phases(policy, exchange, upstream);
   for (;;) {
@@ -216,7 +232,7 @@ for (const definition of builtin) {
           await fc.assert(
             fc.asyncProperty(request, response, async (sent, upstream) => {
               // The fake exchange validates every name and value that a policy or a reply sets.
-              await runAlone(createPolicy(definition, options), new FakeExchange(sent), upstream);
+              await runAlone(await make(definition, options), new FakeExchange(sent), upstream);
             }),
           );
         });
@@ -224,9 +240,9 @@ for (const definition of builtin) {
         test('does the same for an exchange whether or not another one is on its way', async () => {
           await fc.assert(
             fc.asyncProperty(request, response, request, response, async (sentA, upstreamA, sentB, upstreamB) => {
-              const expectedA = await runAlone(createPolicy(definition, options), new FakeExchange(sentA), upstreamA);
-              const expectedB = await runAlone(createPolicy(definition, options), new FakeExchange(sentB), upstreamB);
-              const shared = createPolicy(definition, options);
+              const expectedA = await runAlone(await make(definition, options), new FakeExchange(sentA), upstreamA);
+              const expectedB = await runAlone(await make(definition, options), new FakeExchange(sentB), upstreamB);
+              const shared = await make(definition, options);
               const a = phases(shared, new FakeExchange(sentA), upstreamA);
               const b = phases(shared, new FakeExchange(sentB), upstreamB);
               for (;;) {
@@ -256,7 +272,7 @@ for (const definition of builtin) {
         });
 
         test('bears that the client goes away before, between and after its hooks', async () => {
-          const policy = createPolicy(definition, options);
+          const policy = await make(definition, options);
           const upstream: Response = { status: 200, headers: [['content-type', 'text/plain']] };
           const steps = 4;
           for (let abortAt = 0; abortAt < steps; abortAt++) {
@@ -270,7 +286,7 @@ for (const definition of builtin) {
         });
 
         test('bears that an exchange ends before it had a response, and that hooks come without the ones before', async () => {
-          const policy = createPolicy(definition, options);
+          const policy = await make(definition, options);
           const unanswered = new FakeExchange();
           await policy.onRequest?.(unanswered);
           policy.onFinish?.(unanswered, outcomeOf(499));
