@@ -18,7 +18,7 @@ type SignatureConfig = NonNullable<UpstreamAuthConfig['signature']>;
 /** An answer with a token is small. */
 const maxTokenBytes = 65_536;
 /** For tokens that do not say how long they are good for. */
-const tokenRefreshMs = 300_000;
+const tokenRefreshMs = 3_600_000;
 
 /** @throws {CompileError} for a key that is none. */
 export function leaseCredential(
@@ -89,6 +89,7 @@ function tokenRequest(config: ClientCredentialsConfig): TokenRequest {
     refreshMs: tokenRefreshMs,
     cooldownMs: config.cooldown,
     lifetimeMember: 'expires_in',
+    members: { access_token: 'string', token_type: 'string' },
     ...(config.tls.ca !== undefined && { tls: { ca: config.tls.ca } }),
   };
   return { tokenUrl, issuer, source };

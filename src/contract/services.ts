@@ -51,7 +51,7 @@ export interface DocumentSource {
   readonly tls?: CallTls;
   readonly timeoutMs: number;
   readonly maxBytes: number;
-  /** Fetched again after this time, or sooner if `Cache-Control: max-age` or the member `lifetimeMember` says so. */
+  /** Fetched again after this time, or sooner if `lifetimeMember` says so; without one, if `Cache-Control: max-age` does. */
   readonly refreshMs: number;
   /** Never fetched twice within this time, whatever happens. */
   readonly cooldownMs: number;

@@ -42,8 +42,9 @@ export async function fetchDocument(source: DocumentSource, env: FetchEnv): Prom
     }
   }
   const seconds = lifetimeMember === undefined ? undefined : ownMember(object, lifetimeMember);
-  const ownMs = typeof seconds === 'number' && seconds >= 0 ? seconds * 1000 : Infinity;
-  return { text: fetched.text, lifetimeMs: Math.min(fetched.lifetimeMs, ownMs) };
+  // What says itself how long it holds is usually not to be stored by caches at all.
+  const lifetimeMs = typeof seconds === 'number' && seconds >= 0 ? seconds * 1000 : Infinity;
+  return { text: fetched.text, lifetimeMs: lifetimeMember === undefined ? fetched.lifetimeMs : lifetimeMs };
 }
 
 async function ask(source: DocumentSource, timeoutMs: number, env: FetchEnv): Promise<Fetched> {
