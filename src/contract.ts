@@ -121,6 +121,11 @@ export interface Exchange {
   readonly host: string;
   /** The port that the client named with the host; 0 when it named none. */
   readonly port: number;
+  /**
+   * Where the client believes to have sent it: scheme, host and port (RFC 6454), as in `https://shop.example.com`, seen
+   * through the proxies that are trusted. Empty when the request names no host.
+   */
+  readonly origin: string;
   /** The one canonical path (RFC 3986, section 6.2.2): the form that the router matched and the upstream gets. */
   readonly path: string;
   /** The query as on the wire, without `?`; empty when there is none. */
@@ -255,8 +260,11 @@ export interface PolicyEnv {
   call(request: CallRequest): Promise<CallResponse>;
   /** The same for all that name the same source. It is let go with the configuration. */
   document(source: DocumentSource): RemoteDocument;
-  /** @throws when the configuration has no such store. */
-  store(name: string): ValueStore;
+  /**
+   * A store of the configuration. It need not answer for this.
+   * @throws when there is no such store, or when what it takes to speak to it is not installed.
+   */
+  store(name: string): Promise<ValueStore>;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
 }
@@ -272,6 +280,8 @@ export interface PolicyDefinition<Options = unknown> {
   readonly options: Schema<Options>;
   readonly needs?: readonly Capability[];
   readonly provides?: readonly Capability[];
+  /** Paths that it answers itself: they are of use only where a route that uses it matches them. */
+  ownPaths?(options: Options): readonly string[];
   /** Its options are a list of policies, which are handed over made. Each must fit: see `objectionTo`. */
   readonly combines?: true;
   /** With `combines`: why a policy cannot be one of the list, in words that follow its place; null if it can. */

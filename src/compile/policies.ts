@@ -24,8 +24,17 @@ import { createIdentity } from './identity.ts';
 export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call'> {
   /** A share in a document: the last who lets go of it ends its being fetched. */
   document(source: DocumentSource): Lease<RemoteDocument>;
-  /** @throws when the configuration has no such store. */
-  store(name: string, config: GatewayConfig): ValueStore;
+  /**
+   * A share in a store: the last who lets go of it ends the connection. `ready` rejects when it can never be used.
+   * @param onProblem told, for the log, when an outage begins and when it is over.
+   * @throws when the configuration has no such store.
+   */
+  store(name: string, config: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare>;
+}
+
+export interface StoreShare {
+  readonly values: ValueStore;
+  readonly ready: Promise<void>;
 }
 
 export interface PolicyMakerEnv {
@@ -142,9 +151,17 @@ export class PolicyMaker {
         this.leases.push(lease);
         return lease.value;
       },
-      store: (name) => services.store(name, this.config),
+      store: (name) => this.store(name),
       identity: () => this.ownIdentity(),
     };
+  }
+
+  private async store(name: string): Promise<ValueStore> {
+    const onProblem = (message: string): void => this.env.warn(message, { store: name });
+    const lease = this.env.services.store(name, this.config, onProblem);
+    this.leases.push(lease);
+    await lease.value.ready;
+    return lease.value.values;
   }
 
   /** One for all policies. */

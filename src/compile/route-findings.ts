@@ -8,6 +8,7 @@ import { compileHost, compileRedirect, compileTemplate, type TemplateError } fro
 import { type RouteIssue, analyseRoutes } from '../proxy/router/analysis.ts';
 import { findMatchProblems } from '../proxy/router/match-problems.ts';
 import type { RouteRule } from '../proxy/router/route-rule.ts';
+import { findOwnPathsNotReached } from './own-paths.ts';
 import { findRedirectLoops } from './redirect-loops.ts';
 import { captureNames, toRule } from './rule.ts';
 
@@ -23,7 +24,7 @@ export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>)
   for (const { kind, route, message } of issues) {
     findings.push({ severity: 'warning', code: codes[kind], message, path: ['routes', route], atKey: true });
   }
-  return [...findings, ...findRedirectLoops(sound, routes)];
+  return [...findings, ...findRedirectLoops(sound, routes), ...findOwnPathsNotReached(sound, routes)];
 }
 
 const codes = {

@@ -16,6 +16,8 @@ import type {
   RouteConfig,
   RouteDeclaration,
   RouteTimeouts,
+  StoreConfig,
+  StoreDeclaration,
   UpstreamAuthConfig,
   UpstreamConfig,
   UpstreamDeclaration,
@@ -158,6 +160,12 @@ function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthCo
   const { ca } = clientCredentials?.tls ?? {};
   if (clientCredentials === undefined || ca === undefined) return auth;
   return { ...auth, clientCredentials: { ...clientCredentials, tls: { ca: resolvePem(baseDir, ca) } } };
+}
+
+export function assembleStore(store: StoreDeclaration, baseDir: string): StoreConfig {
+  const { type, url, username, password, timeout, prefix, tls } = store;
+  const ca = tls.ca === undefined ? undefined : resolvePem(baseDir, tls.ca);
+  return { type, url, username, password, timeout, prefix, tls: { ca, insecure: tls.insecure } };
 }
 
 /** PEM text stays as it is. */

@@ -19,6 +19,7 @@ interface NamingOptions<P extends string, C extends string, S extends string> {
   anyOf: readonly UseIn<P, P, C, S>[];
   authorize: Callers<C> & { deny?: Callers<C> };
   rateLimit: { store?: S | 'memory'; [option: string]: unknown };
+  oidc: { store?: S; [option: string]: unknown };
   quota: { store?: S | 'memory'; [option: string]: unknown };
 }
 

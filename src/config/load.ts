@@ -9,6 +9,7 @@ import {
   assembleAccessLog,
   assembleConsumerSources,
   assembleListener,
+  assembleStore,
   assembleNotFound,
   assembleUpstream,
   resolvePolicies,
@@ -22,6 +23,7 @@ import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
+import { checkStoreFiles, checkStoreReferences } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
@@ -203,12 +205,14 @@ class Loader {
     });
     const policies = resolvePolicies(sections, resolver, this.findings);
     const routes = this.checkRoutes(sections, policies);
+    const stores = checkStoreReferences(sections, resolver.stores, this.findings);
     const listeners = this.checkFiles(sections);
     checkAddresses(listeners, sections.accepted.admin, this.findings);
     checkAdmin(sections.accepted.admin, this.findings);
     checkTrust(listeners, this.findings);
     if (sections.isComplete) {
-      checkUnused(sections, { upstreams: this.usedUpstreams, policies: resolver.usedNames }, this.findings);
+      const used = { upstreams: this.usedUpstreams, policies: resolver.usedNames, stores };
+      checkUnused(sections, used, this.findings);
     }
     const before = this.findings.length;
     const consumers = this.readConsumers(sections, document);
@@ -274,8 +278,9 @@ class Loader {
     return routes;
   }
 
-  /** Checks upstreams, and the files that they and listeners name. Returns the listeners, complete. */
-  private checkFiles({ accepted }: Sections): Record<string, ListenerConfig> {
+  /** Checks upstreams and stores, and the files that they and listeners name. Returns the listeners, complete. */
+  private checkFiles(sections: Sections): Record<string, ListenerConfig> {
+    const { accepted } = sections;
     const { clock = systemClock, checksCertificates = true } = this.options;
     const around: CertificateSurroundings = {
       readFile: this.readFile,
@@ -288,6 +293,7 @@ class Loader {
       checkUpstream(name, upstream, this.findings);
       if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
     }
+    if (checksCertificates) checkStoreFiles(sections, around);
     const listeners: Record<string, ListenerConfig> = {};
     for (const [name, listener] of Object.entries(accepted.listeners ?? {})) {
       if (checksCertificates) checkListenerTls(name, listener, around);
@@ -305,9 +311,9 @@ class Loader {
     consumers: readonly ConsumerConfig[] | null,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, consumerSources, identity, upstreams, telemetry } = sections.accepted;
+    const { admin, threads, consumerSources, identity, stores, upstreams, telemetry } = sections.accepted;
     if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
-    if (consumers === null) return null;
+    if (consumers === null || stores === undefined) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
     return {
       baseDir,
@@ -317,6 +323,7 @@ class Loader {
       consumers,
       consumerSources: assembleConsumerSources(consumerSources, baseDir),
       identity: identity ?? null,
+      stores: Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, assembleStore(store, baseDir)])),
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),

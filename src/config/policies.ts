@@ -7,6 +7,7 @@ import { standardPolicies } from './policy-names.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { isMapping } from './is-mapping.ts';
 import { visitMarks } from './schema-walk.ts';
+import type { StoreReference } from './checks/stores.ts';
 import type { PolicyUse } from './schema.ts';
 import type { Interpolations } from './source/interpolation.ts';
 import { suggest } from './suggest.ts';
@@ -46,6 +47,8 @@ export class PolicyResolver {
   private readonly resolving: string[] = [];
   /** How many policies have the one that is being resolved among their options. */
   private depth = 0;
+  /** Where options name a store. */
+  readonly stores: StoreReference[] = [];
 
   constructor(around: PolicySurroundings) {
     this.around = around;
@@ -172,7 +175,15 @@ export class PolicyResolver {
       const parsed = validate(definition.options, written, optionsPath, interpolations, findings);
       if (findings.length > before) return null;
       this.reportMarks(definition, written, optionsPath);
-      return { use: { name: definition.name, label, module, options: parsed }, definition, path };
+      const ownPaths = definition.ownPaths?.(parsed);
+      const use = {
+        name: definition.name,
+        label,
+        module,
+        options: parsed,
+        ...(ownPaths !== undefined && { ownPaths }),
+      };
+      return { use, definition, path };
     } catch {
       // The schema of a module is somebody's code. Its message may quote the options, so it is not shown.
       return this.report(
@@ -223,6 +234,7 @@ export class PolicyResolver {
     const { interpolations, findings } = this.around;
     visitMarks(definition.options, options, path, (mark, place, marked) => {
       if (mark === 'notAvailable') findings.push(notAvailableYet(place));
+      else if (mark === 'store') this.stores.push({ name: String(marked), path: place });
       else noteSecret(marked, place, interpolations, findings);
     });
   }

@@ -16,6 +16,7 @@ export const problemCodes = {
   BAD_NAME: 'A name has characters that names may not have, or is taken.',
   NOT_AVAILABLE: 'Correct, but not available yet. It is refused so that nobody believes that it works.',
   UNKNOWN_UPSTREAM: 'A route names an upstream that does not exist.',
+  UNKNOWN_STORE: 'A policy names a store that does not exist.',
   UNKNOWN_LISTENER: 'A route names a listener that does not exist.',
   UNKNOWN_POLICY: 'There is no policy of this name, neither built in nor under `policies`.',
   UNKNOWN_CONSUMER: 'A policy names a consumer that does not exist.',
@@ -43,6 +44,7 @@ export const problemCodes = {
   REPEATED: 'The same thing is listed twice.',
   NO_CLIENT_CERTIFICATES: 'A route wants client certificates, which none of its listeners asks for.',
   PREFLIGHT_REFUSED: 'CORS preflights never get to `cors`, because a policy before it refuses them.',
+  POLICY_PATH: 'No route brings to a policy what it answers itself, such as the way back from a login.',
   REDIRECT_LOOP: 'A redirect leads to where it is redirected again, and so on.',
   ROUTE_UNREACHABLE: 'A route never gets a request, because no request can be as it asks for.',
   CREDENTIAL_TAKEN:

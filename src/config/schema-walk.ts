@@ -69,9 +69,9 @@ export function knownKeys(schema: z.core.$ZodType, path: Path): string[] {
 }
 
 /** Metadata that a value's schema can carry and that concerns those who write the value. */
-export type Mark = 'notAvailable' | 'secret';
+export type Mark = 'notAvailable' | 'secret' | 'store';
 
-export const MARKS: readonly Mark[] = ['notAvailable', 'secret'];
+export const MARKS: readonly Mark[] = ['notAvailable', 'secret', 'store'];
 
 /**
  * Calls `visit` for every value in a configuration whose schema has a mark. Where there is a choice of schemas, the one

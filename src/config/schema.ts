@@ -31,7 +31,7 @@ export const gatewaySchema = z.strictObject({
     .describe('Sockets that requests come in on. By default one named `web` on port 8080.'),
   admin: adminSchema.prefault({}).describe('The socket for operators: health, metrics, API and dashboard.'),
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
-  stores: z.record(name, notAvailable(storeSchema)).default({}).describe('Where state is shared between machines.'),
+  stores: z.record(name, storeSchema).default({}).describe('Where state is shared between machines.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
   consumerSources: consumerSourcesSchema.prefault({}).describe('Where there are more consumers than here.'),
   identity: identitySchema
@@ -69,6 +69,8 @@ export interface PolicyUse {
   readonly module: string | null;
   /** The options as the policy's schema has parsed them: defaults applied, plain data. */
   readonly options: unknown;
+  /** See `PolicyDefinition.ownPaths`; left out for none. */
+  readonly ownPaths?: readonly string[];
 }
 
 /** How long the parts of an exchange may take, in milliseconds. */
@@ -96,6 +98,7 @@ export type UpstreamConfig = Readonly<
 export type UpstreamAuthConfig = NonNullable<UpstreamConfig['auth']>;
 export type IdentityConfig = Readonly<z.output<typeof identitySchema>>;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
+export type StoreDeclaration = z.output<typeof storeSchema>;
 export type ConsumerDeclaration = z.output<typeof consumerSchema>;
 export type ConsumerSources = z.output<typeof consumerSourcesSchema>;
 export type MatchConfig = RouteDeclaration['match'];
@@ -154,6 +157,17 @@ export interface ConsumerConfig {
   readonly certificates: readonly ({ readonly san: string } | { readonly fingerprint: string })[];
 }
 
+/** A store, ready to be connected to: times in milliseconds, an authority as PEM text or absolute path. */
+export interface StoreConfig {
+  readonly type: 'redis';
+  readonly url: string;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly timeout: number;
+  readonly prefix: string;
+  readonly tls: { readonly ca: string | undefined; readonly insecure: boolean };
+}
+
 /** What a gateway is built from: a plain document that can be sent to another thread. */
 export interface GatewayConfig {
   /** The folder that relative file names are relative to. */
@@ -167,6 +181,7 @@ export interface GatewayConfig {
   readonly consumerSources: { readonly files: readonly string[]; readonly database: string | null };
   /** null where the gateway says nothing of itself. */
   readonly identity: IdentityConfig | null;
+  readonly stores: Readonly<Record<string, StoreConfig>>;
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

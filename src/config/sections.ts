@@ -34,7 +34,7 @@ export interface BrokenRoute {
 export interface Sections {
   readonly accepted: Partial<GatewayDeclaration>;
   /** The names of all entries, the wrong ones included: what may be referred to. */
-  readonly names: Readonly<Record<'listeners' | 'upstreams', readonly string[]>>;
+  readonly names: Readonly<Record<'listeners' | 'upstreams' | 'stores', readonly string[]>>;
   /** All lists of policies that are not empty, as written and wherever they stand. */
   readonly policyLists: readonly PolicyList[];
   /** What can be said of routes that were not accepted: those of their parts that are right by themselves. */
@@ -61,6 +61,7 @@ export function readSections(config: unknown, interpolations: Interpolations, fi
       // Without a section there is its default entry.
       listeners: Object.keys(mappingOf(written['listeners'] ?? accepted['listeners'])),
       upstreams: Object.keys(mappingOf(written['upstreams'])),
+      stores: Object.keys(mappingOf(written['stores'])),
     },
     policyLists: reader.policyLists,
     brokenRoutes: reader.brokenRoutes,
@@ -156,7 +157,7 @@ export function validateMarked<T>(
 ): T | undefined {
   visitMarks(schema, value, path, (mark, place, marked) => {
     if (mark === 'notAvailable') findings.push(notAvailableYet(place));
-    else noteSecret(marked, place, interpolations, findings);
+    else if (mark === 'secret') noteSecret(marked, place, interpolations, findings);
   });
   return validate(schema, value, path, interpolations, findings);
 }

@@ -131,10 +131,16 @@ export interface GatewayIdentity {
   sign(claims: Claims): string;
 }
 
-/** Values that outlive the process and are shared with other machines: see `stores` in the configuration. */
+/**
+ * Values that outlive the process and are shared with other machines: see `stores` in the configuration. What is asked
+ * for is answered within the time-out of the store, or rejected.
+ */
 export interface ValueStore {
-  /** @throws when the store does not answer in time. */
   get(key: string): Promise<string | null>;
-  set(key: string, value: string, ttlMs: number): Promise<void>;
+  /**
+   * @param when `absent`: only if there is none, so of several who set it one succeeds; `present`: only if there is one.
+   * @returns whether it was set.
+   */
+  set(key: string, value: string, ttlMs: number, when: 'always' | 'absent' | 'present'): Promise<boolean>;
   delete(key: string): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /** What the policies of a thread are given. */
-import type { PolicyServices } from '../compile/policies.ts';
+import type { PolicyServices, StoreShare } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
   AttemptDamping,
@@ -13,7 +13,9 @@ import type {
 import type { GatewayConfig } from '../config/schema.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
-import type { Lease } from '../util/keep.ts';
+import { RedisConnection } from '../stores/redis-connection.ts';
+import { RedisValues } from '../stores/redis-values.ts';
+import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
@@ -43,6 +45,8 @@ export interface ServicesEnv extends HttpCallerEnv {
 /** What the policies of one thread are given. */
 export class LocalServices implements PolicyServices {
   readonly consumers: ConsumerIndex;
+  /** What is kept while configurations come and go. */
+  private readonly keep = new Keep();
   private readonly env: ServicesEnv;
   private readonly caller: HttpCaller;
   private readonly ownDocuments: RemoteDocuments;
@@ -101,7 +105,29 @@ export class LocalServices implements PolicyServices {
     return this.documents.lease(source);
   }
 
-  store(_name: string, _config: GatewayConfig): ValueStore {
-    throw new Error('not available yet');
+  store(name: string, { stores }: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare> {
+    const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
+    if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
+    const { url, username, password, timeout: timeoutMs, prefix, tls } = config;
+    const make = (): RedisStore => {
+      const settings = { url, username, password, timeoutMs, tls };
+      return new RedisStore(new RedisConnection(settings, onProblem), prefix);
+    };
+    return this.keep.lease(identityOf('store', config), make, ({ connection }) => connection.close());
+  }
+}
+
+/** One connection of this thread, and what is kept there. */
+class RedisStore implements StoreShare {
+  readonly connection: RedisConnection;
+  readonly values: ValueStore;
+
+  constructor(connection: RedisConnection, prefix: string) {
+    this.connection = connection;
+    this.values = new RedisValues(connection, prefix);
+  }
+
+  get ready(): Promise<void> {
+    return this.connection.ready;
   }
 }

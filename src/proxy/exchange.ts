@@ -15,6 +15,7 @@ import {
 import { withoutParameters } from '../http/form-text.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
+import { formatAuthority } from '../http/host.ts';
 import type { IpSet } from '../util/ip-set.ts';
 import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
 import { Timer } from '../wire/timer-wheel.ts';
@@ -176,6 +177,13 @@ export class ProxyExchange implements Exchange, StreamHandler {
   get scheme(): 'http' | 'https' {
     if (this.trusted.isEmpty) return this.stream.secure ? 'https' : 'http';
     return this.clientView.scheme;
+  }
+
+  get origin(): string {
+    const { scheme, host, port } = this.clientView;
+    if (host === '') return '';
+    const isUsual = port === 0 || port === (scheme === 'https' ? 443 : 80);
+    return `${scheme}://${formatAuthority(host, isUsual ? 0 : port)}`;
   }
 
   /** What the connection itself says of the client. */

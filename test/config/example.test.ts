@@ -39,7 +39,6 @@ suite('the example with everything', () => {
       errors.map(({ message }) => message.replace(' is not available yet', '')),
       [
         'listeners.web.http2',
-        'stores.shared',
         'upstreams.catalog.targets[1].zone',
         'upstreams.catalog.balance',
         'upstreams.catalog.sticky',
@@ -64,6 +63,7 @@ suite('the example with everything', () => {
     assert.deepEqual(
       warnings.map(({ code, path, message }) => [code, path.join('.'), /nobody can ever use/.test(message)]),
       [
+        ['UNUSED', 'stores.shared', false],
         ['PLACEHOLDER', 'consumers.mobile-app.apiKeys.0.hash', true],
         ['PLACEHOLDER', 'consumers.mobile-app.basic.password', true],
       ],
@@ -75,7 +75,7 @@ suite('the example with everything', () => {
     const told = new Set(problems.filter(({ severity }) => severity === 'error').map(({ line }) => line));
     const available = example
       .split('\n')
-      .filter((line, index) => !told.has(index + 1) && !/^stores:|^policies:|- gold-limit/.test(line))
+      .filter((line, index) => !told.has(index + 1) && !/^stores:|^ {2}shared:|^policies:|- gold-limit/.test(line))
       .join('\n')
       // What was inside of what is gone.
       .replace(/^ {6}\{\n[\s\S]*?^ {6}\}\n/m, '')

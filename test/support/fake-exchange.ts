@@ -18,6 +18,7 @@ import type {
   Reply,
   RouteInfo,
   SharedMemory,
+  ValueStore,
 } from '../../src/contract.ts';
 import { CallError } from '../../src/contract.ts';
 import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
@@ -105,6 +106,10 @@ export class FakeExchange implements Exchange {
     this.route = { name: 'test-route', methods: null, ...request.route };
     this.consumer = request.consumer ?? null;
     this.startedAt = request.startedAt ?? 0;
+  }
+
+  get origin(): string {
+    return `${this.scheme}://${this.host}`;
   }
 
   get searchParams(): URLSearchParams {
@@ -235,7 +240,7 @@ export class FakeEnv implements PolicyEnv {
     };
   }
 
-  store(): never {
+  store(_name: string): Promise<ValueStore> {
     throw new Error('the test has no stores');
   }
 
@@ -258,6 +263,15 @@ export function createPolicy<Options>(
   const policy = definition.create(definition.options.parse(options), env, inner);
   if (policy instanceof Promise) throw new Error('the policy is made asynchronously');
   return policy;
+}
+
+/** The same for policies that load something first. */
+export async function makePolicy<Options>(
+  definition: PolicyDefinition<Options>,
+  options: unknown = {},
+  env: PolicyEnv = new FakeEnv(),
+): Promise<Policy> {
+  return definition.create(definition.options.parse(options), env, []);
 }
 
 async function bodyThrough(

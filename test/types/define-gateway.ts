@@ -132,6 +132,12 @@ export const unknownStore = defineGateway({
   routes: { a: { policies: [{ rateLimit: { rate: '1/1s', store: 'shred' } }], respond: {} } },
 });
 
+export const unknownStoreOfSessions = defineGateway({
+  stores: { shared: { type: 'redis', url: 'redis://127.0.0.1' } },
+  // @ts-expect-error: there is no store of this name.
+  routes: { a: { policies: [{ oidc: { issuer: 'https://id.example', store: 'shred' } }], respond: {} } },
+});
+
 export const unknownStoreOfACache = defineGateway({
   // @ts-expect-error: there is no store of this name.
   routes: { a: { cache: { store: 'shared' }, respond: {} } },

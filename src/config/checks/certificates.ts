@@ -108,7 +108,8 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
   }
 }
 
-function checkAuthority(ca: string, path: Path, around: CertificateSurroundings): void {
+/** Authorities that something else is verified with. */
+export function checkAuthority(ca: string, path: Path, around: CertificateSurroundings): void {
   const parsed = parse(ca, around, (pem) => {
     const blocks =
       pem.match(

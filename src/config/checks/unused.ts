@@ -2,10 +2,10 @@
 import type { Finding } from '../problem.ts';
 import type { Sections } from '../sections.ts';
 
-/** @param used the upstreams that routes name, and the named policies that are used anywhere. */
+/** @param used the upstreams that routes name, the named policies and the stores that are used anywhere. */
 export function checkUnused(
   { accepted, names }: Sections,
-  used: { readonly upstreams: ReadonlySet<string>; readonly policies: ReadonlySet<string> },
+  used: Readonly<Record<'upstreams' | 'policies' | 'stores', ReadonlySet<string>>>,
   findings: Finding[],
 ): void {
   if (isEmpty(accepted.routes ?? {})) {
@@ -14,6 +14,9 @@ export function checkUnused(
   }
   for (const name of names.upstreams) {
     if (!used.upstreams.has(name)) findings.push(unused('upstreams', name));
+  }
+  for (const name of names.stores) {
+    if (!used.stores.has(name)) findings.push(unused('stores', name));
   }
   for (const name of Object.keys(accepted.policies ?? {})) {
     if (!used.policies.has(name)) findings.push(unused('policies', name));

@@ -30,6 +30,10 @@ export function inOrder(...words: readonly unknown[]): Judge {
 export const absenceIsWeaker: Judge = (before, after) =>
   isAbsent(after) ? 'weaker' : isAbsent(before) ? 'stronger' : 'other';
 
+/** Something that gives more away when it is there. */
+export const absenceIsStronger: Judge = (before, after) =>
+  isAbsent(after) ? 'stronger' : isAbsent(before) ? 'weaker' : 'other';
+
 const isAbsent = (value: unknown): boolean => value === undefined || value === null || value === false;
 
 /** What is allowed: a list, or one of it; `*` stands for everything. Something that is new makes it weaker. */

@@ -204,6 +204,7 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       idle: { judge: judge.longerIsWeaker, show: showDuration },
       refreshBefore: { show: showDuration },
       timeout: { show: showDuration },
+      forwardAccessToken: { judge: judge.absenceIsStronger },
     },
   },
   quota: { role: limit, options: limitOptions },

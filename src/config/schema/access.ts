@@ -1,19 +1,34 @@
-/** `stores` and `cache`: what is shared with other machines. Not available yet. */
+/** `stores` and `cache`: what is shared with other machines. The latter is not available yet. */
 import { z } from '../../util/schema.ts';
 import { duration, size } from '../../util/units.ts';
-import { fileName, flag, reference } from './scalars.ts';
+import { fileName, flag, reference, secret } from './scalars.ts';
+
+const STORE_RULE = 'write redis://host:port or rediss://host:port; a user and a password have options of their own';
+
+/** Whatever stands in it is shown to operators, so nothing secret may. */
+function isStoreUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, pathname, username, password, search, hash } = new URL(text);
+  if (protocol !== 'redis:' && protocol !== 'rediss:') return false;
+  return hostname !== '' && /^(?:\/[0-9]{0,4})?$/.test(pathname) && username + password + search + hash === '';
+}
 
 export const storeSchema = z.strictObject({
   type: z.literal('redis').describe('Redis or Valkey.'),
-  url: z.string().min(1).describe('`redis://host:port` or `rediss://…`.'),
-  timeout: duration({ min: 1 }).prefault('50ms').describe('How long an answer may take.'),
+  url: z
+    .string()
+    .refine(isStoreUrl, { error: STORE_RULE })
+    .describe('`redis://host:port`, with `rediss://` for TLS and `/1` behind it for another database.'),
+  username: z.string().min(1).optional().describe('The user to log in as, if it is not the default one.'),
+  password: secret().optional().describe('The password to log in with.'),
+  timeout: duration({ min: 1, max: 60_000 }).prefault('50ms').describe('How long an answer may take.'),
   prefix: z.string().default('gw:').describe('Put before every key.'),
   tls: z
     .strictObject({
       ca: fileName().optional().describe('The authorities, in PEM form, to trust.'),
       insecure: flag().default(false).describe('Do not verify the server.'),
     })
-    .optional()
+    .prefault({})
     .describe('How a `rediss://` server is verified.'),
 });
 

@@ -11,6 +11,8 @@ declare module 'zod' {
     notAvailable?: boolean;
     /** A secret: to be given as `${env:NAME}` or `${file:path}`, and never shown. */
     secret?: boolean;
+    /** The name of a store, which must exist. */
+    store?: boolean;
   }
 }
 

@@ -308,14 +308,24 @@ suite('the plan of sockets', () => {
       ],
     );
     const base = withPolicies();
-    const later = { ...base, threads: 4, stores: { shared: { url: 'redis://me:pw@h', timeout: 5 } } } as GatewayConfig;
+    const tls = { ca: undefined, insecure: false };
+    const shared = {
+      type: 'redis',
+      url: 'redis://h',
+      username: 'me',
+      password: 'pw',
+      timeout: 5,
+      prefix: '',
+      tls,
+    } as const;
+    const later: GatewayConfig = { ...base, threads: 4, stores: { shared } };
     assert.deepEqual(
       linesOf(diffConfigs({ ...base, telemetry: { accessLog: null, debug: null } }, later)).map((line) =>
         line.replace(/\{.*/, '…'),
       ),
       [
         'access-log-changed | telemetry: access log changed: none → …',
-        'setting-changed | stores: changed: added (secret, not shown)',
+        'setting-changed | stores: changed: shared added (secret, not shown)',
         'setting-changed | threads: changed: auto → 4',
       ],
     );

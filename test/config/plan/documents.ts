@@ -49,6 +49,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     identity: null,
     consumers: [],
     consumerSources: { files: [], database: null },
+    stores: {},
     upstreams: {},
     routes: Object.fromEntries(
       Object.entries(routes).map(([name, policies]) => [

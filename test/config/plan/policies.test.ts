@@ -50,6 +50,18 @@ suite('the plan of policies', () => {
     assert.deepEqual(policyPlan([use('apiKey', {})], [use('apiKey', { forward: true })]), [
       'auth-weakened | authentication weakened: forward now true (apiKey)',
     ]);
+    const login = { issuer: 'https://id.example', secret: ['x'], lifetime: 3_600_000, forwardAccessToken: false };
+    assert.deepEqual(
+      policyPlan(
+        [use('oidc', login)],
+        [use('oidc', { ...login, secret: ['y'], lifetime: 7_200_000, forwardAccessToken: true })],
+      ),
+      [
+        'auth-weakened | authentication weakened: forwardAccessToken false → true (oidc)',
+        'auth-weakened | authentication weakened: lifetime 1h → 2h (oidc)',
+        'auth-changed | authentication changed: secret changed (secret, not shown) (oidc)',
+      ],
+    );
     assert.deepEqual(
       policyPlan([use('authorize', { groups: ['gold'] })], [use('authorize', { groups: ['gold', 'silver'] })]),
       ['auth-weakened | authorisation weakened: groups + silver (authorize)'],

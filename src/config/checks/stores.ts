@@ -1,0 +1,46 @@
+/** The stores that are named where state is shared, and the files that they are verified with. */
+import type { Finding, Path } from '../problem.ts';
+import type { Sections } from '../sections.ts';
+import { suggest } from '../suggest.ts';
+import { type CertificateSurroundings, checkAuthority } from './certificates.ts';
+
+/** A place in the configuration that names a store. */
+export interface StoreReference {
+  readonly name: string;
+  readonly path: Path;
+}
+
+/** @returns The stores that are used, or were probably meant. */
+export function checkStoreReferences(
+  { names }: Sections,
+  references: readonly StoreReference[],
+  findings: Finding[],
+): ReadonlySet<string> {
+  const used = new Set<string>();
+  for (const { name, path } of references) {
+    used.add(name);
+    if (names.stores.includes(name)) continue;
+    const finding = unknownStore(name, path, names.stores);
+    if (finding.suggestion !== undefined) used.add(finding.suggestion);
+    findings.push(finding);
+  }
+  return used;
+}
+
+export function checkStoreFiles({ accepted }: Sections, around: CertificateSurroundings): void {
+  for (const [name, { tls }] of Object.entries(accepted.stores ?? {})) {
+    if (tls.ca !== undefined) checkAuthority(tls.ca, ['stores', name, 'tls', 'ca'], around);
+  }
+}
+
+function unknownStore(name: string, path: Path, known: readonly string[]): Finding {
+  const suggestion = suggest(name, known);
+  const message = `there is no store ${JSON.stringify(name)}`;
+  return {
+    severity: 'error',
+    code: 'UNKNOWN_STORE',
+    message,
+    path,
+    ...(suggestion !== undefined && { suggestion }),
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * A connection to Redis or Valkey that never makes anybody wait longer than was agreed, whatever has become of the server:
+ * gone, hanging, restarted, too slow. It is kept up in the background. Whatever is kept there (values, limits) asks
+ * through this; it is the only file that knows the library.
+ */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import type { RedisClientType } from '@redis/client';
+import { isPemText } from '../wire/tls/pem-source.ts';
+
+export interface RedisSettings {
+  /** `redis://host:port/database` or `rediss://…`, without a user and a password. */
+  readonly url: string;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** How long an answer may take, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly tls: {
+    /** PEM text or the absolute path of a file. */
+    readonly ca: string | undefined;
+    readonly insecure: boolean;
+  };
+}
+
+/** The server has not answered, or not in time. The message is for the log. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+/** The commands that anybody here needs; all arguments are data, and nothing of them is taken for a command. */
+export type RedisCommands = Pick<RedisClientType, 'get' | 'set' | 'del'>;
+
+/** Commands that wait for an answer; with so many, one more would not be answered in time. */
+const maxPending = 2_000;
+/** How often a silent connection is looked after, and after how long without a word it counts as dead. */
+const pingMs = 2_000;
+const deadMs = 6_000;
+const longestPauseMs = 2_000;
+
+export class RedisConnection {
+  /** Resolves once commands can be given, whether or not the server answers. Rejects if the library is not installed. */
+  readonly ready: Promise<void>;
+  private readonly settings: RedisSettings;
+  private readonly onProblem: (message: string) => void;
+  private client: RedisClientType | null = null;
+  private isClosed = false;
+  /** What was last said about it: each outage is told once. */
+  private isDown = false;
+
+  /** @param onProblem for the log: once when an outage begins, and once when it is over. */
+  constructor(settings: RedisSettings, onProblem: (message: string) => void) {
+    this.settings = settings;
+    this.onProblem = onProblem;
+    this.ready = this.open();
+    // Whoever waits for it is told.
+    this.ready.catch(() => {});
+  }
+
+  /** @throws {StoreUnavailable} when there is no answer within the time-out. */
+  async ask<T>(command: (commands: RedisCommands) => Promise<T>): Promise<T> {
+    const { client } = this;
+    if (client === null || !client.isReady) throw new StoreUnavailable('the store is not connected');
+    const { timeoutMs } = this.settings;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const tooLate = (): void => reject(new StoreUnavailable(`the store has not answered within ${timeoutMs} ms`));
+      timer = setTimeout(tooLate, timeoutMs);
+    });
+    try {
+      return await Promise.race([command(client), late]);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      throw new StoreUnavailable(
+        `the store has refused a command: ${error instanceof Error ? error.message : 'no reason'}`,
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.isClosed = true;
+    if (this.client?.isOpen === true) this.client.destroy();
+    this.client = null;
+  }
+
+  private async open(): Promise<void> {
+    const { createClient } = await import('@redis/client').catch(() => {
+      throw new Error('a store of type redis needs the package @redis/client: npm install @redis/client');
+    });
+    if (this.isClosed) return;
+    const { url, username, password, timeoutMs } = this.settings;
+    const client = createClient({
+      url,
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      // What cannot be answered now is refused now, not when the server is back.
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: maxPending,
+      pingInterval: pingMs,
+      maintNotifications: 'disabled',
+      disableClientInfo: true,
+      socket: {
+        connectTimeout: Math.max(timeoutMs, 1_000),
+        socketTimeout: deadMs,
+        reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 10), longestPauseMs),
+        ...this.tlsOptions(),
+      },
+    }) as RedisClientType;
+    client.on('error', (error: Error) => this.tell(true, `the store cannot be reached: ${reasonOf(error)}`));
+    client.on('ready', () => this.tell(false, 'the store answers again'));
+    this.client = client;
+    // It goes on trying; what goes wrong is an event.
+    client.connect().catch(() => {});
+  }
+
+  private tlsOptions(): (ConnectionOptions & { readonly tls: true }) | object {
+    const { url, tls } = this.settings;
+    if (!url.startsWith('rediss:')) return {};
+    const ca = tls.ca === undefined || isPemText(tls.ca) ? tls.ca : readFileSync(tls.ca, 'utf8');
+    return { tls: true, rejectUnauthorized: !tls.insecure, ...(ca !== undefined && { ca }) };
+  }
+
+  private tell(isDown: boolean, message: string): void {
+    if (this.isClosed || this.isDown === isDown) return;
+    this.isDown = isDown;
+    this.onProblem(message);
+  }
+}
+
+/** Codes such as ECONNREFUSED say most; an error for several addresses has no message of its own. */
+function reasonOf(error: Error): string {
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : error.message || error.name;
+}

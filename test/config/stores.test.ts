@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { loadText, problemsOf } from './load-text.ts';
+
+const env = { SECRET: 'a secret of at least thirty-two characters', PW: 'sesame' };
+const store = 'shared: {type: redis, url: "redis://127.0.0.1:6379"}';
+
+const login = (name: string): string =>
+  `routes: {r: {policies: [{oidc: {issuer: "https://id.example", clientId: web, secret: "\${env:SECRET}", store: ${name}}}], respond: {}}}\n`;
+
+suite('a store', () => {
+  test('is there with its defaults', async () => {
+    const { config, problems } = await loadText(`stores: {${store}}\n${login('shared')}`, { env });
+    assert.deepEqual(problems, []);
+    assert.deepEqual(config?.stores, {
+      shared: {
+        type: 'redis',
+        url: 'redis://127.0.0.1:6379',
+        username: undefined,
+        password: undefined,
+        timeout: 50,
+        prefix: 'gw:',
+        tls: { ca: undefined, insecure: false },
+      },
+    });
+  });
+
+  test('must exist where it is named, also in a policy that has a name itself', async () => {
+    assert.deepEqual(await problemsOf(`stores: {${store}}\n${login('shred')}`, { env }), [
+      '2:110 error UNKNOWN_STORE there is no store "shred" (did you mean "shared"?)',
+    ]);
+    const named = `policies: {login: {oidc: {issuer: "https://id.example", clientId: web, secret: "\${env:SECRET}", store: other}}}\nroutes: {r: {policies: [login], respond: {}}}\n`;
+    assert.match(
+      (await problemsOf(named, { env })).join('\n'),
+      /^1:\d+ error UNKNOWN_STORE there is no store "other"$/,
+    );
+  });
+
+  test('that nothing names is told', async () => {
+    assert.deepEqual(await problemsOf(`stores: {${store}}\nroutes: {r: {respond: {}}}\n`), [
+      '1:10 warning UNUSED stores.shared is not used by anything',
+    ]);
+  });
+
+  test('has an address without secrets in it, and a password that is one', async () => {
+    const withUrl = (url: string, more = ''): Promise<string[]> =>
+      problemsOf(`stores: {s: {type: redis, url: "${url}"${more}}}\n${login('s')}`, { env });
+    const rule =
+      '1:32 error BAD_VALUE stores.s.url: write redis://host:port or rediss://host:port; a user and a password have options of their own';
+    for (const url of [
+      'redis://:pw@h',
+      'redis://me@h',
+      'http://h',
+      'h:6379',
+      'redis://h/x',
+      'redis://h?db=1',
+      'redis:',
+    ]) {
+      assert.deepEqual(await withUrl(url), [rule], url);
+    }
+    for (const url of ['redis://h', 'rediss://h:1/2', 'redis://[::1]:6379']) {
+      assert.deepEqual(await withUrl(url), [], url);
+    }
+    assert.match((await withUrl('redis://h', ', password: canary')).join(), /SECRET_IN_CLEAR stores\.s\.password/);
+    assert.deepEqual(await withUrl('redis://h', ', password: "${env:PW}"'), []);
+  });
+
+  test('is verified with authorities that must be there', async () => {
+    const text = `stores: {s: {type: redis, url: "rediss://h", tls: {ca: ./ca.pem}}}\n${login('s')}`;
+    assert.match((await problemsOf(text, { env })).join(), /BAD_TLS_FILE \.\/ca\.pem: the file cannot be read/);
+  });
+});
