@@ -53,6 +53,7 @@ const BARS: readonly Bar[] = [
   },
   { what: 'API key: CPU against none', scenario: 'api-key', against: BARE_ARM, limit: 1.05, ...CPU, arm: 'api-key' },
   { what: 'JWT: CPU against none', scenario: 'jwt', against: BARE_ARM, limit: 1.07, ...CPU, arm: 'jwt' },
+  { what: 'session: CPU against none', scenario: 'session', against: BARE_ARM, limit: 1.1, ...CPU, arm: 'session' },
   single('1 GiB to a slow client: growth of RSS', 'stream-down', 'growthMiB', 64, 'MiB'),
   single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
   single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),

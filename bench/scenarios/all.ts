@@ -1,4 +1,4 @@
-import { apiKey, jwt } from './authentication.ts';
+import { apiKey, jwt, session } from './authentication.ts';
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
 import { reload, reload10k } from './reload.ts';
@@ -18,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   routes100000,
   apiKey,
   jwt,
+  session,
   idle,
   streamDown,
   streamUp,

@@ -3,6 +3,10 @@
  * route that does not look.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { CookieStorage } from '../../src/policies/oidc/session-storage.ts';
+import { Sealer } from '../../src/policies/oidc/sealer.ts';
+import type { Session } from '../../src/policies/oidc/session.ts';
+import { HOST } from '../probe.ts';
 import { gatewrightArm, type Settings } from '../arms/gatewright.ts';
 import { LOAD_METRICS, runLoad } from './load.ts';
 import { smallGet } from './proxying.ts';
@@ -65,6 +69,44 @@ export const jwt = scenarioFor({
     };
   },
 });
+
+export const session = scenarioFor({
+  name: 'session',
+  title: 'session cookie',
+  method: 'The cookie is one of a login by OpenID Connect, with an ID token of 900 bytes in it, and is not sent on.',
+  admission: () => {
+    const [issuer, clientId, secret] = ['https://id.example.com', 'web', randomBytes(32).toString('base64url')];
+    const storage = new CookieStorage(new Sealer([secret]), [issuer, clientId]);
+    const cookie = storage.write(exampleSession(), HOST);
+    return {
+      headers: { cookie: `gw_session=${cookie}` },
+      settings: {
+        policies: `[{oidc: {issuer: "${issuer}", clientId: ${clientId}, secret: "${secret}"}}]`,
+        sections: 'consumers: {alice: {jwt: {subject: alice}}}',
+      },
+    };
+  },
+});
+
+function exampleSession(): Session {
+  const now = Date.now();
+  const claims = { sub: 'alice', name: 'Alice Example', email: 'alice@example.com' };
+  const payload = Buffer.from(JSON.stringify(claims)).toString('base64url');
+  return {
+    id: randomBytes(12).toString('base64url'),
+    generation: 0,
+    startedAt: now,
+    endsAt: now + 12 * 3_600_000,
+    seenAt: now,
+    grantedAt: now,
+    claims,
+    scope: 'openid profile email',
+    accessToken: '',
+    accessExpiresAt: now + 3_600_000,
+    refreshToken: randomBytes(48).toString('base64url'),
+    idToken: `${randomBytes(30).toString('base64url')}.${payload}.${randomBytes(540).toString('base64url')}`,
+  };
+}
 
 function scenarioFor({ name, title, method, admission }: CredentialScenario): Scenario {
   return {

@@ -16,6 +16,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   forwardAuth: async () => (await import('./forward-auth.ts')).forwardAuth,
   anyOf: async () => (await import('./any-of.ts')).anyOf,
   authorize: async () => (await import('./authorize.ts')).authorize,
+  oidc: async () => (await import('./oidc/oidc.ts')).oidc,
   compress: async () => (await import('./compress.ts')).compress,
   identityToken: async () => (await import('./identity-token.ts')).identityToken,
   identityKeys: async () => (await import('./identity-keys.ts')).identityKeys,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it, test } from 'node:test';
 import { type JSONWebKeySet, createLocalJWKSet, jwtVerify } from 'jose';
 import type { Echo } from '../../examples/echo.ts';
+import { PlainBrowser } from '../support/plain-browser.ts';
 import { unlessInstalled } from '../support/needed-programs.ts';
 import { RunningExample, curlLines, readmeOf } from './running-example.ts';
 
@@ -53,6 +54,7 @@ test('the lines of a README are found with the status that their comment promise
     'introspection',
     'forward-auth',
     'authorization',
+    'oidc',
     'signatures',
     'tls',
     'typescript',
@@ -223,6 +225,24 @@ describeExample('jwt', (example) => {
   it('says which scopes it takes', async () => {
     const { text } = await example().curl(`curl -i ${url}/orders/7 -d x -H ${tokenFor('sub=ann')}`);
     assert.match(text, /^www-authenticate: Bearer realm="api", error="insufficient_scope", scope="orders:write"\r$/im);
+  });
+});
+
+describeExample('oidc', (example) => {
+  it('lets people log in, tells the service who they are, and lets them log out', async () => {
+    const browser = new PlainBrowser();
+    const shop = example().url('http://127.0.0.1:8080');
+    const page = await browser.logIn(`${shop}/orders`, 'alice');
+    const { headers, url: asked } = JSON.parse(page.body) as Echo;
+    assert.equal(asked, '/orders');
+    assert.equal(headers['x-consumer'], 'alice');
+    assert.equal(headers['x-consumer-groups'], 'staff');
+    assert.equal(headers['x-name'], 'alice of the example');
+    assert.doesNotMatch(String(headers['cookie']), /gw_session/);
+    const leaving = await browser.open(`${shop}/oauth2/logout`, new URLSearchParams());
+    const left = await browser.submit(leaving, { logout: 'yes' });
+    assert.equal(left.body, 'You are logged out.\n');
+    assert.equal((await browser.ask(`${shop}/orders`, undefined, { accept: '*/*' })).status, 401);
   });
 });
 

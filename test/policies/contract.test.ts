@@ -76,6 +76,10 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
       forwardClaims: { 'x-user': 'sub' },
     },
   ],
+  oidc: [
+    { issuer: 'https://id.example', clientId: 'web', secret: 'x'.repeat(32) },
+    { issuer: 'https://id.example', clientId: 'web', secret: 'x'.repeat(32), optional: true, forwardAccessToken: true },
+  ],
   compress: [{}, { encodings: ['gzip'], types: ['*+json', 'text/*'], minBytes: '0B' }],
   identityToken: [{}, { header: 'authorization', audience: ['a', 'b'], lifetime: '5m', claims: { mail: 'email' } }],
   identityKeys: [{}, { maxAge: '1h' }],

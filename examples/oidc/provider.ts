@@ -1,0 +1,28 @@
+/**
+ * An OpenID provider for the example, where every name and password is right. A real one is somebody else's: Keycloak,
+ * Auth0, Entra ID, Google and others.
+ */
+import { Provider } from 'oidc-provider';
+
+const issuer = 'http://localhost:3003';
+const gateway = 'http://127.0.0.1:8080';
+
+const provider = new Provider(issuer, {
+  clients: [
+    {
+      client_id: 'gateway',
+      client_secret: process.env['OIDC_CLIENT_SECRET'] ?? 'the secret of the example',
+      redirect_uris: [`${gateway}/oauth2/callback`],
+      post_logout_redirect_uris: [`${gateway}/goodbye`],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+    },
+  ],
+  claims: { profile: ['name'] },
+  conformIdTokenClaims: false,
+  cookies: { keys: ['only for the example'] },
+  findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id} of the example` }) }),
+  issueRefreshToken: () => Promise.resolve(true),
+});
+
+provider.listen(Number(new URL(issuer).port), 'localhost', () => console.log(`an OpenID provider is on ${issuer}`));
