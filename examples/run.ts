@@ -41,9 +41,6 @@ async function run(name: string, configuration: string): Promise<void> {
     servers.push(createService().listen(port, '127.0.0.1'));
   }
   await Promise.all(servers.map((server) => once(server, 'listening')));
-  // An example may bring a service of its own.
-  const provider = join(here, name, 'provider.ts');
-  const own = existsSync(provider) ? spawn(process.execPath, [provider], { stdio: 'inherit', detached: true }) : null;
   console.log(`what to try is in examples/${name}/README.md; Ctrl-C stops the example\n`);
   const gateway = spawn(process.execPath, [command, 'run', configuration], {
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -56,7 +53,6 @@ async function run(name: string, configuration: string): Promise<void> {
     server.close();
     server.closeAllConnections();
   }
-  own?.kill();
   process.exitCode = exitCode ?? 1;
 }
 

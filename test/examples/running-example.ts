@@ -76,7 +76,6 @@ export class RunningExample {
   private readonly ports: ReadonlyMap<number, number>;
   private readonly gateway: ChildProcess;
   private readonly services: readonly Server[];
-  private provider: ChildProcess | null = null;
 
   private constructor(
     name: string,
@@ -114,21 +113,11 @@ export class RunningExample {
     const example = new RunningExample(name, folder, ports, gateway, services);
     try {
       await untilReady(`http://127.0.0.1:${ports.get(9901)}/readyz`, gateway, () => log);
-      await example.startProvider();
     } catch (error) {
       await example.stop();
       throw error;
     }
     return example;
-  }
-
-  /** Where an example brings an OpenID provider of its own. */
-  private async startProvider(): Promise<void> {
-    const file = join(this.folder, 'provider.ts');
-    if (!existsSync(file)) return;
-    this.provider = spawn(process.execPath, [file], { stdio: 'ignore' });
-    const url = `http://localhost:${this.ports.get(3003)}/.well-known/openid-configuration`;
-    await untilReady(url, this.provider, () => 'the provider of the example');
   }
 
   /** A URL as it stands in the README of this example. */
@@ -148,7 +137,6 @@ export class RunningExample {
       this.gateway.kill('SIGTERM');
       await once(this.gateway, 'exit');
     }
-    this.provider?.kill();
     for (const service of this.services) {
       service.close();
       service.closeAllConnections();

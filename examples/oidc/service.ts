@@ -2,9 +2,12 @@
  * An OpenID provider for the example, where every name and password is right. A real one is somebody else's: Keycloak,
  * Auth0, Entra ID, Google and others.
  */
+import { type Server, createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
-const issuer = 'http://localhost:3003';
+export const port = 3003;
+
+const issuer = 'http://127.0.0.1:3003';
 const gateway = 'http://127.0.0.1:8080';
 
 const provider = new Provider(issuer, {
@@ -25,4 +28,7 @@ const provider = new Provider(issuer, {
   issueRefreshToken: () => Promise.resolve(true),
 });
 
-provider.listen(Number(new URL(issuer).port), 'localhost', () => console.log(`an OpenID provider is on ${issuer}`));
+export function createService(): Server {
+  const answer = provider.callback();
+  return createServer((request, response) => void answer(request, response));
+}
