@@ -50,12 +50,26 @@ export class Refusal {
    * failure is then counted there, and nobody looks again. Empty otherwise.
    */
   readonly account: string;
+  /** Whether it may have been a guess, which is counted. What once held, and is out of date, is none. */
+  readonly isGuess: boolean;
 
-  constructor(kind: RefusalKind, reason: string, reply: Reply | null = null, account = '') {
+  constructor(
+    kind: RefusalKind,
+    reason: string,
+    reply: Reply | null = null,
+    account = '',
+    isGuess = kind === 'invalid',
+  ) {
     this.kind = kind;
     this.reason = reason;
     this.reply = reply;
     this.account = account;
+    this.isGuess = isGuess;
+  }
+
+  /** Of a credential that does not hold at this time, and at another one may: nobody can find out anything with it. */
+  static outOfDate(reason: string): Refusal {
+    return new Refusal('invalid', reason, null, '', false);
   }
 }
 

@@ -148,7 +148,8 @@ function refuseAll(
     refusals.filter((refusal) => refusal !== counted),
     env,
   );
-  return refuse(exchange, new Refusal(kind, reason, reply, counted?.account ?? ''), asked, env);
+  const isGuess = ofKind.some((refusal) => refusal.isGuess);
+  return refuse(exchange, new Refusal(kind, reason, reply, counted?.account ?? '', isGuess), asked, env);
 }
 
 /** What the ways do besides authenticating, such as renewing a session with the response, whichever of them has succeeded. */

@@ -34,7 +34,7 @@ const missing = new Refusal('missing', 'no API key');
 const ambiguous = new Refusal('invalid', 'more than one API key');
 const malformed = new Refusal('invalid', 'not a possible API key');
 const unknown = new Refusal('invalid', 'an unknown API key');
-const expired = new Refusal('invalid', 'an expired API key');
+const expired = Refusal.outOfDate('an expired API key');
 
 /** Says who calls by a key that is one consumer's. Keys are known by their hash only. */
 export const apiKey = definePolicy({

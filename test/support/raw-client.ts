@@ -8,7 +8,13 @@ import { type ResponseMessage, parseResponse } from './message-parser.ts';
 
 /** Where to connect to. */
 export type Address =
-  | { readonly host: string; readonly port: number; readonly ca?: string; readonly servername?: string }
+  | {
+      readonly host: string;
+      readonly port: number;
+      readonly localAddress?: string;
+      readonly ca?: string;
+      readonly servername?: string;
+    }
   | { readonly path: string };
 
 /** What a connection came to. */

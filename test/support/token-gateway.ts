@@ -53,13 +53,19 @@ export class TokenGateway {
   }
 }
 
-/** One request on a connection of its own. */
+let clients = 0;
+
+/**
+ * One request on a connection of its own, each time from another client: who fails again and again is slowed down and
+ * refused.
+ */
 export async function answerTo(address: Address, fields: string, target = '/'): Promise<Answer> {
   const ends: (() => unknown)[] = [];
-  const client = await RawClient.connect(
-    { after: (end: () => unknown) => ends.push(end) } as unknown as TestContext,
-    address,
-  );
+  const client = await RawClient.connect({ after: (end: () => unknown) => ends.push(end) } as unknown as TestContext, {
+    ...address,
+    localAddress: `127.1.${(clients >> 7) & 127}.${(clients & 127) + 1}`,
+  });
+  clients++;
   client.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${fields}\r\n`);
   await client.untilEnded();
   for (const end of ends) end();

@@ -235,7 +235,7 @@ class SignatureVerifier implements Authenticator {
     // The message may say which algorithm it is, and never decides it (RFC 9421, section 3.2; CVE-2015-9235).
     if (alg !== null && alg !== known.key.algorithm) return invalid('the algorithm is not the one of the key');
     if (!this.algorithms.has(known.key.algorithm)) return invalid('the algorithm of the key is not accepted');
-    return this.env.wallNow() < signer.expiresAt ? null : invalid('the key has expired');
+    return this.env.wallNow() < signer.expiresAt ? null : Refusal.outOfDate('the key has expired');
   }
 
   /** Why the body is not the one that was signed; null when it is. */

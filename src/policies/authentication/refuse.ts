@@ -29,6 +29,8 @@ export function refuse(
   }
   const { clientIp } = exchange;
   const answer = challenge(asked, 'invalid', reason);
+  // Many clients behind one address have tokens that expire; each must learn that it needs another one.
+  if (!refusal.isGuess) return answer;
   // Whom it claims to belong to was looked at before the credential was.
   if (refusal.account !== '') {
     env.damping.failed(clientIp, refusal.account);

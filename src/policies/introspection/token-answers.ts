@@ -13,8 +13,8 @@ const refusedForMs = 5_000;
 /** The server has its own clock, by which the token is valid already. */
 const leewayMs = 5_000;
 
-const expired = new Refusal('invalid', 'the token has expired');
-const notYet = new Refusal('invalid', 'the token is not valid yet');
+const expired = Refusal.outOfDate('the token has expired');
+const notYet = Refusal.outOfDate('the token is not valid yet');
 
 export class TokenAnswers {
   private readonly endpoint: Pick<IntrospectionEndpoint, 'ask'>;
