@@ -60,12 +60,13 @@ let clients = 0;
  * refused.
  */
 export async function answerTo(address: Address, fields: string, target = '/'): Promise<Answer> {
+  clients++;
+  const localAddress = `127.1.${(clients >> 7) & 127}.${(clients & 127) + 1}`;
   const ends: (() => unknown)[] = [];
   const client = await RawClient.connect({ after: (end: () => unknown) => ends.push(end) } as unknown as TestContext, {
     ...address,
     localAddress: `127.1.${(clients >> 7) & 127}.${(clients & 127) + 1}`,
   });
-  clients++;
   client.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${fields}\r\n`);
   await client.untilEnded();
   for (const end of ends) end();
