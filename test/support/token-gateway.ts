@@ -65,7 +65,7 @@ export async function answerTo(address: Address, fields: string, target = '/'): 
   const ends: (() => unknown)[] = [];
   const client = await RawClient.connect({ after: (end: () => unknown) => ends.push(end) } as unknown as TestContext, {
     ...address,
-    localAddress: `127.1.${(clients >> 7) & 127}.${(clients & 127) + 1}`,
+    localAddress,
   });
   client.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${fields}\r\n`);
   await client.untilEnded();

@@ -75,7 +75,8 @@ const claims = z
     subject: z.string().optional().describe('The `sub` claim.'),
     issuer: z.string().optional().describe('The `iss` claim.'),
   })
-  .catchall(z.union([z.string(), z.number(), z.boolean()]))
+  // With `undefined`, or the types of the keys above would not fit those of all others where their inputs are declared.
+  .catchall(z.union([z.string(), z.number(), z.boolean()]).optional())
   .refine((conditions) => Object.keys(conditions).length > 0, { error: 'name at least one claim' });
 
 const certificateMatch = z.union([
