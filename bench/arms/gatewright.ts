@@ -14,6 +14,8 @@ export interface Settings {
   readonly threads?: number;
   /** What all routes have, as YAML in one line: `[{apiKey: {}}]`. */
   readonly policies?: string;
+  /** More options of the upstream, as YAML in one line: `auth: {…}`. */
+  readonly upstreamOptions?: string;
   /** More of the configuration, as YAML: sections of its own, as `consumers:`. */
   readonly sections?: string;
 }
@@ -45,7 +47,7 @@ export function configurationFile({ directory }: Assignment): string {
 /** Every feature at its default, except what the scenarios need: no log, large bodies, many connections. */
 export function configuration(
   assignment: Assignment,
-  { pipelining = 1, threads = 1, policies = '[]', sections = '' }: Settings,
+  { pipelining = 1, threads = 1, policies = '[]', sections = '', upstreamOptions = '' }: Settings,
 ): string {
   const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
   return `
@@ -64,6 +66,7 @@ upstreams:
   origin:
     targets: ["http://127.0.0.1:${upstreamPort}"]
     connections: {pipelining: ${pipelining}}
+    ${upstreamOptions}
 routes:
 ${routeLines(routes)}
 `;

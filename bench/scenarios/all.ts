@@ -1,3 +1,4 @@
+import { accessPolicies } from './access-policies.ts';
 import { apiKey, jwt, session } from './authentication.ts';
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   apiKey,
   jwt,
   session,
+  accessPolicies,
   idle,
   streamDown,
   streamUp,

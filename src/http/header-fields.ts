@@ -13,17 +13,24 @@ const LF = 0x0a;
  */
 export class HeaderFields implements HeaderList {
   /** The kind of each field (field-kind.ts). */
-  readonly kinds: number[] = [];
+  readonly kinds: number[];
   /** A bit for each kind that was ever there. */
   private seen = 0;
   private text = '';
-  private readonly marks: number[] = [];
+  private readonly marks: number[];
   /** Values that were set instead of those in the text, by the index of the field. */
   private replaced: (string | undefined)[] | null = null;
   /** Name, value, name, value … of the fields that were added to those in the text. */
-  private readonly added: string[] = [];
+  private readonly added: string[];
   /** The ordinary fields as lines of text; null when they have to be put together anew. */
   private lines: string | null = null;
+
+  /** Empty; the parameters are for copies. */
+  constructor(marks: number[] = [], kinds: number[] = [], added: string[] = []) {
+    this.marks = marks;
+    this.kinds = kinds;
+    this.added = added;
+  }
 
   static from(fields: Iterable<readonly [name: string, value: string]>): HeaderFields {
     const headers = new HeaderFields();
@@ -141,11 +148,13 @@ export class HeaderFields implements HeaderList {
     return lines;
   }
 
+  /** What is done to the one does not change the other; the text and its marks, which nothing changes, they share. */
   clone(): HeaderFields {
-    const copy = new HeaderFields();
-    for (let i = 0; i < this.kinds.length; i++) {
-      if (this.kinds[i] !== GONE) copy.append(this.nameAt(i), this.valueAt(i), this.kinds[i]);
-    }
+    const copy = new HeaderFields(this.marks, this.kinds.slice(), this.added.slice());
+    copy.seen = this.seen;
+    copy.text = this.text;
+    copy.replaced = this.replaced === null ? null : this.replaced.slice();
+    copy.lines = this.lines;
     return copy;
   }
 

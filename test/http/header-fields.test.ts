@@ -80,7 +80,13 @@ suite('HeaderFields', () => {
             list[kind](name, value);
           }
           assert.deepEqual([...headers], list.pairs);
-          assert.deepEqual([...headers.clone()], list.pairs);
+          const copy = headers.clone();
+          assert.deepEqual([...copy], list.pairs);
+          assert.equal(copy.ordinaryLines(), headers.ordinaryLines());
+          copy.set('X-A', 'of the copy');
+          copy.remove('Accept');
+          copy.add('X-B', 'of the copy');
+          assert.deepEqual([...headers], list.pairs, 'what is done to the copy is done to it alone');
           for (const asked of ['host', 'X-A', 'date', 'X-Consumer', 'accept']) {
             const expected = list.pairs.filter(([other]) => same(other, asked)).map(([, found]) => found);
             assert.deepEqual(headers.getAll(asked), expected);
