@@ -40,6 +40,8 @@ const claims = kindBits(isClaim);
 const isCaller = (kind: number): boolean => kind === CALLER;
 const caller = kindBits(isCaller);
 const noHeaders = new HeaderFields();
+/** One for all: with a stack of its own for each exchange it would cost more than all the rest of ending one. */
+const exchangeEnded = new DOMException('the exchange has ended', 'AbortError');
 const nothingReceived: ForwardingFields = Object.freeze({
   forwarded: '',
   xForwardedFor: '',
@@ -216,7 +218,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   get signal(): AbortSignal {
     if (this.aborter === null) {
       this.aborter = new AbortController();
-      if (this.finished) this.aborter.abort();
+      if (this.finished) this.aborter.abort(exchangeEnded);
     }
     return this.aborter.signal;
   }
@@ -324,7 +326,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.disarmDeadline();
     this.responseTransform?.destroy();
     this.forward?.release();
-    this.aborter?.abort();
+    this.aborter?.abort(exchangeEnded);
   }
 
   outcome(): Outcome {
