@@ -2,6 +2,7 @@
  * Single cookies in the values of `Cookie` fields (RFC 6265, section 4.2.1). White space around a name and a value is space
  * and tab, and nothing that only looks like it.
  */
+import { trimBlanks } from './grammar.ts';
 
 /** The values of all cookies of this name, in order. */
 export function readCookies(fields: readonly string[], name: string): string[] {
@@ -17,7 +18,7 @@ export function withoutCookies(fields: readonly string[], name: string): string[
 export function withoutCookiesFrom(fields: readonly string[], prefix: string): string[] | null {
   return withoutPairs(fields, (pair) => {
     const equals = pair.indexOf('=');
-    return equals !== -1 && trim(pair.slice(0, equals)).startsWith(prefix);
+    return equals !== -1 && trimBlanks(pair.slice(0, equals)).startsWith(prefix);
   });
 }
 
@@ -28,21 +29,17 @@ function withoutPairs(fields: readonly string[], isOut: (pair: string) => boolea
       .split(';')
       .filter((pair) => !isOut(pair))
       .join(';');
-    return isBlank(rest) ? [] : [trim(rest)];
+    return isBlank(rest) ? [] : [trimBlanks(rest)];
   });
 }
 
 function isNamed(pair: string, name: string): boolean {
   const equals = pair.indexOf('=');
-  return equals >= name.length && trim(pair.slice(0, equals)) === name;
+  return equals >= name.length && trimBlanks(pair.slice(0, equals)) === name;
 }
 
 function valueOf(pair: string): string {
-  return trim(pair.slice(pair.indexOf('=') + 1));
-}
-
-function trim(text: string): string {
-  return text.replaceAll(/^[ \t]+|[ \t]+$/g, '');
+  return trimBlanks(pair.slice(pair.indexOf('=') + 1));
 }
 
 function isBlank(text: string): boolean {

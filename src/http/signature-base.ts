@@ -2,8 +2,9 @@
  * What is signed of a request (RFC 9421, section 2): components of it, one a line, and the parameters of the signature.
  * What is not understood makes no line, and without all of its lines there is no base: nothing is left out quietly.
  */
-import { isToken } from './grammar.ts';
+import { isToken, trimBlanks } from './grammar.ts';
 import {
+  type Dictionary,
   type InnerList,
   type Item,
   type Parameters,
@@ -171,15 +172,41 @@ function textOf(parameters: Parameters, key: string): string | null {
 
 function valueOf(request: SignedRequest, item: Item): string | null {
   const name = nameOf(item);
-  if (name === '@query-param') return queryParameter(request.query, textOf(item.parameters, 'name')!);
+  if (name === '@query-param') return queryParameter(request, textOf(item.parameters, 'name')!);
   const derive = derived.get(name);
-  return derive === undefined ? fieldValue(request.fields(name), name, item.parameters) : derive(request);
+  return derive === undefined ? fieldValue(request, name, item.parameters) : derive(request);
+}
+
+/**
+ * What was parsed of a request. Components may ask for one part of it after another, in each of several signatures that
+ * nobody has verified, so each is parsed once (else a single request keeps a thread busy for more than a second).
+ */
+interface Parsed {
+  /** The values, by name. */
+  query: ReadonlyMap<string, readonly string[]> | null;
+  readonly dictionaries: Map<string, Dictionary | null>;
+}
+
+const parsedOf = new WeakMap<SignedRequest, Parsed>();
+
+function parsed(request: SignedRequest): Parsed {
+  let known = parsedOf.get(request);
+  if (known === undefined) parsedOf.set(request, (known = { query: null, dictionaries: new Map() }));
+  return known;
+}
+
+function dictionaryOf(request: SignedRequest, name: string, joined: string): Dictionary | null {
+  const { dictionaries } = parsed(request);
+  let dictionary = dictionaries.get(name);
+  if (dictionary === undefined) dictionaries.set(name, (dictionary = parseDictionary(joined)));
+  return dictionary;
 }
 
 /** RFC 9421, section 2.1. */
-function fieldValue(values: readonly string[], name: string, parameters: Parameters): string | null {
+function fieldValue(request: SignedRequest, name: string, parameters: Parameters): string | null {
+  const values = request.fields(name);
   if (values.length === 0) return null;
-  const trimmed = values.map((value) => value.replaceAll(/^[ \t]+|[ \t]+$/g, ''));
+  const trimmed = values.map(trimBlanks);
   // Section 2.1.3: each line by itself, so that a comma in one cannot pass for the boundary of two.
   if (parameters.has('bs')) {
     return trimmed.map((value) => `:${Buffer.from(value, 'latin1').toString('base64')}:`).join(', ');
@@ -187,7 +214,7 @@ function fieldValue(values: readonly string[], name: string, parameters: Paramet
   const joined = trimmed.join(', ');
   const key = textOf(parameters, 'key');
   if (key !== null) {
-    const member = parseDictionary(joined)?.get(key);
+    const member = dictionaryOf(request, name, joined)?.get(key);
     return member === undefined ? null : serializeMember(member);
   }
   return parameters.has('sf') ? strictForm(joined, structures.get(name)) : joined;
@@ -214,12 +241,22 @@ function strictForm(text: string, structure: 'dictionary' | 'list' | 'item' | un
 }
 
 /** RFC 9421, section 2.2.8: of a parameter that is repeated nobody can say which one is meant. */
-function queryParameter(query: string, name: string): string | null {
-  const values: string[] = [];
-  for (const [key, value] of new URLSearchParams(query)) {
-    if (formEncoded(key) === name) values.push(value);
-  }
+function queryParameter(request: SignedRequest, name: string): string | null {
+  const parts = parsed(request);
+  parts.query ??= parametersIn(request.query);
+  const values = parts.query.get(name) ?? [];
   return values.length === 1 ? formEncoded(values[0]) : null;
+}
+
+function parametersIn(query: string): ReadonlyMap<string, readonly string[]> {
+  const parameters = new Map<string, string[]>();
+  for (const [key, value] of new URLSearchParams(query)) {
+    const name = formEncoded(key);
+    const values = parameters.get(name);
+    if (values === undefined) parameters.set(name, [value]);
+    else values.push(value);
+  }
+  return parameters;
 }
 
 /** By the percent-encode set of `application/x-www-form-urlencoded`, a space as `%20`. */
