@@ -133,6 +133,17 @@ describe('forwardAuth', () => {
     assert.doesNotMatch(upstream.bytes, /root|admins/);
   });
 
+  it('CVE-2024-45410: is not asked about a field that `Connection` keeps from the upstream', async (t) => {
+    const { send, service, upstream } = await start(t, '/', { sendHeaders: ['cookie', 'x-read-only'] });
+    for (const fields of ['', 'connection: X-Read-Only\r\n']) {
+      assert.equal((await send('/', `${ann}x-read-only: 1\r\n${fields}`)).status, 200);
+    }
+    assert.deepEqual(
+      service.asked.map(({ headers }) => headers['x-read-only']),
+      upstream.requests.map(({ fields }) => fieldValue(fields, 'x-read-only')),
+    );
+  });
+
   it('refuses in the words of the service', async (t) => {
     const { send, upstream, gateway } = await start(t, '/oauth2/auth');
     for (const fields of ['', `cookie: ${LoginService.cookieOf('ann')}x\r\n`, 'cookie: _oauth2_proxy=root|x\r\n']) {

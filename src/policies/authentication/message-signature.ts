@@ -8,6 +8,7 @@ import {
   type SigningKey,
   definePolicy,
 } from '../../contract.ts';
+import { namedByConnection } from '../../http/connection-options.ts';
 import { isContentOf } from '../../http/content-digest.ts';
 import { formatAuthority } from '../../http/host.ts';
 import {
@@ -298,12 +299,14 @@ function mayHaveBody(headers: Exchange['requestHeaders']): boolean {
 /** The request in its canonical form: what is verified is what is routed and sent on. */
 function signedRequest(exchange: Exchange): SignedRequest {
   const { method, scheme, path, query, host, port, requestHeaders } = exchange;
+  // Whoever is in between could take a field that is signed away from the upstream by naming it in `Connection`.
+  const ofHop = namedByConnection(requestHeaders);
   return {
     method,
     scheme,
     authority: normalAuthority(formatAuthority(host, port), scheme),
     path,
     query,
-    fields: (name) => requestHeaders.getAll(name),
+    fields: (name) => (ofHop.has(name) ? [] : requestHeaders.getAll(name)),
   };
 }

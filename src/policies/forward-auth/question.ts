@@ -1,5 +1,6 @@
 /** The request by which a service is asked about another one, as nginx, Traefik and Caddy send it. */
 import type { Exchange } from '../../contract.ts';
+import { namedByConnection } from '../../http/connection-options.ts';
 import * as kind from '../../http/field-kind.ts';
 import { formatAuthority } from '../../http/host.ts';
 import { z } from '../../util/schema.ts';
@@ -101,18 +102,19 @@ export class Question {
   }
 
   private addSent({ requestHeaders }: Exchange, fields: Field[]): void {
+    // What the upstream does not get is nothing that the service should let pass by.
+    const ofHop = namedByConnection(requestHeaders);
     if (this.all) {
-      const ofHop = namedIn(requestHeaders.getAll('connection'));
       for (const [name, value] of requestHeaders) {
         const lower = name.toLowerCase();
         if (lower !== 'cookie' && isAboutRequest(lower) && !ofHop.has(lower)) fields.push([lower, value]);
       }
     }
     for (const name of this.names) {
-      if (name === 'cookie') continue;
+      if (name === 'cookie' || ofHop.has(name)) continue;
       for (const value of requestHeaders.getAll(name)) fields.push([name, value]);
     }
-    if (!this.includes('cookie')) return;
+    if (!this.includes('cookie') || ofHop.has('cookie')) return;
     // One field, whatever the client has sent (RFC 9113, section 8.2.3): not all servers read more than one.
     const cookies = requestHeaders.getAll('cookie');
     if (cookies.length > 0) fields.push(['cookie', cookies.join('; ')]);
@@ -127,9 +129,4 @@ function isAboutRequest(name: string): boolean {
   const nameKind = kind.fieldKind(name, 0, name.length);
   if (ofMessage.has(nameKind) || kind.isForwarding(nameKind)) return false;
   return !ownNames.has(name) && !misleading.has(name) && !name.startsWith('content-');
-}
-
-/** RFC 9110, section 7.6.1. */
-function namedIn(connection: readonly string[]): ReadonlySet<string> {
-  return new Set(connection.flatMap((value) => value.toLowerCase().split(',')).map((name) => name.trim()));
 }

@@ -310,6 +310,15 @@ test('what is verified is the canonical form that is routed, so no two readings 
   await refused(signed(now(), { target: '/x/../a/b' }), /does not hold/);
 });
 
+test('CVE-2024-45410: a field that is signed is not taken away from the upstream by `Connection`', async (t) => {
+  const { now, refused, verdict } = await start(t, { components: [...usual, 'x-amount'] });
+  const text = signed(now(), { fields: { 'x-amount': '100' }, components: [...usual, 'x-amount'] });
+  for (const options of ['x-amount', 'close, X-Amount', 'keep-alive\r\nconnection: x-amount']) {
+    await refused(text.replace('\r\n', `\r\nconnection: ${options}\r\n`), /covers what is not there/);
+  }
+  assert.equal((await verdict(text))[0], 200);
+});
+
 test('no byte of the request that is signed can be another one', async (t) => {
   const { send, now, gateway } = await start(t, { components: [...usual, 'x-amount', 'content-digest'] });
   const body = 'amount=100';
