@@ -33,8 +33,11 @@ function inAuthorization(place: CredentialPlace): TokenPlace {
   };
 }
 
-/** RFC 9110, section 11.1: the name of a scheme in any case. */
-const SCHEME = /^bearer(?: +|$)/i;
+/**
+ * RFC 9110, section 11.1: the name of a scheme in any case. More blanks behind it than anybody writes are part of the token,
+ * which then is none: what was verified is remembered as it was sent, and one token must not fill that memory.
+ */
+const SCHEME = /^bearer(?: {1,4}|$)/i;
 
 function isBearer(text: string): boolean {
   return SCHEME.test(text);

@@ -110,6 +110,21 @@ suite('what is remembered of a token', () => {
     assert.equal((await send(policy, text)).status, 401);
   });
 
+  test('is of a few spellings only: one token does not fill the memory', async () => {
+    const env = new FakeEnv();
+    const policy = await create(env);
+    const text = tokenOf(pair, claims);
+    for (const [blanks, status] of [
+      [1, 200],
+      [4, 200],
+      [5, 401],
+      [10_000, 401],
+    ] as const) {
+      const answer = await send(policy, `${' '.repeat(blanks - 1)}${text}`);
+      assert.equal(answer.status, status, `${blanks}`);
+    }
+  });
+
   test('is verified once, however many requests with it come at the same time', async () => {
     const policy = await create(new FakeEnv());
     const results = await Promise.all(Array.from({ length: 50 }, () => send(policy)));
