@@ -58,10 +58,11 @@ export interface HeaderList extends Iterable<readonly [name: string, value: stri
   /** The values of all fields of this name, in order. */
   getAll(name: string): string[];
   has(name: string): boolean;
-  /** Replaces all fields of this name by one. */
+  /** Replaces all fields of this name by one, and those that `remove` would. */
   set(name: string, value: string): void;
   /** Adds one more field of this name. */
   add(name: string, value: string): void;
+  /** Removes all fields of this name, and those that fold onto it by an underscore (`x_user` onto `x-user`). */
   remove(name: string): void;
 }
 

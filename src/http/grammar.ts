@@ -74,3 +74,18 @@ export function spells(text: string, start: number, name: string): boolean {
   }
   return true;
 }
+
+/**
+ * Whether what many servers make of `text` at `start` is `name`: an underscore stands for a hyphen there (CGI: RFC 3875,
+ * section 4.1.18), so that `x_user` passes for `x-user`.
+ */
+export function foldsOnto(text: string, start: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const x = text.charCodeAt(start + i);
+    const y = name.charCodeAt(i);
+    if (x === y || (x === 0x5f && y === 0x2d)) continue;
+    const folded = x | 0x20;
+    if (folded !== (y | 0x20) || !isLower(folded)) return false;
+  }
+  return true;
+}

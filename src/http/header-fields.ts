@@ -1,7 +1,7 @@
 /** The header fields of one message (RFC 9110, section 5), in the order and spelling of the wire. */
 import type { HeaderList } from '../contract.ts';
 import { DATE, GONE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
-import { equalsIgnoringCase, isFieldValue, isToken, spells } from './grammar.ts';
+import { equalsIgnoringCase, foldsOnto, isFieldValue, isToken, spells } from './grammar.ts';
 
 /** Marks of a field in the text of its head: start and end of the name, start and end of the value. */
 const MARKS = 4;
@@ -72,6 +72,7 @@ export class HeaderFields implements HeaderList {
   set(name: string, value: string): void {
     assertField(name, value);
     const index = this.find(name, 0);
+    this.removeAllBut(index, name);
     if (index === -1) {
       this.append(name, value, fieldKind(name, 0, name.length));
       return;
@@ -82,7 +83,6 @@ export class HeaderFields implements HeaderList {
     this.kinds[index] = kind;
     this.seen |= 1 << kind;
     this.lines = null;
-    this.removeFrom(index + 1, name);
   }
 
   add(name: string, value: string): void {
@@ -91,7 +91,7 @@ export class HeaderFields implements HeaderList {
   }
 
   remove(name: string): void {
-    this.removeFrom(0, name);
+    this.removeAllBut(-1, name);
   }
 
   /** Whether there may be a field of one of these kinds (`kindBits`). A no is certain, and one comparison. */
@@ -208,8 +208,19 @@ export class HeaderFields implements HeaderList {
     if (isPassedOn(kind) && this.lines !== null) this.lines += `${name}: ${value}\r\n`;
   }
 
-  private removeFrom(start: number, name: string): void {
-    for (let i = this.find(name, start); i !== -1; i = this.find(name, i + 1)) this.removeAt(i);
+  /** Those as well that fold onto the name where their underscores are kept (GHSA-f59h-q822-g45g): see `foldsOnto`. */
+  private removeAllBut(kept: number, name: string): void {
+    for (let i = 0; i < this.kinds.length; i++) {
+      if (i !== kept && this.kinds[i] !== GONE && this.isFolded(i, name)) this.removeAt(i);
+    }
+  }
+
+  private isFolded(index: number, name: string): boolean {
+    const { marks, text, added } = this;
+    const at = index * MARKS;
+    if (at < marks.length) return marks[at + 1] - marks[at] === name.length && foldsOnto(text, marks[at], name);
+    const own = added[(index - marks.length / MARKS) * 2];
+    return own.length === name.length && foldsOnto(own, 0, name);
   }
 
   private removeAt(index: number): void {

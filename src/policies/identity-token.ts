@@ -65,7 +65,7 @@ export const identityToken = definePolicy({
     return {
       onRequest({ requestHeaders }) {
         // For each identity header: delete unconditionally, then set (GHSA-7r4p-vjf4-gxv4).
-        if (requestHeaders.has(header)) requestHeaders.remove(header);
+        requestHeaders.remove(header);
       },
       onUpstreamRequest(exchange, request) {
         const token = minter.tokenFor(exchange, request.upstream);

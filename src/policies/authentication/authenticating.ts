@@ -44,8 +44,7 @@ export function authenticating(
 
 /** For each way to authenticate that the request could have taken, before it is told to the upstream which one it was. */
 export function removeOwnHeaders(exchange: Exchange, { ownHeaders = none }: Authenticator): void {
-  const { requestHeaders } = exchange;
-  for (const name of ownHeaders) if (requestHeaders.has(name)) requestHeaders.remove(name);
+  for (const name of ownHeaders) exchange.requestHeaders.remove(name);
 }
 
 const none: readonly string[] = [];
