@@ -106,12 +106,12 @@ export class WaitingSink implements BodySink {
   }
 }
 
-/** The request of an upstream connection. */
-export function connectionSink(connection: UpstreamConnection): BodySink {
+/** The request of an upstream connection. @param passesTrailers whether trailers go on as well. */
+export function connectionSink(connection: UpstreamConnection, passesTrailers: boolean): BodySink {
   return {
     data: (bytes) => connection.sendData(bytes),
     flush: (source) => connection.flush(source),
-    end: (trailers) => connection.sendEnd(trailers),
+    end: (trailers) => connection.sendEnd(passesTrailers ? trailers : null),
   };
 }
 

@@ -241,7 +241,16 @@ export class Forward implements UpstreamCall {
     this.bodyBegun = true;
     if (length >= 0) connection.sendHead(this, `${head}content-length: ${length}\r\n\r\n`, false);
     else connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    stream.readBody(connectionSink(connection));
+    stream.readBody(connectionSink(connection, !this.isHeadOurs));
+  }
+
+  /**
+   * Whether policies, or the credential of the upstream, have had a say in what the head tells. They have not seen the
+   * trailers, in which a client could say what was taken out of the head, to servers that merge the two (CVE-2025-12642).
+   */
+  private get isHeadOurs(): boolean {
+    const { onRequest, onUpstreamRequest } = this.exchange.chosen.chain;
+    return onRequest.length + onUpstreamRequest.length > 0 || this.upstream.credential !== null;
   }
 
   private sendTransformed(
@@ -253,7 +262,7 @@ export class Forward implements UpstreamCall {
     const { exchange } = this;
     this.bodyBegun = true;
     connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    const sink = new TransformSink(transforms, connectionSink(connection), (policy, error) =>
+    const sink = new TransformSink(transforms, connectionSink(connection, false), (policy, error) =>
       failPolicy(exchange, policy, error),
     );
     this.requestTransform = sink;
