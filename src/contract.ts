@@ -148,12 +148,15 @@ export interface Exchange {
   limitRequestBody(maxBytes: number): void;
 
   readonly route: RouteInfo;
-  /** Who calls; what the upstream is told in `x-consumer`. */
+  /** Who calls; what the upstream is told in `x-consumer`. Setting it takes away what the request itself says of that. */
   consumer: Consumer | null;
   /** What was verified of the request, by the last policy that has. */
   readonly credential: Credential | null;
-  /** Notes what was verified. From now on, what the request itself says about who calls is gone. */
-  identify(credential: Credential): void;
+  /**
+   * Notes what was verified. From now on, what the request itself says about who calls is gone.
+   * @param credential null: nothing was presented, which changes nothing about what another policy has verified.
+   */
+  identify(credential: Credential | null): void;
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
 

@@ -38,7 +38,7 @@ const lastWordsMs = 1_000;
 const noParams: Params = Object.freeze(Object.create(null) as Params);
 const claims = kindBits(isClaim);
 const isCaller = (kind: number): boolean => kind === CALLER;
-const caller = kindBits(isCaller);
+const callers = kindBits(isCaller);
 const noHeaders = new HeaderFields();
 /** One for all: with a stack of its own for each exchange it would cost more than all the rest of ending one. */
 const exchangeEnded = new DOMException('the exchange has ended', 'AbortError');
@@ -79,7 +79,6 @@ export class ProxyExchange implements Exchange, StreamHandler {
   responseBody: Uint8Array | null = null;
   /** A policy has had the request body buffered: `requestBody` is all there is of it, even if it is null by now. */
   bodyCollected = false;
-  consumer: Consumer | null = null;
   credential: Credential | null = null;
   requestId = '';
   status = 0;
@@ -117,6 +116,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   /** What is noted for a client that may know; null for all others. */
   trace: Trace | null = null;
 
+  private caller: Consumer | null = null;
   private lazyRoute: RouteInfo | null;
   private router: Pick<Router<RouteInfo, RouteHandling>, 'valueOf'> | null = null;
   private routeNumber = 0;
@@ -223,10 +223,28 @@ export class ProxyExchange implements Exchange, StreamHandler {
     return this.aborter.signal;
   }
 
-  identify(credential: Credential): void {
-    this.credential = credential;
-    this.consumer = credential.consumer;
-    if (this.requestHeaders.mayHave(caller)) this.requestHeaders.removeWhere(isCaller);
+  get consumer(): Consumer | null {
+    return this.caller;
+  }
+
+  /** What a proxy in front has passed on about who calls is never beside what a policy has found out (GHSA-7r4p-vjf4-gxv4). */
+  set consumer(consumer: Consumer | null) {
+    this.caller = consumer;
+    if (consumer !== null) this.dropCaller();
+  }
+
+  identify(credential: Credential | null): void {
+    if (credential !== null) {
+      this.credential = credential;
+      this.caller = credential.consumer;
+    } else if (this.credential !== null || this.caller !== null) {
+      return;
+    }
+    this.dropCaller();
+  }
+
+  private dropCaller(): void {
+    if (this.requestHeaders.mayHave(callers)) this.requestHeaders.removeWhere(isCaller);
   }
 
   removeQueryParameter(name: string): void {

@@ -159,7 +159,7 @@ describe('what a client says of who calls, beside a policy that authenticates', 
     const gateway = await TestGateway.start(
       t,
       { ...proxyTo(upstream.url, { listener, route: { policies } }), consumers },
-      { modules: { './genuine.ts': headerPolicy('genuine', { consumer: null }) } },
+      { modules: { './genuine.ts': headerPolicy('genuine', { consumer: null }), './naming.ts': naming } },
     );
     const client = await RawClient.connect(t, gateway.address());
     const forward = async (fields: string) => {
@@ -168,9 +168,15 @@ describe('what a client says of who calls, beside a policy that authenticates', 
       const { status } = await client.response();
       return { status, fields: status === 200 ? (await upstream.request(index)).fields : [] };
     };
-    return { upstream, forward };
+    return { upstream, client, forward };
   }
 
+  const naming = policyOf({
+    onRequest(exchange) {
+      exchange.consumer = { name: 'ann', groups: [] };
+    },
+  });
+  const setting = { headers: { request: { set: { 'x-tenant': 'acme' } } } };
   const believing = { trustedProxies: ['127.0.0.0/8'] };
 
   for (const [who, listener] of [
@@ -199,6 +205,43 @@ describe('what a client says of who calls, beside a policy that authenticates', 
     const { status, fields } = await forward(spoofed);
     assert.equal(status, 200);
     assert.doesNotMatch(JSON.stringify(fields), /evil/);
+  });
+
+  it("GHSA-7r4p-vjf4-gxv4: is nobody's word either when a trusted proxy has passed it on for somebody unknown", async (t) => {
+    const { forward } = await startWith(t, [{ apiKey: { optional: true } }], believing);
+    const { status, fields } = await forward(spoofed);
+    assert.equal(status, 200);
+    assert.doesNotMatch(JSON.stringify(fields), /evil/);
+  });
+
+  it("GHSA-7r4p-vjf4-gxv4: does not stand beside what a policy of somebody's own says of who calls", async (t) => {
+    const policies = [{ use: './naming.ts' }, { apiKey: { optional: true } }];
+    const { forward } = await startWith(t, policies, believing);
+    const { fields } = await forward(spoofed);
+    assert.deepEqual(fieldValues(fields, 'x-consumer'), ['ann']);
+    assert.doesNotMatch(JSON.stringify(fields), /evil/);
+  });
+
+  it('GHSA-f59h-q822-g45g: folds by an underscore onto nothing that a policy tells', async (t) => {
+    const { forward } = await startWith(t, [{ use: './genuine.ts' }, setting], { limits: { underscores: 'keep' } });
+    const { status, fields } = await forward(
+      'x_told_by_genuine: evil\r\nX-Told_By-Genuine: evil\r\nx_tenant: evil\r\nx-genuine: valid\r\nx_other: kept\r\n',
+    );
+    assert.equal(status, 200);
+    assert.doesNotMatch(JSON.stringify(fields), /evil/);
+    assert.deepEqual(fieldValues(fields, 'x-told-by-genuine'), ['yes']);
+    assert.deepEqual(fieldValues(fields, 'x-tenant'), ['acme']);
+    assert.deepEqual(fieldValues(fields, 'x_other'), ['kept']);
+  });
+
+  it('CVE-2025-12642: does not come behind the body, in trailers that no policy has seen', async (t) => {
+    const { upstream, client } = await startWith(t, [{ use: './genuine.ts' }]);
+    const body = `10000\r\n${'x'.repeat(65_536)}\r\n0\r\nx-told-by-genuine: evil\r\nx-other: evil\r\n\r\n`;
+    client.write(`POST / HTTP/1.1\r\nhost: x\r\nx-genuine: valid\r\ntransfer-encoding: chunked\r\n\r\n${body}`);
+    assert.equal((await client.response()).status, 200);
+    const { framing, trailers } = await upstream.request();
+    assert.deepEqual([framing, trailers], ['chunked', []]);
+    assert.doesNotMatch(upstream.bytes, /evil/);
   });
 
   it('CVE-2024-45410: `Connection` takes nothing away of what the gateway says of who calls', async (t) => {

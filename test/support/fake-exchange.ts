@@ -127,7 +127,8 @@ export class FakeExchange implements Exchange {
     return this.controller.signal;
   }
 
-  identify(credential: Credential): void {
+  identify(credential: Credential | null): void {
+    if (credential === null) return;
     this.credential = credential;
     this.consumer = credential.consumer;
   }

@@ -29,6 +29,8 @@ export function authenticating(
     if (!isKnown && (verdict.kind !== 'missing' || !optional)) return refuse(exchange, verdict, [authenticator], env);
     removeOwnHeaders(exchange, authenticator);
     if (isKnown) accept(exchange, verdict, authenticator);
+    // A load balancer that is trusted with the address of the client passes on whatever else the client says of itself.
+    else exchange.identify(null);
     if (!forward) authenticator.conceal(exchange);
     return undefined;
   };
