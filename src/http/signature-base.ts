@@ -189,14 +189,14 @@ interface Parsed {
 
 const parsedOf = new WeakMap<SignedRequest, Parsed>();
 
-function parsed(request: SignedRequest): Parsed {
+function partsOf(request: SignedRequest): Parsed {
   let known = parsedOf.get(request);
   if (known === undefined) parsedOf.set(request, (known = { query: null, dictionaries: new Map() }));
   return known;
 }
 
 function dictionaryOf(request: SignedRequest, name: string, joined: string): Dictionary | null {
-  const { dictionaries } = parsed(request);
+  const { dictionaries } = partsOf(request);
   let dictionary = dictionaries.get(name);
   if (dictionary === undefined) dictionaries.set(name, (dictionary = parseDictionary(joined)));
   return dictionary;
@@ -242,7 +242,7 @@ function strictForm(text: string, structure: 'dictionary' | 'list' | 'item' | un
 
 /** RFC 9421, section 2.2.8: of a parameter that is repeated nobody can say which one is meant. */
 function queryParameter(request: SignedRequest, name: string): string | null {
-  const parts = parsed(request);
+  const parts = partsOf(request);
   parts.query ??= parametersIn(request.query);
   const values = parts.query.get(name) ?? [];
   return values.length === 1 ? formEncoded(values[0]) : null;

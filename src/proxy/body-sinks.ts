@@ -4,6 +4,7 @@ import type { BodySink, BodySource } from '../wire/connection.ts';
 import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failDefect } from './failure.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Buffers a whole body, up to a limit. */
 export class CollectingSink implements BodySink {
@@ -106,12 +107,22 @@ export class WaitingSink implements BodySink {
   }
 }
 
-/** The request of an upstream connection. @param passesTrailers whether trailers go on as well. */
-export function connectionSink(connection: UpstreamConnection, passesTrailers: boolean): BodySink {
+/**
+ * Whether the trailers of a request go on. Not where a policy, or the credential of the upstream, has had a say in the
+ * head: servers that merge the two would take from the trailers, which neither has seen, what was taken out of the head
+ * (CVE-2025-12642).
+ */
+export function passesTrailers({ chosen }: ProxyExchange, { credential }: Pick<Upstream, 'credential'>): boolean {
+  const { onRequest, onUpstreamRequest } = chosen.chain;
+  return onRequest.length + onUpstreamRequest.length === 0 && credential === null;
+}
+
+/** The request of an upstream connection. @param withTrailers whether trailers go on as well. */
+export function connectionSink(connection: UpstreamConnection, withTrailers: boolean): BodySink {
   return {
     data: (bytes) => connection.sendData(bytes),
     flush: (source) => connection.flush(source),
-    end: (trailers) => connection.sendEnd(passesTrailers ? trailers : null),
+    end: (trailers) => connection.sendEnd(withTrailers ? trailers : null),
   };
 }
 

@@ -13,7 +13,7 @@ import { Tunnel } from '../wire/tunnel.ts';
 import type { TunnelIntake, UpstreamCall } from '../wire/upstream-call.ts';
 import type { UpstreamConnection } from '../wire/upstream-connection.ts';
 import { chooseTarget } from './balance.ts';
-import { WaitingSink, connectionSink } from './body-sinks.ts';
+import { WaitingSink, connectionSink, passesTrailers } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failDefect, failPolicy, failUnauthenticated } from './failure.ts';
 import { finish } from './finish.ts';
@@ -223,8 +223,8 @@ export class Forward implements UpstreamCall {
     const host = upstreamHost(exchange, this.action.rewrite.host, upstream, target);
     let lines = copiedFields(headers) + consumerFields(exchange, headers) + forwardingFields(exchange, headers);
     if (upstream.credential !== null) {
-      const { query } = exchange;
-      lines = upstream.credential.complete({ method, scheme: target.scheme, host, path, query, lines, body });
+      const sent = { method, scheme: target.scheme, host, path, query: exchange.query, lines, body };
+      lines = upstream.credential.complete(sent);
     }
     const text = requestLine(exchange, path, host) + lines;
     if (this.wantsUpgrade) return `${text}connection: upgrade\r\nupgrade: websocket\r\n`;
@@ -241,16 +241,7 @@ export class Forward implements UpstreamCall {
     this.bodyBegun = true;
     if (length >= 0) connection.sendHead(this, `${head}content-length: ${length}\r\n\r\n`, false);
     else connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    stream.readBody(connectionSink(connection, !this.isHeadOurs));
-  }
-
-  /**
-   * Whether policies, or the credential of the upstream, have had a say in what the head tells. They have not seen the
-   * trailers, in which a client could say what was taken out of the head, to servers that merge the two (CVE-2025-12642).
-   */
-  private get isHeadOurs(): boolean {
-    const { onRequest, onUpstreamRequest } = this.exchange.chosen.chain;
-    return onRequest.length + onUpstreamRequest.length > 0 || this.upstream.credential !== null;
+    stream.readBody(connectionSink(connection, passesTrailers(this.exchange, this.upstream)));
   }
 
   private sendTransformed(
