@@ -93,7 +93,10 @@ export interface Authenticator {
   authenticate(exchange: Exchange): MaybePromise<Credential | Refusal>;
   /** Takes the credential out of a request that goes on, whether or not it was the one that counted. */
   conceal(exchange: Exchange): void;
-  /** Called once the request goes on, to set what the upstream is told besides `x-consumer`. */
+  /**
+   * Called once the request goes on and all credentials are out of it, to set what the upstream is told besides `x-consumer`;
+   * that may be where a credential was.
+   */
   tell?(exchange: Exchange, credential: Credential): void;
 }
 

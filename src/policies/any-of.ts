@@ -115,8 +115,9 @@ function judge(
 /** Whatever credentials the request has, looked at or not, go no further, nor what it says in the name of any way. */
 function pass(exchange: Exchange, ways: readonly Way[], index: number, credential: Credential): undefined {
   for (const { authenticator } of ways) removeOwnHeaders(exchange, authenticator);
-  accept(exchange, credential, ways[index].authenticator);
   for (const { authenticator } of ways) authenticator.conceal(exchange);
+  // Last: `oidc` tells its access token in the header in which a client would have sent one for `jwt`.
+  accept(exchange, credential, ways[index].authenticator);
 }
 
 /**

@@ -124,6 +124,23 @@ suite('anyOf', () => {
     }
   });
 
+  test('takes nothing out that the way which counted has told, where another one looks for its credential', async () => {
+    const exchange = new FakeExchange({ headers: { 'x-b': 'valid', 'x-told-by-b': 'invalid' } });
+    assert.equal(
+      await outcomeOf(
+        [
+          combined([
+            ['told-by-b', {}],
+            ['b', {}],
+          ]),
+        ],
+        exchange,
+      ),
+      'b',
+    );
+    assert.deepEqual(exchange.requestHeaders.getAll('x-told-by-b'), ['yes']);
+  });
+
   test('leaves a credential in the request where its way says so', async () => {
     const exchange = requestWith(['valid', 'valid']);
     const policy = combined([

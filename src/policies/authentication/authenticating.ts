@@ -28,10 +28,11 @@ export function authenticating(
     const isKnown = !(verdict instanceof Refusal);
     if (!isKnown && (verdict.kind !== 'missing' || !optional)) return refuse(exchange, verdict, [authenticator], env);
     removeOwnHeaders(exchange, authenticator);
+    // Before the upstream is told anything, which may be told where the credential was.
+    if (!forward) authenticator.conceal(exchange);
     if (isKnown) accept(exchange, verdict, authenticator);
     // A load balancer that is trusted with the address of the client passes on whatever else the client says of itself.
     else exchange.identify(null);
-    if (!forward) authenticator.conceal(exchange);
     return undefined;
   };
   return {
