@@ -215,6 +215,11 @@ export interface Policy {
   onFinish?(exchange: Exchange, outcome: Outcome): void;
   /** Buffer the whole request body, up to this many bytes (else 413), before this policy's `onRequest`. */
   readonly buffersRequest?: number;
+  /**
+   * Whether that is of any use for this request; by default it always is. Called when the policy's turn has come, before there
+   * is a body, and changes nothing. Bodies of those who will be refused anyway should not be kept.
+   */
+  buffersFor?(exchange: Exchange): boolean;
   /** Buffer the whole response body, up to this many bytes (else 502), before `onResponse` hooks run. */
   readonly buffersResponse?: number;
   /** After the `onRequest` hooks: a stream that the request body passes through, or null to leave this one alone. */

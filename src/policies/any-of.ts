@@ -161,10 +161,14 @@ function hooksOf(policies: readonly Policy[]): Policy {
   const sending = policies.filter((policy) => policy.onUpstreamRequest !== undefined);
   const responding = policies.filter((policy) => policy.onResponse !== undefined).toReversed();
   const finishing = policies.filter((policy) => policy.onFinish !== undefined);
-  const buffersRequest = Math.max(0, ...policies.map((policy) => policy.buffersRequest ?? 0));
+  const buffering = policies.filter((policy) => (policy.buffersRequest ?? 0) > 0);
+  const buffersRequest = Math.max(0, ...buffering.map((policy) => policy.buffersRequest!));
   const buffersResponse = Math.max(0, ...policies.map((policy) => policy.buffersResponse ?? 0));
   return {
-    ...(buffersRequest > 0 && { buffersRequest }),
+    ...(buffersRequest > 0 && {
+      buffersRequest,
+      buffersFor: (exchange) => buffering.some((policy) => policy.buffersFor?.(exchange) ?? true),
+    }),
     ...(buffersResponse > 0 && { buffersResponse }),
     ...(sending.length > 0 && {
       onUpstreamRequest: (exchange, request) =>

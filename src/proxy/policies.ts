@@ -6,6 +6,7 @@ import { failPolicy, failure } from './failure.ts';
 import { Forward } from './forward.ts';
 import { whenSettled } from './pending-hook.ts';
 import { redirectLocation } from './rewrite.ts';
+import type { PolicyChain } from './route.ts';
 import { sendReply } from './respond.ts';
 
 /** Runs the hooks from the given one on, then does what the route is for. */
@@ -17,7 +18,7 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
     if (step.buffersRequest > 0) {
       // Those before it may have nothing to do here and still have their part in a 413.
       exchange.reached = step.position;
-      if (!collectRequest(exchange, step.buffersRequest, () => runRequestPolicies(exchange, i))) return;
+      if (!hasItsBody(exchange, step, () => runRequestPolicies(exchange, i))) return;
     }
     exchange.reached = step.position + 1;
     let result: MaybePromise<Reply | undefined | void>;
@@ -37,6 +38,17 @@ export function runRequestPolicies(exchange: ProxyExchange, from: number): void 
   // A policy may have lowered the limit below what is there already.
   if (exchange.isBodyTooLarge) exchange.fail('BODY_TOO_LARGE', 'body over the limit of a policy');
   else act(exchange);
+}
+
+/** @returns whether the policy has what it takes of the body. If not, `goOn` is called once it has, unless that fails. */
+function hasItsBody(exchange: ProxyExchange, step: PolicyChain['onRequest'][number], goOn: () => void): boolean {
+  try {
+    if (step.buffersFor?.(exchange) === false) return true;
+  } catch (error) {
+    failPolicy(exchange, step.policy, error);
+    return false;
+  }
+  return collectRequest(exchange, step.buffersRequest, goOn);
 }
 
 function waitForPolicy(

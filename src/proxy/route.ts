@@ -47,6 +47,8 @@ export interface Step<Hook> {
   readonly position: number;
   /** Bytes of request body to be buffered before this step; 0 for none. */
   readonly buffersRequest: number;
+  /** See `Policy.buffersFor`; null for always. */
+  readonly buffersFor: Hooks['buffersFor'] | null;
   readonly hook: Hook;
 }
 
@@ -79,7 +81,15 @@ export function compileChain(policies: readonly NamedPolicy[]): PolicyChain {
       const hook = policy[key];
       if (typeof hook !== 'function') return [];
       const buffersRequest = key === 'onRequest' ? (policy.buffersRequest ?? 0) : 0;
-      return [{ policy: name, position, buffersRequest, hook: hook.bind(policy) as Hooks[K] }];
+      return [
+        {
+          policy: name,
+          position,
+          buffersRequest,
+          buffersFor: buffersForOf(policy),
+          hook: hook.bind(policy) as Hooks[K],
+        },
+      ];
     });
   return {
     length: policies.length,
@@ -91,6 +101,10 @@ export function compileChain(policies: readonly NamedPolicy[]): PolicyChain {
     transformResponse: steps('transformResponse').toReversed(),
     buffersResponse: smallestOf(policies.map(({ policy }) => policy.buffersResponse ?? 0)),
   };
+}
+
+function buffersForOf(policy: Policy): Hooks['buffersFor'] | null {
+  return policy.buffersFor?.bind(policy) ?? null;
 }
 
 /** The smallest of the sizes that are not 0; 0 when all are. */
@@ -106,7 +120,15 @@ function withBuffering(
 ): Step<Hooks['onRequest']>[] {
   const silent = policies.flatMap(({ name, policy }, position) =>
     policy.buffersRequest !== undefined && policy.onRequest === undefined
-      ? [{ policy: name, position, buffersRequest: policy.buffersRequest, hook: () => undefined }]
+      ? [
+          {
+            policy: name,
+            position,
+            buffersRequest: policy.buffersRequest,
+            buffersFor: buffersForOf(policy),
+            hook: () => undefined,
+          },
+        ]
       : [],
   );
   return [...steps, ...silent].toSorted((a, b) => a.position - b.position);

@@ -15,9 +15,10 @@ import { RawUpstream } from '../support/raw-upstream.ts';
 import { base64, cases, key, secretOf, traces } from '../support/secret-cases.ts';
 
 /** It cannot be recognised by how it begins, but by its lines. */
-const identityKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  .privateKey.export({ type: 'pkcs8', format: 'pem' })
-  .toString();
+const identityKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+  type: 'pkcs8',
+  format: 'pem',
+});
 
 /** Secrets of the configuration itself. */
 const own = {
@@ -99,8 +100,8 @@ describe('secrets', () => {
         for (const credential of credentials) {
           const [query, fields] = typeof credential === 'string' ? ['', credential] : [`?${credential.query}`, ''];
           // Each time as another client: who fails again and again is refused, whatever it presents.
-          const localAddress = `127.0.${statuses.length >> 7}.${(statuses.length & 127) + 1}`;
-          const client = await RawClient.connect(t, { ...command.address(), ...{ localAddress } });
+          const from = { localAddress: `127.0.${statuses.length >> 7}.${(statuses.length & 127) + 1}` };
+          const client = await RawClient.connect(t, { ...command.address(), ...from });
           client.write(`GET ${place}${query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${fields}\r\n`);
           const { status, body, fields: answered } = await client.response();
           statuses.push(status);

@@ -104,13 +104,31 @@ export const messageSignature = definePolicy({
   options,
   provides: ['consumer'],
   create(settings, env) {
-    return { ...authenticating(new SignatureVerifier(settings, env), settings, env), buffersRequest: settings.maxBody };
+    const verifier = new SignatureVerifier(settings, env);
+    return {
+      ...authenticating(verifier, settings, env),
+      buffersRequest: settings.maxBody,
+      buffersFor: (exchange) => verifier.needsBody(exchange),
+    };
   },
 });
 
 /** What a key of a consumer comes to. */
 interface KnownKey {
   readonly key: SignatureKey | null;
+  readonly credential: Credential;
+}
+
+/** A signature that holds, as far as that can be told without the body. */
+interface Held {
+  readonly keyId: string;
+  readonly nonce: string | null;
+  /** What is signed. */
+  readonly base: Buffer;
+  readonly covered: ReadonlySet<string>;
+  /** Wall-clock milliseconds until which it is accepted. */
+  readonly untilMs: number;
+  readonly signer: SigningKey;
   readonly credential: Credential;
 }
 
@@ -141,6 +159,7 @@ class SignatureVerifier implements Authenticator {
   private readonly algorithms: ReadonlySet<SignatureAlgorithm>;
   /** Consumers' keys stay the same objects until they change. */
   private readonly known = new WeakMap<SigningKey, KnownKey>();
+  private readonly heads = new WeakMap<Exchange, readonly Held[] | Refusal>();
   /** What signatures of keys that nobody has are held against, so that those take their time as well. */
   private readonly decoy: SignatureKey = { algorithm: 'hmac-sha256', key: createSecretKey(randomBytes(32)) };
 
@@ -153,6 +172,29 @@ class SignatureVerifier implements Authenticator {
   }
 
   authenticate(exchange: Exchange): Credential | Refusal {
+    const held = this.heldBy(exchange);
+    if (held instanceof Refusal) return held;
+    let verdict: Credential | Refusal = noneFits;
+    for (const signature of held) {
+      verdict = this.verdictOn(signature, exchange);
+      if (!(verdict instanceof Refusal)) break;
+    }
+    return verdict;
+  }
+
+  /** The bodies of those who have signed nothing that holds are not kept in memory: anybody could fill it. */
+  needsBody(exchange: Exchange): boolean {
+    return !(this.heldBy(exchange) instanceof Refusal);
+  }
+
+  /** Found out once, before there is a body, and remembered until there is. */
+  private heldBy(exchange: Exchange): readonly Held[] | Refusal {
+    let held = this.heads.get(exchange);
+    if (held === undefined) this.heads.set(exchange, (held = this.verifyHead(exchange)));
+    return held;
+  }
+
+  private verifyHead(exchange: Exchange): readonly Held[] | Refusal {
     const { requestHeaders } = exchange;
     const inputs = requestHeaders.getAll('signature-input');
     const values = requestHeaders.getAll('signature');
@@ -160,13 +202,9 @@ class SignatureVerifier implements Authenticator {
     const signatures = parseSignatures(inputs.join(', '), values.join(', '));
     if (signatures === null) return malformed;
     const request = signedRequest(exchange);
-    let verdict: Credential | Refusal = noneFits;
-    for (const signature of signatures) {
-      if (!this.isAskedFor(signature)) continue;
-      verdict = this.verify(signature, request, exchange);
-      if (!(verdict instanceof Refusal)) break;
-    }
-    return verdict;
+    const verdicts = signatures.filter((one) => this.isAskedFor(one)).map((one) => this.verify(one, request));
+    const held = verdicts.filter((verdict): verdict is Held => !(verdict instanceof Refusal));
+    return held.length > 0 ? held : (verdicts.findLast((verdict) => verdict instanceof Refusal) ?? noneFits);
   }
 
   conceal({ requestHeaders }: Exchange): void {
@@ -182,7 +220,7 @@ class SignatureVerifier implements Authenticator {
     );
   }
 
-  private verify(signature: MessageSignature, request: SignedRequest, exchange: Exchange): Credential | Refusal {
+  private verify(signature: MessageSignature, request: SignedRequest): Held | Refusal {
     const { input } = signature;
     const keyId = text(input.parameters.get('keyid'));
     if (keyId === null) return invalid('a signature without a keyid');
@@ -201,11 +239,22 @@ class SignatureVerifier implements Authenticator {
     const usable = this.problemOf(signer, known, text(input.parameters.get('alg')));
     if (usable !== null) return usable;
     if (!holds) return invalid('the signature does not hold');
-    const body = this.checkBody(exchange, base.covered);
+    const nonce = text(input.parameters.get('nonce'));
+    const { credential } = known!;
+    return { keyId, nonce, base: bytes, covered: base.covered, untilMs: window.untilMs, signer: signer!, credential };
+  }
+
+  private verdictOn({ keyId, nonce, base, covered, untilMs, signer, credential }: Held, exchange: Exchange) {
+    // The body may have been waited for.
+    if (this.env.consumers.bySigningKey(keyId) !== signer) return invalid('the key is not known');
+    const now = this.env.wallNow();
+    if (now >= signer.expiresAt) return invalid('the key has expired');
+    if (now >= untilMs) return invalid('the signature is too old');
+    const body = this.checkBody(exchange, covered);
     if (body !== null) return body;
-    if (this.isReplay(keyId, text(input.parameters.get('nonce')), bytes, window.untilMs)) return replayed;
-    signer!.used();
-    return known!.credential;
+    if (this.isReplay(keyId, nonce, base, untilMs)) return replayed;
+    signer.used();
+    return credential;
   }
 
   /** When the signature was made, and until when it is accepted: wall-clock milliseconds. */
