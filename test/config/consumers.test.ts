@@ -299,6 +299,6 @@ suite('files of consumers', () => {
       env: { HMAC: 'geheim-geheim-geheim' },
     });
     assert.deepEqual(secrets, ['geheim-geheim-geheim']);
-    assert.equal(redact('it is geheim-geheim'), 'it is ${env:HMAC}');
+    assert.equal(redact('it is geheim-geheim-geheim'), 'it is ${env:HMAC}');
   });
 });
