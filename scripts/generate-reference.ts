@@ -56,7 +56,11 @@ function policySection(policy: PolicyDefinition): string {
     ...(policy.provides ?? []).map((capability) => `Provides \`${capability}\` to policies after it.`),
   ];
   const table = optionTable(toJsonSchema(policy.options));
-  const options = table === '' ? 'It has no options.\n' : table;
+  const nothing =
+    policy.combines === true
+      ? 'Its options are a list of policies, in the order in which they are asked.'
+      : 'It has no options.';
+  const options = table === '' ? `${nothing}\n` : table;
   return [`## ${policy.name}`, '', policy.summary, '', ...facts.flatMap((fact) => [fact, '']), options].join('\n');
 }
 

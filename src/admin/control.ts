@@ -160,7 +160,7 @@ export class Control implements ControlPlane {
       const replacement = { text, format };
       const loaded = await this.env.load(replacement);
       if (!dryRun) return this.move(loaded, 'api', replacement);
-      const problems = [...loaded.problems, ...(await loaded.analyse())];
+      const problems = [...loaded.problems, ...(await closerLook(loaded))];
       return this.outcome(isServable(loaded, problems) ? 'valid' : 'refused', problems);
     });
   }
@@ -220,7 +220,7 @@ export class Control implements ControlPlane {
     } catch (error) {
       if (this.isEnding) return this.outcome('unchanged', problems);
       // What the router refuses is said better by a closer look: of all routes at once, and where they are.
-      const found = error instanceof ListenError ? [] : await loaded.analyse();
+      const found = error instanceof ListenError ? [] : await closerLook(loaded);
       return refuse([...problems, ...found, ...(countErrors(found) > 0 ? [] : [cannotServe(loaded, error)])]);
     }
     this.env.onApplied?.(loaded, replacement);
@@ -316,6 +316,11 @@ export class Control implements ControlPlane {
 function isServable(loaded: LoadedDocument, problems: readonly Problem[]): loaded is Served {
   // A certificate that cannot be used leaves the others serving, but a change to it is a mistake to be told of.
   return loaded.config !== null && countErrors(problems) === 0;
+}
+
+async function closerLook(loaded: LoadedDocument): Promise<readonly Problem[]> {
+  const found = await loaded.analyse();
+  return countErrors(found) > 0 ? found : [...found, ...(await loaded.tryToMake())];
 }
 
 /** Nobody means to take every route away with an empty file; it is one that is just being written. */

@@ -17,7 +17,8 @@ export interface CheckOptions {
 export async function runCheck(named: string | undefined, options: CheckOptions, io: CommandIo): Promise<number> {
   const loaded = await loadCommandConfig(named, io);
   if (loaded === null) return exitCodes.usage;
-  const problems = sortProblems([...loaded.problems, ...(await loaded.analyse())]);
+  const found = [...loaded.problems, ...(await loaded.analyse())];
+  const problems = sortProblems(countErrors(found) > 0 ? found : [...found, ...(await loaded.tryToMake())]);
   io.stdout.write(options.format === 'json' ? toJson(loaded.file, problems) : toText(loaded, problems));
   return countErrors(problems) === 0 ? exitCodes.fine : exitCodes.failed;
 }

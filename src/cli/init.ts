@@ -21,6 +21,12 @@ admin:
   port: 9901
   # token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"   # needed to listen on anything but loopback
 
+# Who calls: \`gatewright keys new mobile-app\` makes a key, and prints what to write here.
+# consumers:
+#   mobile-app:
+#     groups: [gold]
+#     apiKeys: [{ hash: "sha256:<what it printed>" }]
+
 upstreams:
   app:
     targets:
@@ -43,6 +49,8 @@ routes:
   #   rewrite: { path: "/v1/{*}" }        # /api/users goes to /v1/users
   #   policies:
   #     - cors: { origins: ["https://shop.example.com"] }
+  #     - apiKey                          # without one: 401
+  #     - authorize: { groups: [gold] }
   #     - bodyLimit: { max: 1MiB }
   #   upstream: app
 

@@ -41,5 +41,6 @@ export async function readCommandConfig(
     file,
     problems: loaded.problems.map(asNamed),
     analyse: async () => (await loaded.analyse()).map(asNamed),
+    tryToMake: async () => (await loaded.tryToMake()).map(asNamed),
   };
 }

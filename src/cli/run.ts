@@ -97,15 +97,17 @@ async function start(
 }
 
 /** Says why the gateway could not start. @returns the exit code. */
-async function explain(error: unknown, { file, analyse }: CommandConfig, io: CommandIo): Promise<number> {
+async function explain(error: unknown, { file, analyse, tryToMake }: CommandConfig, io: CommandIo): Promise<number> {
   const message = `${error instanceof Error ? error.message : String(error)}\n`;
   if (error instanceof ListenError) {
     io.stderr.write(message);
     return exitCodes.unreachable;
   }
   // What the router refuses is said better by a closer look: of all routes at once, and where they are.
-  const problems = await analyse();
-  if (problems.some(({ severity }) => severity === 'error')) print(problems, io);
+  const isRefused = ({ severity }: Problem): boolean => severity === 'error';
+  const found = await analyse();
+  const problems = found.some(isRefused) ? found : await tryToMake();
+  if (problems.some(isRefused)) print(problems, io);
   else io.stderr.write(message);
   io.stderr.write(cannotServe(file));
   return exitCodes.failed;

@@ -12,6 +12,7 @@ import type {
   ValueStore,
 } from '../contract.ts';
 import { innerUses } from '../config/inner-uses.ts';
+import type { Path } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
 import type { Clock } from '../util/clock.ts';
@@ -50,6 +51,8 @@ export interface PolicyMakerEnv {
 /** Where a policy runs. */
 interface Place {
   readonly route: string;
+  /** Where it is written. */
+  readonly path: Path;
   /** What those before it authenticate with; those that combine others count as one. */
   readonly earlier: () => readonly Authenticator[];
 }
@@ -82,7 +85,7 @@ export class PolicyMaker {
     for (const [index, use] of uses.entries()) {
       const earlier = (): readonly Authenticator[] =>
         chain.slice(0, index).flatMap(({ policy }) => policy.authenticator ?? []);
-      const made = this.make({ route, earlier }, use);
+      const made = this.make({ route, path: this.pathOf(route, index), earlier }, use);
       if (!(made instanceof Promise)) {
         chain[index] = made;
         continue;
@@ -93,6 +96,13 @@ export class PolicyMaker {
       pending.push(done);
     }
     return pending.length === 0 ? compileChain(chain) : Promise.all(pending).then(() => compileChain(chain));
+  }
+
+  /** Those of the defaults stand before those of the route. */
+  private pathOf(route: string, index: number): Path {
+    const { defaultPolicies } = this.config;
+    if (index < defaultPolicies) return ['defaults', 'policies', index];
+    return [...(route === 'notFound' ? [] : ['routes']), route, 'policies', index - defaultPolicies];
   }
 
   private make(place: Place, use: PolicyUse): MaybePromise<NamedPolicy> {
@@ -109,10 +119,10 @@ export class PolicyMaker {
     definition: PolicyDefinition,
     inner: readonly InnerPolicy[],
   ): MaybePromise<NamedPolicy> {
-    const { route } = place;
+    const { route, path } = place;
     const refuse = (error: unknown): never => {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new CompileError(`route ${route}: policy ${use.label}: ${reason}`);
+      throw new CompileError(`route ${route}: policy ${use.label}: ${reason}`, path);
     };
     try {
       const policy = definition.create(use.options, this.envFor(place, use), inner);

@@ -3,6 +3,7 @@
  * same. What two could show would be whoever's comes first.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { verificationKey } from '../http/signature-algorithms.ts';
 import { isPemText } from '../wire/tls/pem-source.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { isPlaceholder } from './schema/consumer.ts';
@@ -157,6 +158,7 @@ class Entry {
 
   private hmac(): ConsumerConfig['hmac'] {
     return this.written.hmac.flatMap(({ keyId, secret, label = '', expires }, index) => {
+      if (!this.isSecretKey(secret, () => ['hmac', index, 'secret'])) return [];
       if (!this.isOnlyHere('keyId', keyId, () => ['hmac', index, 'keyId'])) return [];
       return [{ keyId, secret, label, expiresAt: this.expiresAt(expires, () => ['hmac', index]) }];
     });
@@ -193,6 +195,16 @@ class Entry {
       if (this.isPlaceholder(text, () => at) || !this.isOnlyHere('certificate', text, () => at)) return [];
       return [isNamed ? { san: text } : { fingerprint: text.slice('sha256:'.length) }];
     });
+  }
+
+  private isSecretKey(secret: string, at: () => Path): boolean {
+    try {
+      verificationKey('hmac-sha256', secret);
+      return true;
+    } catch (error) {
+      this.refuse((error as Error).message, at());
+      return false;
+    }
   }
 
   /** The key in PEM form; null, with the finding added, for one that nobody can verify with. */

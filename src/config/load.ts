@@ -34,7 +34,7 @@ import { type Finding, type Path, type Problem, formatPath, sortProblems } from 
 import { isMapping } from './is-mapping.ts';
 import type { ConsumerConfig, GatewayConfig, ListenerConfig, RouteConfig } from './schema.ts';
 import { type Sections, readSections } from './sections.ts';
-import { type SourceDocument, type SourceText, toProblems } from './source/document.ts';
+import { type SourceDocument, type SourceText, toProblem, toProblems } from './source/document.ts';
 import { Interpolations, reasonOf } from './source/interpolation.ts';
 
 export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => Promise<readonly Finding[]>;
@@ -84,6 +84,8 @@ export interface LoadResult {
   readonly analyse: () => Promise<readonly Problem[]>;
   /** Whether there are errors, but all about certificates that `config` can be served without for now. */
   readonly onlyCertificateProblems: boolean;
+  /** Gives its place in the text to what somebody else has found. */
+  readonly locate: (finding: Finding) => Problem;
   /** The built-in policies that the configuration uses, by name. */
   readonly policies: ReadonlyMap<string, PolicyDefinition>;
   /** The policies of the modules that it uses, by absolute path. */
@@ -128,6 +130,7 @@ function refused(problems: readonly Problem[]): LoadResult {
     problems,
     analyse: () => Promise.resolve([]),
     onlyCertificateProblems: false,
+    locate: ({ severity, code, message, path }) => ({ file: '', line: 1, column: 1, severity, code, message, path }),
     policies: new Map(),
     modules: new Map(),
     files: [],
@@ -354,6 +357,7 @@ class Loader {
         return sortProblems(toProblems(findings ?? [], this.source, document));
       },
       onlyCertificateProblems: errors.length > 0 && isServable,
+      locate: (finding) => toProblem(finding, this.source, document),
       policies: this.policies,
       modules: new Map(
         [...this.modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),

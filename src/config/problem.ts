@@ -54,6 +54,7 @@ export const problemCodes = {
   UNUSED: 'Something is defined, but nothing uses it.',
   EMPTY:
     'There is nothing in the file. A gateway that serves refuses to change to that: it is a file that is being written.',
+  CANNOT_SERVE: 'What the configuration describes cannot be made; the message says which part of it, and why.',
   NO_ROUTES: 'There is no route, so that every request is answered 404.',
   CERTIFICATE_EXPIRY: 'A certificate has expired, or is not valid yet.',
 } as const;

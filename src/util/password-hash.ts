@@ -29,7 +29,7 @@ const HOW = '`htpasswd -nB NAME` makes one';
 const others: readonly (readonly [begin: RegExp, what: string])[] = [
   [
     /^\$2[aby]\$/,
-    `a bcrypt hash has a cost from 04 to 16, which is more than anybody waits for, and 53 characters; ${HOW}`,
+    `a bcrypt hash has a cost from 04 to 16 (with more, it takes too long) and 53 characters behind it; ${HOW}`,
   ],
   [/^\$argon2id\$/, 'an argon2id hash has the form $argon2id$v=19$m=…,t=…,p=…$salt$hash, with 1 GiB of memory at most'],
   [/^\{SHA\}/, 'a {SHA} hash has 27 characters of base64 and a ='],

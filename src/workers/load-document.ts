@@ -31,6 +31,11 @@ export interface LoadedDocument {
   readonly problems: readonly Problem[];
   /** Finds what only a closer look at all routes shows. */
   readonly analyse: () => Promise<readonly Problem[]>;
+  /**
+   * Finds what only shows when it is made, such as a file that a policy cannot use. For whoever does not serve it at once:
+   * that makes it anyway.
+   */
+  readonly tryToMake: () => Promise<readonly Problem[]>;
   readonly onlyCertificateProblems: boolean;
   /** The absolute paths of all files that it was made from, modules and what they import included. */
   readonly files: readonly string[];
@@ -51,7 +56,10 @@ export interface LoadOptions {
 }
 
 /** What the thread gives back. */
-export interface ThreadResult extends Omit<LoadedDocument, 'analyse' | 'policies' | 'digest' | 'codeDigest'> {
+export interface ThreadResult extends Omit<
+  LoadedDocument,
+  'analyse' | 'tryToMake' | 'policies' | 'digest' | 'codeDigest'
+> {
   readonly analysed: readonly Problem[];
   readonly hasModules: boolean;
   /** See `ReadFiles`. */
@@ -93,7 +101,15 @@ async function loadPlain(request: LoadRequest): Promise<LoadedDocument | null> {
   const { config, problems, analyse, onlyCertificateProblems, secrets, policies } = loaded;
   const files = filesOf(request, loaded.files);
   const found = { config, problems, analyse, onlyCertificateProblems, files, secrets, policies };
-  return { ...found, modulePolicies: {}, digest: seen.digestOf(files), codeDigest: '' };
+  const made = { modulePolicies: {}, digest: seen.digestOf(files), codeDigest: '' };
+  return { ...found, ...made, tryToMake: () => problemsOfMaking(loaded) };
+}
+
+async function problemsOfMaking({ config, policies, secrets, locate }: LoadResult): Promise<readonly Problem[]> {
+  if (config === null) return [];
+  const { tryToMake } = await import('./try-to-make.ts');
+  const finding = await tryToMake({ config, secrets, definitionOf: ({ name }) => policies.get(name)! });
+  return finding === null ? [] : [locate(finding)];
 }
 
 /** One that cannot be read is one that may change all the same. */
@@ -133,6 +149,8 @@ async function loadOnThread(request: LoadRequest, importLimitMs: number): Promis
       files,
       policies: await builtinPolicies.load(loaded.config === null ? [] : builtinNames(loaded.config)),
       analyse: () => Promise.resolve(analysed),
+      // The thread has done that.
+      tryToMake: () => Promise.resolve([]),
       digest: seen.digestOf(files),
       codeDigest: hasModules ? seen.digestOf(ownCode.toSorted()) : '',
     };
@@ -187,6 +205,7 @@ function unloadable(file: string, code: Iterable<string>, message: string): Load
     config: null,
     problems: [problem],
     analyse: () => Promise.resolve([]),
+    tryToMake: () => Promise.resolve([]),
     onlyCertificateProblems: false,
     files,
     secrets: [],

@@ -4,18 +4,14 @@ import { registerHooks } from 'node:module';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
-import { compile } from '../compile.ts';
 import { importModule } from '../config/import-module.ts';
 import { factsOf } from '../config/plan/policy-facts.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
+import type { PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import { systemClock } from '../util/clock.ts';
-import { nothingFetched } from '../gateway/remote-documents.ts';
-import { LocalServices } from '../gateway/services.ts';
-import { Keep } from '../util/keep.ts';
-import { TimerWheel } from '../wire/timer-wheel.ts';
 import { type FromLoadThread, type LoadRequest, read, ReadFiles } from './load-document.ts';
+import { tryToMake } from './try-to-make.ts';
 
 const request = workerData as LoadRequest;
 const seen = new ReadFiles();
@@ -50,25 +46,13 @@ async function runModule(path: string): Promise<unknown> {
   }
 }
 
-/** Makes all policies as a thread that serves will: here they harm nobody if they cannot be made, or never come back. */
-async function tryToMake({ config, policies, modules, secrets }: LoadResult): Promise<Problem[]> {
+/** Here policies harm nobody if they cannot be made, or never come back. */
+async function unmade({ config, policies, modules, secrets, locate }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
-  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), info: () => {}, warn: () => {} };
-  try {
-    const compiled = await compile(config, {
-      ...around,
-      keep: new Keep(),
-      services: new LocalServices({ ...around, documents: nothingFetched }),
-      secrets,
-      definitionOf: (use) =>
-        use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module),
-    });
-    compiled.close();
-    return [];
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return [{ file: request.file, line: 1, column: 1, severity: 'error', code: 'CANNOT_SERVE', message, path: [] }];
-  }
+  const definitionOf = (use: PolicyUse): PolicyDefinition =>
+    use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module);
+  const finding = await tryToMake({ config, secrets, definitionOf });
+  return finding === null ? [] : [locate(finding)];
 }
 
 function announced(definition: PolicyDefinition, path: string): PolicyDefinition {
@@ -89,14 +73,14 @@ const loaded = await read(request, seen, runModule);
 const { config, problems, onlyCertificateProblems, files, secrets, modules } = loaded;
 const analysed = await loaded.analyse();
 const isSound = analysed.every(({ severity }) => severity !== 'error');
-const unmade = isSound ? await tryToMake(loaded) : [];
+const refused = isSound ? await unmade(loaded) : [];
 tell({
   kind: 'loaded',
   result: {
-    config: unmade.length === 0 ? config : null,
-    problems: [...problems, ...unmade],
+    config: refused.length === 0 ? config : null,
+    problems: [...problems, ...refused],
     analysed,
-    onlyCertificateProblems: onlyCertificateProblems && unmade.length === 0,
+    onlyCertificateProblems: onlyCertificateProblems && refused.length === 0,
     files,
     secrets,
     modulePolicies: Object.fromEntries([...modules].map(([path, policy]) => [path, factsOf(policy)])),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
@@ -90,6 +90,58 @@ suite('gatewright check', () => {
     assert.deepEqual(JSON.parse(good.out), { file: 'gateway.yaml', ok: true, errors: 0, warnings: 0, problems: [] });
   });
 
+  const authenticated = (policy: string, more = '') =>
+    `${more}upstreams: {u: {targets: ["http://127.0.0.1:1"]}}\nroutes:\n  a: {match: {path: /*}, upstream: u, policies: [${policy}]}\n`;
+
+  for (const [what, config, place, reason] of [
+    ['a file of users that is not there', authenticated('{basicAuth: {htpasswd: ./none}}'), '3:50', /no such file/],
+    [
+      'a line of it that is wrong',
+      authenticated('{basicAuth: {htpasswd: ./users}}'),
+      '3:50',
+      /users: line 1: hashes of MD5/,
+    ],
+    ['a key set that is not there', authenticated('{jwt: {jwks: ./none.json}}'), '3:50', /no such file/],
+    [
+      'a key that is none',
+      authenticated('requestId, {jwt: {keys: [nonsense]}}'),
+      '3:61',
+      /key number 1: write a public key/,
+    ],
+    [
+      'a policy of the defaults',
+      authenticated('', 'defaults: {policies: [{jwt: {keys: [nonsense]}}]}\n'),
+      '1:23',
+      /route a: policy jwt: key number 1/,
+    ],
+    [
+      'a folder for the database of consumers that is not there',
+      authenticated('apiKey', 'consumerSources: {database: ./none/consumers.db}\n'),
+      '1:29',
+      /none\/consumers\.db cannot be opened/,
+    ],
+    [
+      'a database of consumers that is none',
+      authenticated('apiKey', 'consumerSources: {database: ./users}\n'),
+      '1:29',
+      /users is not a database/,
+    ],
+  ] as const) {
+    test(`finds what only shows when it is made, and where it stands: ${what}`, async () => {
+      const io = workIn({ 'gateway.yaml': config, users: 'ada:$apr1$x$abcdefghijklmnopqrstu/\n' });
+      assert.equal(await runCheck(undefined, text, io), 1);
+      const [problem] = io.out.split('\n');
+      assert.ok(problem?.startsWith(`gateway.yaml:${place}  error  CANNOT_SERVE  `), problem);
+      assert.match(problem, reason);
+    });
+  }
+
+  test('leaves no database behind where it only looks', async () => {
+    const io = workIn({ 'gateway.yaml': authenticated('apiKey', 'consumerSources: {database: ./consumers.db}\n') });
+    assert.equal(await runCheck(undefined, text, io), 0);
+    assert.deepEqual(readdirSync(io.cwd), ['gateway.yaml']);
+  });
+
   test('finds the configuration of the folder, in the order that is documented', async () => {
     const io = workIn({ 'gateway.config.ts': 'export default {}', 'gateway.json': '{}', 'gateway.yaml': GOOD });
     assert.equal(await runCheck(undefined, text, io), 0);
@@ -141,7 +193,9 @@ suite('gatewright init', () => {
     );
     io.out = '';
     assert.equal(await runCheck('all.yaml', text, { ...io, env: { GATEWRIGHT_ADMIN_TOKEN: 'sesame' } }), 0, io.out);
-    assert.match(io.out, /^all\.yaml can be served: 3 routes, 1 upstream, 1 listener\n$/);
+    const [placeholder, ...others] = io.out.split('\n');
+    assert.match(placeholder, /^all\.yaml:\d+:\d+ {2}warning {2}PLACEHOLDER {2}consumers\.mobile-app\.apiKeys/);
+    assert.deepEqual(others, ['all.yaml: 1 warning', 'all.yaml can be served: 3 routes, 1 upstream, 1 listener', '']);
   });
 
   test('never writes over a configuration', () => {

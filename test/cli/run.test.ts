@@ -160,7 +160,7 @@ export default definePolicy({ name: 'broken', summary: 'Fails.', options: z.stri
     assert.equal(exitCode, 1);
     assert.equal(
       stderr,
-      'gateway.yaml:1:1  error  CANNOT_SERVE  route r: policy broken: no key\ngateway.yaml cannot be served; nothing was started\n',
+      'gateway.yaml:3:25  error  CANNOT_SERVE  route r: policy broken: no key\ngateway.yaml cannot be served; nothing was started\n',
     );
   });
 

@@ -154,6 +154,20 @@ suite('a consumer', () => {
   });
 });
 
+test('a secret that signatures could never be verified with is refused where it stands', async () => {
+  const config = `${routes}consumers:\n  a: {hmac: {keyId: k, secret: "\${env:S}"}}\n`;
+  for (const [secret, reason] of [
+    ['too short', /consumers\.a\.hmac\[0\]\.secret: the secret is shorter than 16 bytes/],
+    ['base64:not*base64', /is not base64 with padding/],
+    ['-----BEGIN PUBLIC KEY-----', /needs a shared secret, not a key in PEM form/],
+  ] as const) {
+    const [problem, ...others] = await problemsOf(config, { env: { S: secret } });
+    assert.match(problem, reason);
+    assert.ok(!problem.includes(secret));
+    assert.deepEqual(others, []);
+  }
+});
+
 suite('what no two consumers share', () => {
   const both = (a: string, b: string) => `${routes}consumers:\n  a: ${a}\n  b: ${b}\n`;
 
@@ -165,7 +179,7 @@ suite('what no two consumers share', () => {
     ['claims', '{jwt: {subject: s, issuer: i}}', 'consumers\\.a\\.jwt\\[0\\]'],
   ]) {
     test(`${what}, which is said of both places`, async () => {
-      const found = await problemsOf(both(credential, credential), { env: { S: 'long enough' } });
+      const found = await problemsOf(both(credential, credential), { env: { S: 'a secret of some length' } });
       assert.equal(found.length, 1);
       assert.match(
         found[0],
@@ -176,7 +190,7 @@ suite('what no two consumers share', () => {
 
   test('the name of a key, whatever it is for, and claims in whatever order', async () => {
     const pem = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
-    const options = { env: { S: 'long enough' }, files: { '/gw/k.pem': pem } };
+    const options = { env: { S: 'a secret of some length' }, files: { '/gw/k.pem': pem } };
     const signing = '{signing: {keyId: k, algorithm: ed25519, publicKey: k.pem}}';
     const [taken] = await problemsOf(both('{hmac: {keyId: k, secret: "${env:S}"}}', signing), options);
     assert.match(taken, /consumers\.b\.signing\[0\]\.keyId: the same key name is at consumers\.a\.hmac\[0\] already/);
@@ -282,9 +296,9 @@ suite('files of consumers', () => {
         '/gw/consumers/a.yaml': 'one: {hmac: {keyId: k, secret: "${env:HMAC}"}}\n',
         '/gw/partners.json': '{}',
       }),
-      env: { HMAC: 'geheim-geheim' },
+      env: { HMAC: 'geheim-geheim-geheim' },
     });
-    assert.deepEqual(secrets, ['geheim-geheim']);
-    assert.equal(redact('it is geheim-geheim'), 'it is ${env:HMAC}');
+    assert.deepEqual(secrets, ['geheim-geheim-geheim']);
+    assert.equal(redact('it is geheim-geheim-geheim'), 'it is ${env:HMAC}');
   });
 });

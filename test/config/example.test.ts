@@ -18,7 +18,7 @@ const tenant = definePolicy({
 });
 
 const options: TestOptions = {
-  env: { GATEWRIGHT_ADMIN_TOKEN: 'sesame', MOBILE_HMAC: 'open' },
+  env: { GATEWRIGHT_ADMIN_TOKEN: 'sesame', MOBILE_HMAC: 'open, and long enough' },
   files: {
     '/gw/site.pem': cert,
     '/gw/site.key': key,

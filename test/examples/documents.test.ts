@@ -35,9 +35,15 @@ describe('the configurations in the documents', () => {
     for (const document of documents) {
       for (const yaml of configurationsIn(await readFile(join(root, document), 'utf8'))) {
         await writeFile(join(folder, 'gateway.yaml'), yaml);
+        // What the reader has to put into the environment before.
+        const names = Array.from(yaml.matchAll(/\$\{env:(\w+)\}/g), ([, name = '']) => name);
+        const env = {
+          ...process.env,
+          ...Object.fromEntries(names.map((name) => [name, 'something-that-is-long-enough-for-it'])),
+        };
         const command = [join(root, 'src/cli/main.js'), 'check', 'gateway.yaml', '--format', 'json'];
         // Rejects with what was printed when the exit code is not 0.
-        const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
+        const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder, env });
         assert.deepEqual((JSON.parse(stdout) as { problems: unknown }).problems, [], document);
         checked++;
       }

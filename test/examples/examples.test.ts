@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it, test } from 'node:test';
 import { type JSONWebKeySet, createLocalJWKSet, jwtVerify } from 'jose';
 import type { Echo } from '../../examples/echo.ts';
@@ -276,10 +279,12 @@ describeExample('signatures', (example) => {
     assert.deepEqual([payload.sub, payload.aud, payload['groups']], ['mobile-app', 'orders', ['gold']]);
   });
 
-  it('takes a signature once', async () => {
-    const once = `node examples/signatures/sign.ts ${url}/orders/7 | tee signed | curl -s -K -`;
+  it('takes a signature once', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'gatewright-signed-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const once = `node examples/signatures/sign.ts ${url}/orders/7 | tee ${folder}/signed | curl -s -K -`;
     assert.equal((await example().curl(once)).status, 200);
-    assert.equal((await example().curl('curl -s -K signed')).status, 401);
+    assert.equal((await example().curl(`curl -s -K ${folder}/signed`)).status, 401);
   });
 
   it('signs what goes to the other service, and takes away what the client says', async () => {

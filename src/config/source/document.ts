@@ -108,7 +108,7 @@ export function toProblems(findings: readonly Finding[], source: SourceText, doc
     .map((finding) => toProblem(finding, source, document));
 }
 
-function toProblem(finding: Finding, { file, interpolations }: SourceText, document: SourceDocument): Problem {
+export function toProblem(finding: Finding, { file, interpolations }: SourceText, document: SourceDocument): Problem {
   const { severity, code, path, atKey = false } = finding;
   return {
     ...document.locate(path, atKey),

@@ -1,0 +1,56 @@
+/**
+ * Makes everything that a configuration is served by, as a thread that serves does, and lets go of it again: so that it is
+ * known beforehand what would be refused then, such as a file of users with a line that is wrong. Nobody is asked for
+ * anything, and nothing is connected to.
+ */
+import type { PolicyServices } from '../compile/policies.ts';
+import { CompileError } from '../compile/compile-error.ts';
+import { compile } from '../compile.ts';
+import type { Finding } from '../config/problem.ts';
+import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import { databaseProblem } from '../consumers/database-problem.ts';
+import type { PolicyDefinition } from '../contract.ts';
+import { nothingFetched } from '../gateway/remote-documents.ts';
+import { LocalServices } from '../gateway/services.ts';
+import { systemClock } from '../util/clock.ts';
+import { Keep } from '../util/keep.ts';
+import { TimerWheel } from '../wire/timer-wheel.ts';
+
+export interface Makings {
+  readonly config: GatewayConfig;
+  readonly secrets: readonly string[];
+  readonly definitionOf: (use: PolicyUse) => PolicyDefinition;
+}
+
+/** @returns what cannot be made; null when all of it can. */
+export async function tryToMake({ config, secrets, definitionOf }: Makings): Promise<Finding | null> {
+  const around = { clock: systemClock, wheel: new TimerWheel(systemClock), info: () => {}, warn: () => {} };
+  const services = new UnconnectedServices({ ...around, documents: nothingFetched });
+  try {
+    const compiled = await compile(config, { ...around, keep: new Keep(), services, secrets, definitionOf });
+    compiled.close();
+    return findDatabaseProblem(config);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const path = error instanceof CompileError ? error.path : [];
+    return { severity: 'error', code: 'CANNOT_SERVE', message, path };
+  } finally {
+    services.close();
+  }
+}
+
+function findDatabaseProblem({ consumerSources: { database } }: GatewayConfig): Finding | null {
+  const problem = database === null ? null : databaseProblem(database);
+  if (problem === null) return null;
+  const message = `the database of consumers ${database} ${problem}`;
+  return { severity: 'error', code: 'CANNOT_SERVE', message, path: ['consumerSources', 'database'] };
+}
+
+class UnconnectedServices extends LocalServices {
+  /** One that is let go at once never connects; that its library is missing is told all the same. */
+  override store(...asked: Parameters<PolicyServices['store']>): ReturnType<PolicyServices['store']> {
+    const lease = super.store(...asked);
+    lease.release();
+    return { value: lease.value, release: () => {} };
+  }
+}
