@@ -131,6 +131,16 @@ describe('the application log', () => {
       assert.match(raw(), /redis:\/\/\[secret\]@127\.0\.0\.1:6379\/0/);
     });
 
+    it('in time that grows with the text, whatever is in it', () => {
+      const { log, raw } = record();
+      const begun = performance.now();
+      for (const text of ['a.', '://', 'a://b', '-----BEGIN ']) {
+        log.warn('odd', { text: `${text.repeat(40_000)} redis://user:CANARY@host` });
+      }
+      assert.ok(performance.now() - begun < 2_000);
+      assert.doesNotMatch(raw(), /CANARY/);
+    });
+
     it('that become known later, the longer of two first, and no scraps of everyday words', () => {
       const { log, lines } = record({ secrets: ['abc', ''] });
       log.hide(['CANARY', 'CANARY-LONGER']);
