@@ -3,7 +3,7 @@
  * same. What two could show would be whoever's comes first.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { verificationKey } from '../http/signature-algorithms.ts';
+import { safeSecretBytes, verificationKey } from '../http/signature-algorithms.ts';
 import { isPemText } from '../wire/tls/pem-source.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { isPlaceholder } from './schema/consumer.ts';
@@ -199,7 +199,11 @@ class Entry {
 
   private isSecretKey(secret: string, at: () => Path): boolean {
     try {
-      verificationKey('hmac-sha256', secret);
+      const { key } = verificationKey('hmac-sha256', secret);
+      if (key.symmetricKeySize! < safeSecretBytes) {
+        const message = `the secret is shorter than ${safeSecretBytes} bytes: who sees one signature can find it out`;
+        this.find('warning', 'WEAK_SECRET', message, at());
+      }
       return true;
     } catch (error) {
       this.refuse((error as Error).message, at());

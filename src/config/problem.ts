@@ -50,6 +50,7 @@ export const problemCodes = {
   CREDENTIAL_TAKEN:
     'Two consumers have the same name, key, user or certificate: nobody could tell which of them calls. Both places are named.',
   CREDENTIAL_EXPIRED: 'The last day of a credential is over: it is not accepted any more.',
+  WEAK_SECRET: 'A secret is so short that it can be found out by trying.',
   PLACEHOLDER: 'Something was left as an example has it, in the form `<…>`, and is nobody’s credential.',
   UNUSED: 'Something is defined, but nothing uses it.',
   EMPTY:

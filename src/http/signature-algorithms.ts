@@ -63,17 +63,18 @@ const schemes: Readonly<Record<Exclude<SignatureAlgorithm, 'hmac-sha256'>, Asymm
   ed25519: { keyTypes: ['ed25519'], hash: null, bytes: 64 },
 };
 
-/** Shorter secrets and moduli can be found out (RFC 2104, section 3; NIST SP 800-131A). */
-const minSecretBytes = 16;
+/** Shorter ones can be found out (NIST SP 800-131A). */
 const minModulusBits = 2048;
+/** A shorter secret can be found out from one signature (RFC 2104, section 3). */
+export const safeSecretBytes = 16;
 
 /**
- * The key that signatures are verified with.
+ * The key that signatures are verified with. Which secret others sign with is theirs to say, so a short one is taken.
  * @param text the secret, as text or as `base64:…`, or a public key in PEM form.
  * @throws {Error} when it is no key for the algorithm; the message says why and has nothing of the key in it.
  */
 export function verificationKey(algorithm: SignatureAlgorithm, text: string): SignatureKey {
-  if (algorithm === 'hmac-sha256') return secretKey(algorithm, text);
+  if (algorithm === 'hmac-sha256') return secretKey(algorithm, text, 1);
   if (/PRIVATE KEY/.test(text)) throw new Error('a private key: whoever verifies needs the public one only');
   return checked(algorithm, parsedPem(text, createPublicKey, 'public'));
 }
@@ -85,15 +86,15 @@ export function verificationKey(algorithm: SignatureAlgorithm, text: string): Si
  */
 export function signingKey(algorithm: SignatureAlgorithm, text: string): SignatureKey {
   return algorithm === 'hmac-sha256'
-    ? secretKey(algorithm, text)
+    ? secretKey(algorithm, text, safeSecretBytes)
     : checked(algorithm, parsedPem(text, createPrivateKey, 'private'));
 }
 
 /** A string is never both: one that looks like a key of another kind is no secret (CVE-2023-48223). */
-function secretKey(algorithm: 'hmac-sha256', text: string): SignatureKey {
+function secretKey(algorithm: 'hmac-sha256', text: string, minBytes: number): SignatureKey {
   if (/-----BEGIN /.test(text)) throw new Error('hmac-sha256 needs a shared secret, not a key in PEM form');
   const bytes = secretBytes(text);
-  if (bytes.length < minSecretBytes) throw new Error(`the secret is shorter than ${minSecretBytes} bytes`);
+  if (bytes.length < minBytes) throw new Error(`the secret is shorter than ${minBytes} bytes`);
   return { algorithm, key: createSecretKey(bytes) };
 }
 

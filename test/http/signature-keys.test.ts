@@ -67,12 +67,13 @@ suite('keys', () => {
     assert.throws(() => verificationKey('rsa-pss-sha512', small), /2048 bits/);
     const three = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).publicKey;
     assert.throws(() => verificationKey('rsa-v1_5-sha256', three.export({ type: 'spki', format: 'pem' })), /exponent/);
-    assert.throws(() => verificationKey('hmac-sha256', 'short'), /16 bytes/);
+    assert.throws(() => signingKey('hmac-sha256', 'short'), /16 bytes/);
+    assert.throws(() => verificationKey('hmac-sha256', ''), /1 bytes/);
     assert.throws(() => verificationKey('hmac-sha256', 'base64:not base64'), /base64/);
   });
 
   test('no message shows the key that it is about', () => {
-    for (const text of ['canary-canary', `-----BEGIN PUBLIC KEY-----\ncanary\n-----END PUBLIC KEY-----`]) {
+    for (const text of ['base64:canary', `-----BEGIN PUBLIC KEY-----\ncanary\n-----END PUBLIC KEY-----`]) {
       for (const algorithm of signatureAlgorithms) {
         assert.throws(
           () => verificationKey(algorithm, text),

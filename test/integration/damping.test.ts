@@ -51,9 +51,10 @@ describe('guessing of keys', () => {
     const answers = await Promise.all(Array.from({ length: 14 }, () => send('x-api-key: wrong\r\n')));
     assert.ok(answers.every((status) => status === 401));
     assert.ok(performance.now() - begun < 5_000);
+    // Where the machine is busy one that is answered at once may take as long as the shortest wait.
     const durations = gateway.observations.slice(6).map(({ durationMs }) => durationMs);
-    const waited = durations.filter((ms) => ms > 90).length;
-    assert.ok(waited <= 8, `${waited} waited: ${durations.join(' ')}`);
+    const waited = durations.filter((ms) => ms > 390).length;
+    assert.ok(waited >= 1 && waited <= 8, `${waited} waited: ${durations.join(' ')}`);
     const { authentication } = await gateway.gateway.status();
     assert.ok(authentication.slowed > 0);
   });
