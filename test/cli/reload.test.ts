@@ -187,7 +187,8 @@ describe('a configuration that is refused', () => {
       });
       assert.deepEqual([level, revision], ['error', 1], what);
       const problems = () => gateway.log.slice(from).filter(({ msg }) => msg === 'the configuration has a problem');
-      const find = () => problems().find((record) => code === '' || record['code'] === code);
+      const find = () =>
+        problems().find((one) => (code === '' || one['code'] === code) && problem.test(String(one['problem'])));
       await eventually(() => find() !== undefined, `${what}: ${code}, but ${JSON.stringify(problems())}`);
       const found = find()!;
       assert.match(String(found['problem']), problem, what);
