@@ -2,6 +2,7 @@
 import { ConsumerEntries } from '../config/consumer-entries.ts';
 import type { Finding } from '../config/problem.ts';
 import type { ConsumerDeclaration } from '../config/schema.ts';
+import { NAME_RULE } from '../config/schema/scalars.ts';
 import type { ApiKeyRecord, ConsumerRecord } from '../consumers/consumer-record.ts';
 import { credentialId } from '../consumers/credential-id.ts';
 import type { LastUses } from '../consumers/last-uses.ts';
@@ -132,7 +133,7 @@ const putEndpoint = controlEndpoint<object, ConsumerBody>({
   answer: { type: JSON_TYPE, schema: consumerAnswer },
   refusals: ['CONSUMER_CONFLICT', 'ADMIN_NOT_FOUND'],
   async handle({ params: { name }, body }, control) {
-    if (!isConsumerName(name)) return noConsumer;
+    if (!isConsumerName(name)) return { code: 'ADMIN_BAD_INPUT', detail: `${JSON.stringify(name)}: ${NAME_RULE}.` };
     const refusal = await changed(control, name, (before) => recordOf(name, body, before));
     return refusal ?? shownNow(name, control);
   },

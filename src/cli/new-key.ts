@@ -2,6 +2,7 @@
 import { isDay } from '../config/schema/consumer.ts';
 import { NAME_RULE, isName } from '../config/schema/scalars.ts';
 import { digestOfApiKey, newApiKey } from '../consumers/new-api-key.ts';
+import { systemClock } from '../util/clock.ts';
 import { AdminUnreachable, adminRequest, tokenVariable } from './admin-client.ts';
 import { type CommandIo, exitCodes } from './cli-io.ts';
 
@@ -36,7 +37,13 @@ export async function runNewKey(consumer: string, options: NewKeyOptions, io: Co
 function mistakeIn(consumer: string, { label = '', expires }: NewKeyOptions): string | null {
   if (!isName(consumer)) return `${JSON.stringify(consumer)} cannot be the name of a consumer: ${NAME_RULE}`;
   if (expires !== undefined && !isDay(expires)) return '--expires takes a day that there is, such as 2027-12-31';
+  if (expires !== undefined && isOver(expires)) return `--expires: ${expires} is over: nobody could use the key`;
   return /^\P{Cc}{0,128}$/u.test(label) ? null : '--label takes one line of at most 128 characters';
+}
+
+/** A key is good to the end of its last day, UTC. */
+function isOver(day: string): boolean {
+  return day < new Date(systemClock.wallNow()).toISOString().slice(0, 10);
 }
 
 /** Only the hash is sent. @returns the exit code when it is not kept, which has then been said. */

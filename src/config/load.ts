@@ -21,6 +21,7 @@ import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkStoreFiles, checkStoreReferences } from './checks/stores.ts';
@@ -222,6 +223,7 @@ class Loader {
     // Of what is in a database, or in a file that is wrong, nothing is known here.
     const isOpen = !sections.isComplete || this.findings.length > before;
     const hasAll = consumers !== null && !isOpen && sections.accepted.consumerSources?.database === undefined;
+    if (hasAll) checkCredentials(policies.lists, consumers, this.findings);
     checkAuthorization(policies.lists, hasAll ? () => knownCallers(consumers) : null, this.findings);
     return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
   }

@@ -186,7 +186,9 @@ describe('the admin API changes consumers', () => {
       assert.ok(!text.includes('a secret') && !text.includes('open'), text);
     }
     for (const name of ['a%20b', '-a', '%0d%0ax', 'é']) {
-      assert.equal((await ask(api, 'PUT', `/${encodeURI(name)}`, {})).status, 404, name);
+      const { status, json: problem } = await ask(api, 'PUT', `/${encodeURI(name)}`, {});
+      assert.equal(status, 400, name);
+      assert.match(String(problem['detail']), /a name has letters, digits/);
     }
     assert.deepEqual(api.control.told, []);
   });

@@ -74,8 +74,15 @@ describe('a new key', () => {
     assert.ok(yaml.includes(shownHash) && !yaml.includes(shownKey));
   });
 
-  it('is refused for names, days and labels that cannot be', async (t) => {
-    for (const args of [['a b'], ['a', '--expires', '2027-02-30'], ['a', '--label', 'x\ny'], [], ['a', 'b']]) {
+  it('is refused for names, days and labels that cannot be, and for a day that is over', async (t) => {
+    for (const args of [
+      ['a b'],
+      ['a', '--expires', '2027-02-30'],
+      ['a', '--expires', '2020-01-01'],
+      ['a', '--label', 'x\ny'],
+      [],
+      ['a', 'b'],
+    ]) {
       const { exitCode, stdout, stderr } = await Command.run(t, ['keys', 'new', ...args]);
       assert.deepEqual([exitCode, stdout], [2, ''], args.join(' '));
       assert.match(stderr, /^[^\n]+\n$/);

@@ -170,6 +170,11 @@ describe('a configuration that is refused', () => {
       'an admin port in use': [textOf(replying('x', { admin: { port } })), 'CANNOT_LISTEN', /admin port/],
       'a policy file that throws': [textOf(replying('x', using('./throws.ts'))), '', /it throws/],
       'a policy file that does not compile': [textOf(replying('x', using('./wrong.ts'))), '', /wrong\.ts/],
+      'a file of users that is not there': [
+        textOf(replying('x', { routes: { all: { policies: [{ basicAuth: { htpasswd: './none' } }], respond: {} } } })),
+        'CANNOT_SERVE',
+        /route all: policy basicAuth: .*no such file/,
+      ],
       'a policy that cannot be made': [textOf(replying('x', using('./made.ts'))), 'CANNOT_SERVE', /no key/],
     };
     const env = { SOME_TOKEN: 'hush-this-is-secret' };
@@ -182,12 +187,27 @@ describe('a configuration that is refused', () => {
       });
       assert.deepEqual([level, revision], ['error', 1], what);
       const problems = () => gateway.log.slice(from).filter(({ msg }) => msg === 'the configuration has a problem');
-      const find = () => problems().find((record) => code === '' || record['code'] === code);
+      const find = () =>
+        problems().find((one) => (code === '' || one['code'] === code) && problem.test(String(one['problem'])));
       await eventually(() => find() !== undefined, `${what}: ${code}, but ${JSON.stringify(problems())}`);
       const found = find()!;
       assert.match(String(found['problem']), problem, what);
       assert.match(String(found['place']), /gateway\.json:\d+:\d+/, what);
       assert.equal(await bodyOf(gateway), 'the last good one', what);
+    }
+    // What would be refused is not called good where it is only tried.
+    for (const what of ['a file of users that is not there', 'a policy that cannot be made']) {
+      const answer = await fetch(`${gateway.admin}/api/v1/config?dryRun=1`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: cases[what][0],
+      });
+      assert.equal(answer.status, 422, what);
+      const { problems } = (await answer.json()) as { problems: { code: string; line: number; path: unknown }[] };
+      assert.deepEqual(
+        problems.map(({ code, path }) => [code, path]),
+        [['CANNOT_SERVE', ['routes', 'all', 'policies', 0]]],
+      );
     }
     assert.doesNotMatch(gateway.stderr, /hush-this-is-secret/);
     assert.equal((await fetch(`${gateway.admin}/readyz`)).status, 200);

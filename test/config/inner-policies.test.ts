@@ -165,7 +165,8 @@ suite('policies among the options of others', () => {
 });
 
 suite('what authorize asks for', () => {
-  const consumers = 'consumers: {mobile: {groups: [gold]}, web: {groups: [silver, gold]}}\n';
+  const key = `apiKeys: [{hash: "sha256:${'0'.repeat(64)}"}]`;
+  const consumers = `consumers: {mobile: {groups: [gold], ${key}}, web: {groups: [silver, gold]}}\n`;
   const authorizing = (rules: string, before = 'jwt', match = ''): string =>
     `${consumers}routes: {r: {${match}respond: {}, policies: [${before}, {authorize: ${rules}}]}}\n`;
 

@@ -33,7 +33,7 @@ consumers:
     groups: [gold]
     apiKeys: [{hash: "sha256:${'ab'.repeat(32)}", label: laptop, expires: 2031-12-31}]
     basic: {user: u, password: "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="}
-    hmac: {keyId: k, secret: sesame-signed}
+    hmac: {keyId: k, secret: sesame-signed-with}
     jwt: {subject: s}
     certificates: [{san: "DNS:a"}]
 consumerSources: {database: ./consumers.db}
