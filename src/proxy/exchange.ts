@@ -13,6 +13,7 @@ import {
   kindBits,
 } from '../http/field-kind.ts';
 import { withoutParameters } from '../http/form-text.ts';
+import { equalsIgnoringCase } from '../http/grammar.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { formatAuthority } from '../http/host.ts';
@@ -86,6 +87,11 @@ export class ProxyExchange implements Exchange, StreamHandler {
   givenStatus = 0;
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
+
+  /** Names and values of what policies want in the response to come, whichever it is; null for nothing. */
+  private fieldsToCome: string[] | null = null;
+  /** Of these, the names that are to stand alone. */
+  private namesToCome: string[] | null = null;
 
   /** How many of the route's policies it has come to; only those take part in what follows. */
   reached = 0;
@@ -251,6 +257,31 @@ export class ProxyExchange implements Exchange, StreamHandler {
     if (this.query === '') return;
     this.query = withoutParameters(this.query, name);
     this.lazySearchParams = null;
+  }
+
+  addToResponse(name: string, value: string): void {
+    const fields = (this.fieldsToCome ??= []);
+    for (let i = 0; i < fields.length; i += 2) {
+      if (fields[i] !== name) continue;
+      fields[i + 1] += `, ${value}`;
+      return;
+    }
+    fields.push(name, value);
+  }
+
+  setInResponse(name: string, value: string): void {
+    const fields = (this.fieldsToCome ??= []);
+    for (let i = fields.length - 2; i >= 0; i -= 2) if (equalsIgnoringCase(fields[i], name)) fields.splice(i, 2);
+    fields.push(name, value);
+    (this.namesToCome ??= []).push(name);
+  }
+
+  /** Puts what policies have asked for into the head of a response. */
+  addFieldsToCome(headers: HeaderFields): void {
+    const { fieldsToCome, namesToCome } = this;
+    if (fieldsToCome === null) return;
+    if (namesToCome !== null) for (const name of namesToCome) headers.remove(name);
+    for (let i = 0; i < fieldsToCome.length; i += 2) headers.add(fieldsToCome[i], fieldsToCome[i + 1]);
   }
 
   limitRequestBody(maxBytes: number): void {
