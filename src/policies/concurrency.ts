@@ -50,7 +50,7 @@ class Concurrency implements Policy {
 
   constructor(given: Options, env: PolicyEnv) {
     const name = limitName({ kind: 'concurrency', name: given.name }, env);
-    const limit = Number(given.limit);
+    const { limit } = given;
     const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: given.by }, [limit], env);
     this.key = new LimitKey(given.by, env.route);
     this.pool = env.limits.permits(identity, limit, given.queue);

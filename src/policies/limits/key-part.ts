@@ -36,7 +36,7 @@ const plainParts: Readonly<Record<string, PartReader>> = {
   group: ({ consumer }) => consumer?.groups[0],
 };
 
-export const plainPartNames: readonly string[] = [...Object.keys(plainParts), 'route', 'global'];
+const plainPartNames: readonly string[] = [...Object.keys(plainParts), 'route', 'global'];
 export const namedPartNames: readonly string[] = Object.keys(namedParts);
 
 /** Why the text names no part of a request; null if it does. */

@@ -25,10 +25,10 @@ type Exempt = NonNullable<z.infer<typeof exempt>>;
 export function exemption(given: Exempt | undefined): ((exchange: Exchange) => boolean) | null {
   if (given === undefined) return null;
   const { consumers = [], groups = [], addresses = [] } = given;
-  const [names, members, networks] = [new Set(consumers), new Set(groups), IpSet.parse(addresses)];
+  const [known, members, networks] = [new Set(consumers), new Set(groups), IpSet.parse(addresses)];
   return ({ consumer, clientIp }) => {
     if (addresses.length > 0 && networks.has(clientIp)) return true;
     if (consumer === null) return false;
-    return names.has(consumer.name) || (members.size > 0 && consumer.groups.some((group) => members.has(group)));
+    return known.has(consumer.name) || (members.size > 0 && consumer.groups.some((group) => members.has(group)));
   };
 }
