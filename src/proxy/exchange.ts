@@ -13,7 +13,6 @@ import {
   kindBits,
 } from '../http/field-kind.ts';
 import { withoutParameters } from '../http/form-text.ts';
-import { equalsIgnoringCase } from '../http/grammar.ts';
 import { resolveClient, type ClientView, type ForwardingFields } from '../http/forwarded.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { formatAuthority } from '../http/host.ts';
@@ -21,6 +20,7 @@ import type { IpSet } from '../util/ip-set.ts';
 import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
 import { Timer } from '../wire/timer-wheel.ts';
 import { failure } from './failure.ts';
+import { FieldsToCome } from './fields-to-come.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
@@ -88,10 +88,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
 
-  /** Names and values of what policies want in the response to come, whichever it is; null for nothing. */
-  private fieldsToCome: string[] | null = null;
-  /** Of these, the names that are to stand alone. */
-  private namesToCome: string[] | null = null;
+  /** What policies want in the response, whichever it is going to be. */
+  fieldsToCome: FieldsToCome | null = null;
 
   /** How many of the route's policies it has come to; only those take part in what follows. */
   reached = 0;
@@ -260,28 +258,11 @@ export class ProxyExchange implements Exchange, StreamHandler {
   }
 
   addToResponse(name: string, value: string): void {
-    const fields = (this.fieldsToCome ??= []);
-    for (let i = 0; i < fields.length; i += 2) {
-      if (fields[i] !== name) continue;
-      fields[i + 1] += `, ${value}`;
-      return;
-    }
-    fields.push(name, value);
+    (this.fieldsToCome ??= new FieldsToCome()).add(name, value);
   }
 
   setInResponse(name: string, value: string): void {
-    const fields = (this.fieldsToCome ??= []);
-    for (let i = fields.length - 2; i >= 0; i -= 2) if (equalsIgnoringCase(fields[i], name)) fields.splice(i, 2);
-    fields.push(name, value);
-    (this.namesToCome ??= []).push(name);
-  }
-
-  /** Puts what policies have asked for into the head of a response. */
-  addFieldsToCome(headers: HeaderFields): void {
-    const { fieldsToCome, namesToCome } = this;
-    if (fieldsToCome === null) return;
-    if (namesToCome !== null) for (const name of namesToCome) headers.remove(name);
-    for (let i = 0; i < fieldsToCome.length; i += 2) headers.add(fieldsToCome[i], fieldsToCome[i + 1]);
+    (this.fieldsToCome ??= new FieldsToCome()).set(name, value);
   }
 
   limitRequestBody(maxBytes: number): void {

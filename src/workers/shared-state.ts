@@ -41,14 +41,9 @@ export class SharedState {
     };
   }
 
-  /** Attempts to authenticate, of all threads. */
-  get attempts(): AttemptTotals {
-    return SharedDamping.totalsIn(this.services.damping);
-  }
-
-  /** Decisions of limits, of all threads. */
-  get limitTotals(): LimitTotals {
-    return this.limits.totals;
+  /** What all threads have counted since the start. */
+  get totals(): { readonly authentication: AttemptTotals; readonly limits: LimitTotals } {
+    return { authentication: SharedDamping.totalsIn(this.services.damping), limits: this.limits.totals };
   }
 
   /** The thread that was born with it has ended. */

@@ -247,6 +247,9 @@ describeExample('oidc', (example) => {
     const left = await browser.submit(leaving, { logout: 'yes' });
     assert.equal(left.body, 'You are logged out.\n');
     assert.equal((await browser.ask(`${shop}/orders`, undefined, { accept: '*/*' })).status, 401);
+  });
+});
+
 describeExample('limits', (example) => {
   it('tells clients of each limit that they have come to, also when one has refused', async () => {
     const { status, text } = await example().curl(`curl -i -H 'x-api-key: example-key-of-bob' ${url}/search`);
