@@ -15,6 +15,11 @@ export const ownMemory = {
     .refine((mode) => mode === 'exact', { error: `${notYet}: limits are exact` })
     .default('exact')
     .describe('`exact`: each request is decided by itself.'),
+  onStoreFailure: z
+    .enum(['local', 'open', 'closed'])
+    .refine(() => false, { error: `${notYet}: memory does not fail` })
+    .optional()
+    .describe('What is to be done while a store does not answer. Not available yet.'),
 };
 
 export const unenforcedOption = z
