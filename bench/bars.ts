@@ -1,6 +1,7 @@
 /** What Gatewright is to reach, as ratios within one run. The one absolute time is the start. */
 import { pairedRatios, summarise, type Summary } from './measure.ts';
 import { BARE_ARM } from './scenarios/authentication.ts';
+import { ONE_LIMIT_ARM, THREE_LIMITS_ARM, UNLIMITED_ARM } from './scenarios/limits.ts';
 import { FEW_ROUTES_ARM, MANY_ROUTES_ARM } from './scenarios/routing.ts';
 import { RELOAD_10K_ARM, RELOAD_ARM } from './scenarios/reload.ts';
 import { ONE_THREAD_ARM, TWO_THREADS_ARM } from './scenarios/threads.ts';
@@ -54,6 +55,22 @@ const BARS: readonly Bar[] = [
   { what: 'API key: CPU against none', scenario: 'api-key', against: BARE_ARM, limit: 1.05, ...CPU, arm: 'api-key' },
   { what: 'JWT: CPU against none', scenario: 'jwt', against: BARE_ARM, limit: 1.07, ...CPU, arm: 'jwt' },
   { what: 'session: CPU against none', scenario: 'session', against: BARE_ARM, limit: 1.1, ...CPU, arm: 'session' },
+  {
+    what: 'a rate limit: CPU against none',
+    scenario: 'rate-limit',
+    against: UNLIMITED_ARM,
+    limit: 1.03,
+    ...CPU,
+    arm: ONE_LIMIT_ARM,
+  },
+  {
+    what: 'three rate limits: CPU against none',
+    scenario: 'rate-limit',
+    against: UNLIMITED_ARM,
+    limit: 1.06,
+    ...CPU,
+    arm: THREE_LIMITS_ARM,
+  },
   single('1 GiB to a slow client: growth of RSS', 'stream-down', 'growthMiB', 64, 'MiB'),
   single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
   single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),

@@ -12,6 +12,7 @@ import type {
   CallResponse,
   DocumentSource,
   GatewayIdentity,
+  LimitStore,
   RemoteDocument,
   SharedMemory,
   ValueStore,
@@ -42,6 +43,11 @@ export {
   type DocumentPointer,
   type DocumentSource,
   type GatewayIdentity,
+  type LimitRule,
+  type LimitStore,
+  type LimitVerdict,
+  type Limiter,
+  type PermitPool,
   type RemoteDocument,
   type SharedMemory,
   type ValueStore,
@@ -160,6 +166,15 @@ export interface Exchange {
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
 
+  /**
+   * Adds members to a list in the head of the response that is to come, whoever makes it (RFC 9110, section 5.3): before the
+   * `onResponse` hooks, behind what the upstream has sent of this name. To be called in `onRequest`, also by a policy that
+   * answers. The name in lower case; not for `set-cookie`, which is no list.
+   */
+  addToResponse(name: string, value: string): void;
+  /** Sets a field likewise, in place of what was added of this name and of what the upstream sends of it. */
+  setInResponse(name: string, value: string): void;
+
   /** Status of the response; 0 before there is one. May be changed in `onResponse`. */
   status: number;
   readonly responseHeaders: HeaderList;
@@ -249,6 +264,10 @@ export interface InnerPolicy {
 export interface PolicyEnv {
   /** The name of the route that uses it. */
   readonly route: string;
+  /** What the configuration calls this use of the policy: the name from `policies`, or the policy's own. */
+  readonly label: string;
+  /** One object for all policies of the route, to find each other by (as a key of a `WeakMap`). */
+  readonly chain: object;
   /** Folder of the configuration file: relative file names in options are relative to it. */
   readonly baseDir: string;
   /** Monotonic milliseconds. Use it instead of `Date.now()` or `performance.now()`; tests replace it. */
@@ -274,6 +293,8 @@ export interface PolicyEnv {
    * @throws when there is no such store, or when what it takes to speak to it is not installed.
    */
   store(name: string): Promise<ValueStore>;
+  /** What all threads of this machine count in. */
+  readonly limits: LimitStore;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
 }

@@ -2,6 +2,7 @@ import { accessPolicies } from './access-policies.ts';
 import { apiKey, jwt, session } from './authentication.ts';
 import { idle } from './idle.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
+import { rateLimit } from './limits.ts';
 import { reload, reload10k } from './reload.ts';
 import { routes1000, routes100000 } from './routing.ts';
 import type { Scenario } from './scenario.ts';
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   jwt,
   session,
   accessPolicies,
+  rateLimit,
   idle,
   streamDown,
   streamUp,

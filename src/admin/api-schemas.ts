@@ -59,6 +59,14 @@ export const statusSchema = z.strictObject({
       refused: count.describe('Attempts that were refused, whatever they presented, because others had failed.'),
     })
     .describe('Attempts to authenticate since the start.'),
+  limits: z
+    .strictObject({
+      refused: count.describe('Requests that a limit has refused.'),
+      wouldRefuse: count.describe('Requests that a limit with `enforce: false` would have refused.'),
+      evicted: count.describe('Keys that were forgotten before their time, because there were too many.'),
+      gaveUp: count.describe('Decisions that were refused because other threads kept changing what stands beside.'),
+    })
+    .describe('Decisions of limits since the start.'),
 });
 
 export const snapshotSchema = z.strictObject({

@@ -28,6 +28,7 @@ interface Status {
   readonly listeners: readonly Readonly<Record<'name' | 'url' | 'connections', unknown>>[];
   /** Missing from a gateway that does not count them yet. */
   readonly authentication?: Readonly<Record<'failed' | 'slowed' | 'refused', unknown>>;
+  readonly limits?: Readonly<Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown>>;
 }
 
 interface Upstreams {
@@ -106,7 +107,7 @@ function reasonIn(json: unknown): string {
 }
 
 function toText({ status, upstreams, problems }: Report): string {
-  const { version, uptimeMs, ready, revision, threads, listeners, authentication } = status;
+  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits } = status;
   const appliedAt = new Date(revision.appliedAt).toISOString();
   const lines = [
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
@@ -142,6 +143,7 @@ function toText({ status, upstreams, problems }: Report): string {
       ),
     ]),
     ...attemptLines(authentication),
+    ...limitLines(limits),
     '',
     ...problemLines(problems),
   ];
@@ -153,6 +155,13 @@ function attemptLines(authentication: Status['authentication']): string[] {
   const { failed, slowed, refused } = authentication;
   const counts = `${String(failed)} failed, ${String(slowed)} slowed down, ${String(refused)} refused`;
   return ['', `attempts to authenticate: ${counts}`];
+}
+
+function limitLines(limits: Status['limits']): string[] {
+  if (limits === undefined) return [];
+  const { refused, wouldRefuse, evicted, gaveUp } = limits;
+  const counts = `${String(refused)} refused, ${String(wouldRefuse)} would have been`;
+  return [`limits: ${counts}; ${String(evicted)} keys forgotten early, ${String(gaveUp)} not decided`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

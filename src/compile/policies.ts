@@ -22,7 +22,7 @@ import { CompileError } from './compile-error.ts';
 import { createIdentity } from './identity.ts';
 
 /** What a thread gives to its policies, whichever configuration they are part of. */
-export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call'> {
+export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call' | 'limits'> {
   /** A share in a document: the last who lets go of it ends its being fetched. */
   document(source: DocumentSource): Lease<RemoteDocument>;
   /**
@@ -53,6 +53,8 @@ interface Place {
   readonly route: string;
   /** Where it is written. */
   readonly path: Path;
+  /** One object for the policies of the route. */
+  readonly chain: object;
   /** What those before it authenticate with; those that combine others count as one. */
   readonly earlier: () => readonly Authenticator[];
 }
@@ -81,11 +83,12 @@ export class PolicyMaker {
   chain(route: string, uses: readonly PolicyUse[]): MaybePromise<PolicyChain> {
     if (uses.length === 0) return noPolicies;
     const chain: NamedPolicy[] = [];
+    const key = {};
     const pending: Promise<void>[] = [];
     for (const [index, use] of uses.entries()) {
       const earlier = (): readonly Authenticator[] =>
         chain.slice(0, index).flatMap(({ policy }) => policy.authenticator ?? []);
-      const made = this.make({ route, path: this.pathOf(route, index), earlier }, use);
+      const made = this.make({ route, path: this.pathOf(route, index), chain: key, earlier }, use);
       if (!(made instanceof Promise)) {
         chain[index] = made;
         continue;
@@ -141,11 +144,13 @@ export class PolicyMaker {
     return { name: label, policy: made };
   }
 
-  private envFor({ route, earlier }: Place, use: PolicyUse): PolicyEnv {
+  private envFor({ route, chain, earlier }: Place, use: PolicyUse): PolicyEnv {
     const { clock, wheel, services } = this.env;
-    const { consumers, damping } = services;
+    const { consumers, damping, limits } = services;
     return {
       route,
+      label: use.label,
+      chain,
       baseDir: this.config.baseDir,
       now: () => clock.now(),
       wallNow: () => clock.wallNow(),
@@ -154,6 +159,7 @@ export class PolicyMaker {
       earlierAuthenticators: earlier,
       consumers,
       damping,
+      limits,
       sharedMemory: (name) => services.sharedMemory(name),
       call: (request) => services.call(request),
       document: (source) => {

@@ -144,3 +144,68 @@ export interface ValueStore {
   set(key: string, value: string, ttlMs: number, when: 'always' | 'absent' | 'present'): Promise<boolean>;
   delete(key: string): Promise<void>;
 }
+
+/** How much may pass in which time. */
+export type LimitRule =
+  | {
+      readonly algorithm: 'gcra';
+      readonly limit: number;
+      readonly windowMs: number;
+      /** How many may come at once. */
+      readonly capacity: number;
+    }
+  | { readonly algorithm: 'sliding-window' | 'fixed-window'; readonly limit: number; readonly windowMs: number }
+  | {
+      readonly algorithm: 'calendar';
+      readonly limit: number;
+      readonly per: 'day' | 'month';
+      readonly timeZone: string;
+    };
+
+/** What a charge came to. One object is used again and again: read it before the next charge. */
+export interface LimitVerdict {
+  /** Whether it was charged. What is refused charges nothing. */
+  readonly isAllowed: boolean;
+  readonly remaining: number;
+  /** How long until everything is there again. */
+  readonly resetMs: number;
+  /** How long until there is more than `remaining`. */
+  readonly moreMs: number;
+  /** How long until the same charge would be allowed, if it was refused; Infinity for never. */
+  readonly retryMs: number;
+  /** When it was charged, and as what, for `undo`. */
+  readonly chargedAtMs: number;
+  readonly mark: number;
+}
+
+/** A limit, for all threads and configurations that have it. Each key is counted by itself. */
+export interface Limiter {
+  /** Decides and charges in one step. */
+  charge(key: string, cost: number): LimitVerdict;
+  /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
+  undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+}
+
+/** How many are on their way at once, by key, over all threads. */
+export interface PermitPool {
+  /** Takes a permit if fewer than the limit are held. */
+  tryAcquire(key: string): boolean;
+  /** Waits for one if fewer than `queue` do. */
+  tryQueue(key: string): boolean;
+  /** Takes a permit for one that waits, which then does not wait any longer. */
+  tryAdvance(key: string): boolean;
+  /** Gives up waiting. */
+  leaveQueue(key: string): void;
+  /** Gives a permit back: exactly once for each that was taken. */
+  release(key: string): void;
+}
+
+/** What limits count in. */
+export interface LimitStore {
+  /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
+  limiter(identity: string, rule: LimitRule): Limiter;
+  /** @param queue how many may wait. */
+  permits(identity: string, limit: number, queue: number): PermitPool;
+  /** Notes that a limit has refused a request, or would have. */
+  noteRefusal(isEnforced: boolean): void;
+}

@@ -2,6 +2,7 @@
 import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
+import type { LimitTotals } from '../stores/shared-limits.ts';
 
 /** A gateway, wherever its threads are. */
 export interface Gateway {
@@ -43,6 +44,8 @@ export interface GatewayStatus {
   readonly upstreams: readonly UpstreamStatus[];
   /** Attempts to authenticate since the start, of all threads. */
   readonly authentication: AttemptTotals;
+  /** Decisions of limits since the start, of all threads. */
+  readonly limits: LimitTotals;
 }
 
 export interface ThreadStatus {

@@ -287,8 +287,8 @@ export class LocalGateway implements Gateway {
       served: ended,
       stallMs: 0,
     };
-    const authentication = this.services.attemptTotals;
-    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication });
+    const { attemptTotals: authentication, limitTotals: limits } = this.services;
+    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits });
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */

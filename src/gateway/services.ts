@@ -6,6 +6,7 @@ import type {
   CallRequest,
   CallResponse,
   DocumentSource,
+  LimitStore,
   RemoteDocument,
   SharedMemory,
   ValueStore,
@@ -16,6 +17,7 @@ import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores
 import { RedisConnection } from '../stores/redis-connection.ts';
 import { RedisValues } from '../stores/redis-values.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
+import { type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
@@ -24,11 +26,16 @@ export interface ServicesMemory {
   /** See `NotedTexts`. */
   readonly noted: SharedArrayBuffer;
   readonly damping: DampingMemory;
+  readonly limits: LimitMemory;
 }
 
 /** @param threads how many may live at a time. */
 export function createServicesMemory(threads: number): ServicesMemory {
-  return { noted: NotedTexts.create(threads), damping: SharedDamping.create(threads) };
+  return {
+    noted: NotedTexts.create(threads),
+    damping: SharedDamping.create(threads),
+    limits: createLimitMemory(threads),
+  };
 }
 
 export interface ServicesEnv extends HttpCallerEnv {
@@ -54,6 +61,7 @@ export class LocalServices implements PolicyServices {
   private memory: ServicesMemory | null;
   private noted: NotedTexts | null = null;
   private attempts: SharedDamping | null = null;
+  private counted: SharedLimits | null = null;
 
   constructor(env: ServicesEnv) {
     this.env = env;
@@ -90,6 +98,21 @@ export class LocalServices implements PolicyServices {
   /** Attempts to authenticate, of all threads. */
   get attemptTotals(): AttemptTotals {
     return SharedDamping.totalsIn(this.ownMemory().damping);
+  }
+
+  get limits(): LimitStore {
+    return this.sharedLimits();
+  }
+
+  /** Decisions of the limits of all threads. */
+  get limitTotals(): LimitTotals {
+    return this.sharedLimits().totals;
+  }
+
+  private sharedLimits(): SharedLimits {
+    const { clock, seat = 0 } = this.env;
+    this.counted ??= new SharedLimits(this.ownMemory().limits, seat, clock);
+    return this.counted;
   }
 
   private ownMemory(): ServicesMemory {

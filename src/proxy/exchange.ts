@@ -20,6 +20,7 @@ import type { IpSet } from '../util/ip-set.ts';
 import type { ServerStream, StreamHandler } from '../wire/server-stream.ts';
 import { Timer } from '../wire/timer-wheel.ts';
 import { failure } from './failure.ts';
+import { FieldsToCome } from './fields-to-come.ts';
 import { finish } from './finish.ts';
 import type { Forward } from './forward.ts';
 import { sendReply } from './respond.ts';
@@ -86,6 +87,9 @@ export class ProxyExchange implements Exchange, StreamHandler {
   givenStatus = 0;
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
+
+  /** What policies want in the response, whichever it is going to be. */
+  fieldsToCome: FieldsToCome | null = null;
 
   /** How many of the route's policies it has come to; only those take part in what follows. */
   reached = 0;
@@ -251,6 +255,14 @@ export class ProxyExchange implements Exchange, StreamHandler {
     if (this.query === '') return;
     this.query = withoutParameters(this.query, name);
     this.lazySearchParams = null;
+  }
+
+  addToResponse(name: string, value: string): void {
+    (this.fieldsToCome ??= new FieldsToCome()).add(name, value);
+  }
+
+  setInResponse(name: string, value: string): void {
+    (this.fieldsToCome ??= new FieldsToCome()).set(name, value);
   }
 
   limitRequestBody(maxBytes: number): void {

@@ -21,6 +21,7 @@ export function sendReply(exchange: ProxyExchange, reply: Reply): void {
   if (exchange.finished || exchange.headSent) return;
   assertFinal(reply.status);
   begin(exchange, reply.status, statusText(reply.status), HeaderFields.from(reply.headers ?? []));
+  exchange.fieldsToCome?.addTo(exchange.responseHeaders);
   exchange.responseBody = null;
   exchange.bodyLength = -1;
   if (reply.code !== undefined) exchange.code = reply.code;
@@ -84,6 +85,7 @@ export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead,
   begin(exchange, head.status, head.statusText, head.headers);
   // Before the policies, which may name alternatives of the gateway's own.
   dropUpstreamFields(head.headers);
+  exchange.fieldsToCome?.addTo(head.headers);
   exchange.bodyText = bodyText;
   if (bodyText === null) exchange.keepRoute();
   exchange.bodyLength = head.contentLength;

@@ -1,23 +1,22 @@
 /** Makes one status of those of several threads. */
-import type { AttemptTotals } from '../stores/shared-damping.ts';
 import type { GatewayStatus, ListenerAddress, TargetStatus, ThreadStatus, UpstreamStatus } from '../gateway/gateway.ts';
 
 /**
  * @param threads all of them, also those that have not answered.
  * @param own what those that have answered say of themselves.
- * @param authentication of all of them.
+ * @param totals of all of them.
  */
 export function mergeStatus(
   threads: readonly ThreadStatus[],
   own: readonly GatewayStatus[],
   addresses: readonly ListenerAddress[],
-  authentication: AttemptTotals,
+  totals: Pick<GatewayStatus, 'authentication' | 'limits'>,
 ): GatewayStatus {
   const listeners = addresses.map((address) => {
     const all = own.flatMap((status) => status.listeners.filter(({ name }) => name === address.name));
     return { ...address, connections: sum(all, ({ connections }) => connections) };
   });
-  return { threads, listeners, upstreams: mergeUpstreams(own), authentication };
+  return { threads, listeners, upstreams: mergeUpstreams(own), ...totals };
 }
 
 function mergeUpstreams(own: readonly GatewayStatus[]): UpstreamStatus[] {

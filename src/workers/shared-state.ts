@@ -1,7 +1,9 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
 import { createServicesMemory } from '../gateway/services.ts';
+import { type LimitTotals, SharedLimits } from '../stores/shared-limits.ts';
 import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
+import { systemClock } from '../util/clock.ts';
 import { ConnectionPermits } from './connection-permits.ts';
 import { DocumentDesk, type DocumentDeskEnv } from './document-desk.ts';
 import type { ThreadBirth } from './messages.ts';
@@ -11,12 +13,15 @@ export class SharedState {
   private readonly ticketSecret = randomBytes(32);
   private readonly services: ThreadBirth['services'];
   private readonly documents: DocumentDesk;
+  /** The main thread's part in the limits: giving back what a dead thread held. */
+  private readonly limits: SharedLimits;
 
   /** @param threads how many may live at a time. */
   constructor(threads: number, env: DocumentDeskEnv) {
     this.permits = new ConnectionPermits(threads);
     this.services = createServicesMemory(threads);
     this.documents = new DocumentDesk(env);
+    this.limits = new SharedLimits(this.services.limits, threads, systemClock);
   }
 
   /**
@@ -36,14 +41,15 @@ export class SharedState {
     };
   }
 
-  /** Attempts to authenticate, of all threads. */
-  get attempts(): AttemptTotals {
-    return SharedDamping.totalsIn(this.services.damping);
+  /** What all threads have counted since the start. */
+  get totals(): { readonly authentication: AttemptTotals; readonly limits: LimitTotals } {
+    return { authentication: SharedDamping.totalsIn(this.services.damping), limits: this.limits.totals };
   }
 
   /** The thread that was born with it has ended. */
   leave({ seat }: Pick<ThreadBirth, 'seat'>): void {
-    this.permits.leaveSeat(seat);
+    // What could not be given back is never counted twice: the seat stays empty.
+    if (this.limits.forget(seat)) this.permits.leaveSeat(seat);
   }
 
   /** No thread is left. */

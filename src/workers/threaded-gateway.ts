@@ -310,7 +310,7 @@ export class ThreadedGateway implements Gateway {
     const answers = await Promise.all(this.slots.map(({ live }) => statusOf(live)));
     const threads = this.slots.map((slot, index) => slot.status(answers[index]?.threads[0] ?? null));
     const own = answers.filter((answer) => answer !== null);
-    return mergeStatus(threads, own, this.addresses, this.shared.attempts);
+    return mergeStatus(threads, own, this.addresses, this.shared.totals);
   }
 
   private liveThreads(): ServingThread[] {

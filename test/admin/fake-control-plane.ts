@@ -107,6 +107,7 @@ export class FakeControlPlane implements ControlPlane {
         targets: targets.map(({ url, weight }) => ({ url, weight, ...numbers })),
       })),
       authentication: { failed: 12, slowed: 4, refused: 1 },
+      limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
     };
   }
 

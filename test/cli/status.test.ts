@@ -67,6 +67,7 @@ upstreams (3)
   unused   0       http://127.0.0.1:3004  1       3            2
 
 attempts to authenticate: 12 failed, 4 slowed down, 1 refused
+limits: 7 refused, 3 would have been; 2 keys forgotten early, 0 not decided
 
 problems (1)
 /gw/gateway.yaml:7:3  warning  UNUSED  upstreams.unused is not used by anything

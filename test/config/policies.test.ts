@@ -99,10 +99,9 @@ routes:
   });
 
   test('may name what is not available yet, and are refused then', async () => {
-    assert.deepEqual(await problemsOf(route('[{rateLimit: {rate: 100/1m}}, validate, {quota: {}}]')), [
-      '4:17 error NOT_AVAILABLE the policy rateLimit is not available yet',
-      '4:45 error NOT_AVAILABLE the policy validate is not available yet',
-      '4:56 error NOT_AVAILABLE the policy quota is not available yet',
+    assert.deepEqual(await problemsOf(route('[{fault: {sample: 5%}}, validate]')), [
+      '4:17 error NOT_AVAILABLE the policy fault is not available yet',
+      '4:39 error NOT_AVAILABLE the policy validate is not available yet',
     ]);
   });
 

@@ -58,6 +58,7 @@ test('the lines of a README are found with the status that their comment promise
     'forward-auth',
     'authorization',
     'oidc',
+    'limits',
     'signatures',
     'tls',
     'typescript',
@@ -246,6 +247,16 @@ describeExample('oidc', (example) => {
     const left = await browser.submit(leaving, { logout: 'yes' });
     assert.equal(left.body, 'You are logged out.\n');
     assert.equal((await browser.ask(`${shop}/orders`, undefined, { accept: '*/*' })).status, 401);
+  });
+});
+
+describeExample('limits', (example) => {
+  it('tells clients of each limit that they have come to, also when one has refused', async () => {
+    const { status, text } = await example().curl(`curl -i -H 'x-api-key: example-key-of-bob' ${url}/search`);
+    assert.equal(status, 429, text);
+    assert.match(text, /^ratelimit: "network";r=100;t=0, "per-client";r=0;t=\d+\r$/im);
+    assert.match(text, /^retry-after: \d+\r$/im);
+    assert.match(text, /"detail":"The limit \\"per-client\\" is reached\."/);
   });
 });
 

@@ -35,6 +35,18 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
     { origins: ['*', 'null'], methods: ['*'], headers: ['*'], credentials: true, exposeHeaders: ['x-a'], maxAge: '1h' },
   ],
   ipFilter: [{ deny: ['192.0.2.0/24'] }, { allow: ['192.0.2.10', '2001:db8::/32', 'unix:'], deny: ['::1'] }],
+  // What is left differs from one request to the next, which is what the fields are about.
+  rateLimit: [
+    { rate: '1000/1m', headers: 'none' },
+    { limit: 1000, window: '1s', algorithm: 'sliding-window', by: ['ip', 'header:origin'], headers: 'none' },
+    { rates: { default: '1000/1s' }, algorithm: 'fixed-window', cost: 'header:digest', by: 'route', headers: 'none' },
+    { rate: '1/1d', enforce: false, exempt: { addresses: ['192.0.2.0/24'], groups: ['a'] } },
+  ],
+  quota: [
+    { limit: 1_000_000_000_000, per: 'month', headers: 'none' },
+    { limit: 1000, per: 'day', timezone: 'Europe/Berlin', by: 'claim:sub', headers: 'none' },
+  ],
+  concurrency: [{ limit: 10 }, { limit: 10, queue: 5, queueTimeout: '5s', by: 'global' }],
   bodyLimit: [{ max: '1KiB' }],
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],

@@ -25,6 +25,7 @@ import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
 import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
+import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
 /** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
@@ -85,6 +86,7 @@ export class FakeExchange implements Exchange {
   /** The smallest limit that a policy set. */
   requestBodyLimit = Number.POSITIVE_INFINITY;
 
+  private readonly toCome = new HeaderFields();
   private parsedQuery: URLSearchParams | undefined;
   private parsedCookies: ReadonlyMap<string, string> | undefined;
   private controller: AbortController | undefined;
@@ -138,6 +140,14 @@ export class FakeExchange implements Exchange {
     this.parsedQuery = undefined;
   }
 
+  addToResponse(name: string, value: string): void {
+    this.toCome.add(name, value);
+  }
+
+  setInResponse(name: string, value: string): void {
+    this.toCome.set(name, value);
+  }
+
   limitRequestBody(maxBytes: number): void {
     this.requestBodyLimit = Math.min(this.requestBodyLimit, maxBytes);
   }
@@ -152,6 +162,7 @@ export class FakeExchange implements Exchange {
   respond(response: FakeResponse | Reply): void {
     this.status = response.status ?? 200;
     for (const [name, value] of pairsOf(response.headers)) this.responseHeaders.add(name, value);
+    for (const [name, value] of this.toCome) this.responseHeaders.add(name, value);
   }
 }
 
@@ -192,7 +203,9 @@ export function outcomeOf(status: number, bytesOut = 0): Outcome {
 
 /** An environment whose clock stands still until it is set, and that keeps its warnings. */
 export class FakeEnv implements PolicyEnv {
-  readonly route = 'test-route';
+  readonly route: string = 'test-route';
+  label = '';
+  chain: object = {};
   readonly baseDir = '/nowhere';
   readonly warnings: string[] = [];
   /** What policies before this one authenticate with. */
@@ -201,6 +214,9 @@ export class FakeEnv implements PolicyEnv {
   nowMs = 0;
   readonly damping = new SharedDamping(SharedDamping.create(1, { capacity: 1024 }), 0, () => this.nowMs);
   private readonly noted = new NotedTexts(NotedTexts.create(1, { capacity: 1024 }), 0, () => this.nowMs);
+  /** As the threads of one process have it in common. */
+  limitMemory = createLimitMemory(1, { rates: 1024, windows: 1024, logs: 64, permits: 64 });
+  private ownLimits: SharedLimits | null = null;
   /** How far the wall clock is ahead of the other one. */
   epochMs = 1_700_000_000_000;
 
@@ -239,6 +255,11 @@ export class FakeEnv implements PolicyEnv {
       jwks: '{"keys":[]}',
       sign: (claims) => `signed.${claims.aud as string}`,
     };
+  }
+
+  get limits(): SharedLimits {
+    this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
+    return this.ownLimits;
   }
 
   store(_name: string): Promise<ValueStore> {

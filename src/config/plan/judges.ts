@@ -139,6 +139,15 @@ export const fasterIsWeaker: Judge = (before, after) => {
   return to.limit > from.limit || isFaster ? 'weaker' : 'stronger';
 };
 
+/** Rates by consumer or group. One that is gone, or new, puts others in the place of `default`, or back. */
+export const ratesAreWeaker: Judge = (before, after) => {
+  const [from, to] = [before, after].map((value) => (isMapping(value) ? value : {}));
+  const rateIn = (rates: Readonly<Record<string, unknown>>, who: string): unknown =>
+    ownValue(rates, who) ?? ownValue(rates, 'default');
+  const changed = keysOf(from, to).filter((who) => !isSame(rateIn(from, who), rateIn(to, who)));
+  return together(changed.map((who) => fasterIsWeaker(rateIn(from, who), rateIn(to, who))));
+};
+
 export function rateOf(value: unknown): Rate | null {
   if (typeof value === 'string') return parseRate(value);
   if (!isMapping(value)) return null;

@@ -6,6 +6,7 @@ import type { StandardPolicy } from '../policy-names.ts';
 import { type DirectedKinds, type FieldRules, showDuration, showSize } from './fields.ts';
 import type { ChangeKind } from './change.ts';
 import * as judge from './judges.ts';
+import { isMapping } from '../is-mapping.ts';
 import { show } from './comparison.ts';
 import { formatRate } from '../../util/units.ts';
 
@@ -52,6 +53,9 @@ const limit: PolicyRole = {
   changed: changed('limit-raised', 'limit-lowered', 'limit-changed'),
 };
 
+/** Who waits is not let through any sooner. */
+const queueKinds = { other: 'policy-changed' } as const;
+
 const bodyLimit: PolicyRole = {
   added: 'body-limit-lowered',
   removed: 'body-limit-raised',
@@ -97,7 +101,23 @@ const showRate = (value: unknown): string => {
   return rate === null ? show(value) : formatRate(rate);
 };
 
+const showRates = (value: unknown): string =>
+  isMapping(value)
+    ? `{${Object.entries(value)
+        .map(([who, rate]) => `${who}: ${showRate(rate)}`)
+        .join(', ')}}`
+    : show(value);
+
+/** Who is not limited. */
+const exemption = { judge: judge.moreIsWeaker, isSet: true } as const;
+
 const limitOptions: FieldRules = {
+  rates: { judge: judge.ratesAreWeaker, show: showRates, whole: true },
+  exempt: {},
+  'exempt.consumers': exemption,
+  'exempt.groups': exemption,
+  'exempt.addresses': exemption,
+  enforce: { judge: judge.falseIsWeaker },
   rate: { judge: judge.fasterIsWeaker, show: showRate, whole: true },
   limit: { judge: judge.higherIsWeaker },
   window: { judge: judge.shorterIsWeaker, show: showDuration },
@@ -128,7 +148,10 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
   basicAuth: { role: authentication, options: { ...credentials, consumers: { judge: judge.trueIsWeaker } } },
   bodyLimit: { role: bodyLimit, options: { max: { judge: judge.higherIsWeaker, show: showSize } } },
   compress: { role: plainRole, options: { minBytes: { show: showSize } } },
-  concurrency: { role: limit, options: { ...limitOptions, queueTimeout: { show: showDuration } } },
+  concurrency: {
+    role: limit,
+    options: { ...limitOptions, queue: { kinds: queueKinds }, queueTimeout: { show: showDuration, kinds: queueKinds } },
+  },
   cors: {
     role: cors,
     options: {

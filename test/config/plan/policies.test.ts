@@ -222,11 +222,43 @@ suite('the plan of policies', () => {
         'limit-changed | limit changed: by ip → consumer (rateLimit gold-limit)',
       ],
     );
+    const limited = (options: object) => [use('rateLimit', { rate: perMinute, enforce: true, ...options })];
+    assert.deepEqual(policyPlan(limited({}), limited({ enforce: false })), [
+      'limit-raised | limit raised: enforce true → false (rateLimit)',
+    ]);
+    assert.deepEqual(policyPlan(limited({ exempt: { groups: ['a'] } }), limited({ exempt: { groups: ['a', 'b'] } })), [
+      'limit-raised | limit raised: exempt.groups + b (rateLimit)',
+    ]);
+    assert.deepEqual(policyPlan(limited({ exempt: { groups: ['a', 'b'] } }), limited({ exempt: { groups: ['b'] } })), [
+      'limit-lowered | limit lowered: exempt.groups - a (rateLimit)',
+    ]);
+    assert.deepEqual(
+      policyPlan([use('concurrency', { limit: 5, queue: 5 })], [use('concurrency', { limit: 6, queue: 9 })]),
+      [
+        'limit-raised | limit raised: limit 5 → 6 (concurrency)',
+        'policy-changed | policy changed: queue 5 → 9 (concurrency)',
+      ],
+    );
     assert.deepEqual(policyPlan([use('quota', { limit: 5 })], []), ['limit-removed | limit removed (quota)']);
     assert.deepEqual(policyPlan([], [use('concurrency', { limit: 5 })]), ['limit-added | limit added (concurrency)']);
     assert.deepEqual(policyPlan([use('quota', { limit: 5 })], [use('quota', { limit: 6 })]), [
       'limit-raised | limit raised: limit 5 → 6 (quota)',
     ]);
+  });
+
+  test('of rates by consumer or group any that is faster raises the limit', () => {
+    const rates = (before: object, after: object): string[] =>
+      policyPlan([use('rateLimit', { rates: before })], [use('rateLimit', { rates: after })]);
+    const [slow, fast] = [
+      { limit: 5, windowMs: 1000 },
+      { limit: 9, windowMs: 1000 },
+    ];
+    assert.deepEqual(rates({ default: slow }, { default: slow, gold: fast }), [
+      'limit-raised | limit raised: rates {default: 5/1s} → {default: 5/1s, gold: 9/1s} (rateLimit)',
+    ]);
+    assert.match(rates({ default: slow, gold: fast }, { default: slow })[0], /^limit-lowered/);
+    assert.match(rates({ default: fast, gold: fast }, { default: slow, gold: fast })[0], /^limit-lowered/);
+    assert.match(rates({ default: slow, gold: fast }, { default: fast, gold: slow })[0], /^limit-raised/);
   });
 
   test('knows the policies that protect', () => {

@@ -1,0 +1,108 @@
+import { type Exchange, type PermitPool, type Policy, type PolicyEnv, type Reply, definePolicy } from '../contract.ts';
+import { errors } from '../errors.ts';
+import { z } from '../util/schema.ts';
+import { duration } from '../util/units.ts';
+import { unenforcedNotice } from './limits/counted-limit.ts';
+import { exempt, exemption } from './limits/limit-exemptions.ts';
+import { nameOption } from './limits/limit-fields.ts';
+import { limitIdentity, limitName } from './limits/limit-identity.ts';
+import { LimitKey, by } from './limits/limit-key.ts';
+import { unenforcedOption } from './limits/limit-options.ts';
+import { RouteCharges } from './limits/route-charges.ts';
+import { WaitingRoom } from './limits/waiting-room.ts';
+
+const options = z.strictObject({
+  limit: z
+    .union([z.int().min(1).max(1_000_000), z.literal('adaptive')])
+    .refine((limit) => limit !== 'adaptive', { error: 'not available yet: write a number' })
+    .describe('How many may be on their way at once.'),
+  by,
+  queue: z.int().min(0).max(100_000).default(0).describe('How many more may wait, over all threads.'),
+  queueTimeout: duration({ min: 1, max: 300_000 }).prefault('1s').describe('How long one waits before it is refused.'),
+  exempt,
+  enforce: unenforcedOption,
+  name: nameOption,
+});
+
+type Options = z.infer<typeof options>;
+
+/** Lets so many requests be on their way at once, exactly, whichever thread they came to. */
+export const concurrency = definePolicy({
+  name: 'concurrency',
+  summary: 'Limits how many requests may be on their way at once; more can wait for a while.',
+  options,
+  create: (given, env) => new Concurrency(given, env),
+});
+
+class Concurrency implements Policy {
+  private readonly key: LimitKey;
+  private readonly pool: PermitPool;
+  private readonly poolByAddress: PermitPool;
+  private readonly isExempt: ((exchange: Exchange) => boolean) | null;
+  private readonly enforce: boolean;
+  private readonly charges: RouteCharges;
+  private readonly room: WaitingRoom;
+  private readonly limits: PolicyEnv['limits'];
+  private readonly onUnenforced: () => void;
+  private readonly reply: Reply;
+  /** What each exchange holds, so that it is given back once, whatever has become of the consumer meanwhile. */
+  private readonly held = new Map<Exchange, { readonly pool: PermitPool; readonly key: string }>();
+
+  constructor(given: Options, env: PolicyEnv) {
+    const name = limitName({ kind: 'concurrency', name: given.name }, env);
+    const { limit } = given;
+    const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: given.by }, [limit], env);
+    this.key = new LimitKey(given.by, env.route);
+    this.pool = env.limits.permits(identity, limit, given.queue);
+    this.poolByAddress = env.limits.permits(`${identity} by address`, limit, given.queue);
+    this.isExempt = exemption(given.exempt);
+    this.enforce = given.enforce;
+    this.charges = RouteCharges.of(env.chain);
+    this.charges.join();
+    this.room = new WaitingRoom(given.queue === 0 ? 0 : given.queueTimeout, env);
+    this.limits = env.limits;
+    this.onUnenforced = unenforcedNotice(name, env);
+    this.reply = {
+      status: errors.TOO_MANY_CONCURRENT.status,
+      code: 'TOO_MANY_CONCURRENT',
+      reason: `limit ${name}`,
+      detail: `The limit "${name}" is reached.`,
+      headers: [['retry-after', '1']],
+    };
+  }
+
+  onRequest(exchange: Exchange): Reply | undefined | Promise<Reply | undefined> {
+    if (this.isExempt !== null && this.isExempt(exchange)) return undefined;
+    const key = this.key.read(exchange);
+    const pool = this.key.isByAddress ? this.poolByAddress : this.pool;
+    // Whoever waits goes first.
+    if (!this.room.hasWaiting(pool, key) && pool.tryAcquire(key)) {
+      this.held.set(exchange, { pool, key });
+      return undefined;
+    }
+    if (!this.enforce) return this.refuse(exchange);
+    const waiting = this.room.enter(exchange, pool, key, () => this.held.set(exchange, { pool, key }));
+    if (waiting === null) return this.refuse(exchange);
+    return waiting.then((isHeld) => (isHeld ? undefined : this.refuse(exchange)));
+  }
+
+  onFinish(exchange: Exchange): void {
+    this.charges.settle(exchange);
+    this.room.leave(exchange);
+    const held = this.held.get(exchange);
+    if (held === undefined) return;
+    this.held.delete(exchange);
+    held.pool.release(held.key);
+    this.room.callNext(held.pool, held.key);
+  }
+
+  private refuse(exchange: Exchange): Reply | undefined {
+    this.limits.noteRefusal(this.enforce);
+    if (!this.enforce) {
+      this.onUnenforced();
+      return undefined;
+    }
+    this.charges.undo(exchange);
+    return this.reply;
+  }
+}

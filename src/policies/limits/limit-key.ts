@@ -1,0 +1,53 @@
+/** Who is counted as one: the option `by`, and the text that it makes of a request. */
+import { hash } from 'node:crypto';
+import type { Exchange } from '../../contract.ts';
+import { z } from '../../util/schema.ts';
+import { type PartReader, addressOf, problemOfPart, readerOf, withLength } from './key-part.ts';
+
+const part = z.string().superRefine((text, context) => {
+  const problem = problemOfPart(text);
+  if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+});
+
+export const by = z
+  .union([part, z.array(part).min(1).max(8)])
+  .default('consumer')
+  .describe(
+    'Who is counted by himself: `ip` (of IPv6 the /64), `consumer`, `group` (the first of the consumer), `route`, `global`, `header:X`, `cookie:X`, `claim:X`, `param:X`, `query:X`; or a list of these. A client that has none of it is counted by its address instead.',
+  );
+
+/** A longer one is known by its digest: hashing what others send must not take long. Nothing is cut off. */
+const longestKey = 1024;
+
+export class LimitKey {
+  /** Whether the last that was read had nothing of the kind, so that the address of the client stands for it. */
+  isByAddress = false;
+  private readonly single: PartReader | null;
+  private readonly parts: readonly PartReader[];
+
+  constructor(given: string | readonly string[], route: string) {
+    const names = typeof given === 'string' ? [given] : given;
+    this.parts = names.map((name) => readerOf(name, route));
+    this.single = this.parts.length === 1 ? this.parts[0] : null;
+  }
+
+  read(exchange: Exchange): string {
+    const text = this.single === null ? this.readAll(exchange) : this.readOne(this.single, exchange);
+    return text.length > longestKey ? hash('sha256', text, 'base64') : text;
+  }
+
+  private readOne(reader: PartReader, exchange: Exchange): string {
+    const text = reader(exchange);
+    this.isByAddress = text === undefined;
+    return text ?? addressOf(exchange);
+  }
+
+  private readAll(exchange: Exchange): string {
+    let all = '';
+    for (const reader of this.parts) {
+      const text = reader(exchange);
+      all += text === undefined ? `-${withLength(addressOf(exchange))}` : withLength(text);
+    }
+    return all;
+  }
+}

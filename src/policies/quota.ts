@@ -1,0 +1,74 @@
+import { type LimitRule, definePolicy } from '../contract.ts';
+import { z } from '../util/schema.ts';
+import { CountedLimit, unenforcedNotice } from './limits/counted-limit.ts';
+import { cost, costReader } from './limits/limit-cost.ts';
+import { exempt, exemption } from './limits/limit-exemptions.ts';
+import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
+import { limitIdentity, limitName } from './limits/limit-identity.ts';
+import { LimitKey, by } from './limits/limit-key.ts';
+import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
+import { RouteCharges } from './limits/route-charges.ts';
+
+const dayMs = 86_400_000;
+
+const options = z
+  .strictObject({
+    limit: z.int().min(1).max(1_000_000_000_000).describe('How many in a day or a month.'),
+    per: z.enum(['day', 'month']).describe('The period, by the calendar.'),
+    timezone: z
+      .string()
+      .refine(isTimeZone, { error: 'is no time zone: write one such as Europe/Berlin or UTC' })
+      .default('UTC')
+      .describe('In which time zone days and months begin.'),
+    by,
+    cost,
+    exempt,
+    enforce: unenforcedOption,
+    headers: fieldsOption,
+    name: nameOption,
+    ...ownMemory,
+  })
+  .refine(({ limit, cost: each }) => typeof each !== 'number' || each <= limit, {
+    error: 'no request could ever pass: it costs more than the limit',
+  });
+
+function isTimeZone(name: string): boolean {
+  try {
+    return Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** Lets pass so many requests in a day or a month of the calendar. Counted in memory: a start of the gateway begins anew. */
+export const quota = definePolicy({
+  name: 'quota',
+  summary: 'Limits how many requests may come in a day or a month of the calendar.',
+  options,
+  create(given, env) {
+    const { limit, per, timezone: timeZone } = given;
+    const name = limitName({ kind: 'quota', name: given.name }, env);
+    const rule: LimitRule = { algorithm: 'calendar', limit, per, timeZone };
+    const identity = limitIdentity({ kind: 'quota', name: given.name, by: given.by }, rule, env);
+    // How long a day or a month is differs, so clients are only told of a day what it usually is.
+    const windowMs = per === 'day' ? dayMs : NaN;
+    const tier = {
+      limiter: env.limits.limiter(identity, rule),
+      byAddress: env.limits.limiter(`${identity} by address`, rule),
+      fields: new LimitFields(given.headers, name, limit, windowMs),
+      windowMs: per === 'day' ? dayMs : 31 * dayMs,
+    };
+    return new CountedLimit({
+      code: 'QUOTA_EXCEEDED',
+      name,
+      key: new LimitKey(given.by, env.route),
+      cost: costReader(given.cost, env.route),
+      tierOf: () => tier,
+      isExempt: exemption(given.exempt),
+      enforce: given.enforce,
+      charges: RouteCharges.of(env.chain),
+      limits: env.limits,
+      onUnenforced: unenforcedNotice(name, env),
+    });
+  },
+});

@@ -1,0 +1,209 @@
+/** What limits count in: `LimitStore` in memory that all threads share. */
+import { hash } from 'node:crypto';
+import type { LimitRule, LimitStore, LimitVerdict, Limiter, PermitPool } from '../contract.ts';
+import { CalendarPeriods } from '../util/rate/calendar-period.ts';
+import { CalendarWindow } from '../util/rate/calendar-window.ts';
+import { FixedWindow } from '../util/rate/fixed-window.ts';
+import { Gcra } from '../util/rate/gcra.ts';
+import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
+import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
+import { SharedTable } from '../util/shared-table.ts';
+import { SharedPool } from './shared-pool.ts';
+
+/**
+ * What all threads have in common. Memory that was never written to costs nothing, so what no limit uses is free.
+ *
+ * Limits whose windows are long have tables of their own: when a table is full, what expires first makes room, and what was
+ * counted for a day must not displace what is counted for a second.
+ */
+export interface LimitMemory {
+  /** Theoretical arrival times for windows of up to a minute. */
+  readonly rates: SharedArrayBuffer;
+  /** The same for longer ones. */
+  readonly longRates: SharedArrayBuffer;
+  /** Counts of fixed windows. */
+  readonly windows: SharedArrayBuffer;
+  /** Counts of days and months. */
+  readonly quotas: SharedArrayBuffer;
+  /** Logs of sliding windows. */
+  readonly logs: SharedArrayBuffer;
+  /** Who is on the way, and who waits. */
+  readonly permits: SharedArrayBuffer;
+  readonly totals: SharedArrayBuffer;
+}
+
+/** Decisions since the gateway has started. */
+export interface LimitTotals {
+  /** Requests that a limit has refused. */
+  readonly refused: number;
+  /** Requests that a limit would have refused if it were enforced. */
+  readonly wouldRefuse: number;
+  /** Keys that were forgotten before their time, because a table was full. */
+  readonly evicted: number;
+  /** Decisions that were refused because other threads kept changing what stands beside. */
+  readonly gaveUp: number;
+}
+
+/** How many keys that live at a time each table is made for. */
+export interface LimitCapacity {
+  readonly rates: number;
+  readonly windows: number;
+  readonly logs: number;
+  readonly permits: number;
+}
+
+const defaultCapacity: LimitCapacity = { rates: 524_288, windows: 262_144, logs: 32_768, permits: 16_384 };
+const longWindowMs = 60_000;
+const [refusedTotal, wouldRefuseTotal] = [0, 1];
+
+/** @param threads how many may live at a time. */
+export function createLimitMemory(threads: number, capacity: LimitCapacity = defaultCapacity): LimitMemory {
+  const table = (keys: number, words: number): SharedArrayBuffer =>
+    // One more than there are threads: whoever gives back what a dead one held is none of them.
+    SharedTable.create({ capacity: keys, words, threads: threads + 1 });
+  return {
+    rates: table(capacity.rates, 1),
+    longRates: table(capacity.rates, 1),
+    windows: table(capacity.windows, 2),
+    quotas: table(capacity.windows, 2),
+    logs: table(capacity.logs, slidingWindowWords),
+    permits: table(capacity.permits, threads),
+    totals: new SharedArrayBuffer(2 * 8),
+  };
+}
+
+export interface LimitClock {
+  /** Monotonic milliseconds, the same for all threads. */
+  now(): number;
+  wallNow(): number;
+}
+
+export class SharedLimits implements LimitStore {
+  private readonly tables: Readonly<
+    Record<'rates' | 'longRates' | 'windows' | 'quotas' | 'logs' | 'permits', SharedTable>
+  >;
+  private readonly totalCells: BigInt64Array<SharedArrayBuffer>;
+  private readonly seat: number;
+  private readonly clock: LimitClock;
+
+  /** @param seat a number that no other living thread has. */
+  constructor(memory: LimitMemory, seat: number, clock: LimitClock) {
+    const attach = (buffer: SharedArrayBuffer): SharedTable => SharedTable.attach(buffer, seat);
+    this.tables = {
+      rates: attach(memory.rates),
+      longRates: attach(memory.longRates),
+      windows: attach(memory.windows),
+      quotas: attach(memory.quotas),
+      logs: attach(memory.logs),
+      permits: attach(memory.permits),
+    };
+    this.totalCells = new BigInt64Array(memory.totals);
+    this.seat = seat;
+    this.clock = clock;
+  }
+
+  limiter(identity: string, rule: LimitRule): Limiter {
+    const [table, algorithm] = this.algorithmFor(rule);
+    return new SharedLimiter(table, algorithm, saltOf(identity), this.clock);
+  }
+
+  permits(identity: string, limit: number, queue: number): PermitPool {
+    return new SharedPool(this.tables.permits, saltOf(identity), { seat: this.seat, limit, queue }, this.clock);
+  }
+
+  noteRefusal(isEnforced: boolean): void {
+    Atomics.add(this.totalCells, isEnforced ? refusedTotal : wouldRefuseTotal, 1n);
+  }
+
+  get totals(): LimitTotals {
+    const total = (index: number): number => Number(Atomics.load(this.totalCells, index));
+    const tables = Object.values(this.tables);
+    return {
+      refused: total(refusedTotal),
+      wouldRefuse: total(wouldRefuseTotal),
+      evicted: tables.reduce((sum, { evicted }) => sum + evicted, 0),
+      gaveUp: tables.reduce((sum, { gaveUp }) => sum + gaveUp, 0),
+    };
+  }
+
+  /** Gives back what a thread held. Only once it has ended, and before another one gets its seat. */
+  forget(seat: number): boolean {
+    return SharedPool.forget(this.tables.permits, seat, this.clock.now());
+  }
+
+  private algorithmFor(rule: LimitRule): readonly [SharedTable, RateAlgorithm] {
+    const { tables, clock } = this;
+    switch (rule.algorithm) {
+      case 'gcra':
+        return [rule.windowMs <= longWindowMs ? tables.rates : tables.longRates, new Gcra(rule)];
+      case 'fixed-window':
+        return [tables.windows, new FixedWindow(rule)];
+      case 'sliding-window':
+        return [tables.logs, new SlidingWindow(rule)];
+      case 'calendar': {
+        const periods = new CalendarPeriods(rule.per, rule.timeZone, () => clock.wallNow());
+        return [
+          tables.quotas,
+          new CalendarWindow(
+            rule.limit,
+            () => periods.now(),
+            () => clock.wallNow(),
+          ),
+        ];
+      }
+    }
+  }
+}
+
+/** Of what a limit is, not of who chose the key; so it has to be the same everywhere and needs no secret. */
+function saltOf(identity: string): Int32Array {
+  const digest = hash('sha256', identity, 'buffer');
+  return Int32Array.from({ length: 4 }, (_, i) => digest.readInt32LE(i * 4));
+}
+
+class SharedLimiter implements Limiter {
+  private readonly table: SharedTable;
+  private readonly algorithm: RateAlgorithm;
+  private readonly salt: Int32Array;
+  private readonly clock: LimitClock;
+  private readonly verdict: { -readonly [K in keyof LimitVerdict]: LimitVerdict[K] } = {
+    isAllowed: false,
+    remaining: 0,
+    resetMs: 0,
+    moreMs: 0,
+    retryMs: 0,
+    chargedAtMs: 0,
+    mark: 0,
+  };
+
+  constructor(table: SharedTable, algorithm: RateAlgorithm, salt: Int32Array, clock: LimitClock) {
+    this.table = table;
+    this.algorithm = algorithm;
+    this.salt = salt;
+    this.clock = clock;
+  }
+
+  charge(key: string, cost: number): LimitVerdict {
+    const { algorithm, verdict } = this;
+    const nowMs = this.clock.now();
+    algorithm.cost = cost;
+    const isDecided = this.table.update(key, nowMs, algorithm, this.salt);
+    // What could not be charged must not pass, or the limit were none.
+    verdict.isAllowed = isDecided && algorithm.isAllowed;
+    verdict.remaining = isDecided ? algorithm.remaining : 0;
+    verdict.resetMs = algorithm.resetMs;
+    verdict.moreMs = algorithm.moreMs;
+    verdict.retryMs = isDecided ? algorithm.retryMs : 1;
+    verdict.chargedAtMs = nowMs;
+    verdict.mark = algorithm.mark;
+    return verdict;
+  }
+
+  undo(key: string, cost: number, { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void {
+    const { undo } = this.algorithm;
+    undo.cost = cost;
+    undo.chargedAtMs = chargedAtMs;
+    undo.mark = mark;
+    this.table.update(key, this.clock.now(), undo, this.salt);
+  }
+}

@@ -1,0 +1,112 @@
+/** How many requests are on their way at once, by key: `PermitPool` in memory that all threads share. */
+import type { PermitPool } from '../contract.ts';
+import type { SharedTable, TableDecision } from '../util/shared-table.ts';
+
+/**
+ * The entry of a key has a number for each thread: how many it holds, and how many wait in it. So the total that a decision is
+ * made on and the note of who holds the permit are one step, and what a dead thread held is known exactly.
+ */
+const waiting = 2 ** 26;
+const heldIn = (share: number): number => share % waiting;
+const waitingIn = (share: number): number => Math.floor(share / waiting);
+
+/** An entry is there for as long as somebody holds a permit or waits; then it is forgotten at once. */
+const whileHeld = Number.MAX_VALUE;
+
+interface PoolShape {
+  readonly seat: number;
+  readonly limit: number;
+  /** How many may wait. */
+  readonly queue: number;
+}
+
+export class SharedPool implements PermitPool {
+  private readonly table: SharedTable;
+  private readonly salt: Int32Array;
+  private readonly clock: { now(): number };
+  private readonly step: Step;
+
+  /** Gives back all that a thread held. @returns whether that is done for every key; if not, it can be called again. */
+  static forget(table: SharedTable, seat: number, nowMs: number): boolean {
+    return table.sweep(nowMs, {
+      decide(words) {
+        if (words[seat] === 0) return NaN;
+        words[seat] = 0;
+        return words.some((share) => share > 0) ? whileHeld : 0;
+      },
+    });
+  }
+
+  constructor(table: SharedTable, salt: Int32Array, shape: PoolShape, clock: { now(): number }) {
+    this.table = table;
+    this.salt = salt;
+    this.clock = clock;
+    this.step = new Step(shape);
+  }
+
+  tryAcquire(key: string): boolean {
+    return this.make(key, 1, 0);
+  }
+
+  tryQueue(key: string): boolean {
+    return this.make(key, 0, 1);
+  }
+
+  tryAdvance(key: string): boolean {
+    return this.make(key, 1, -1);
+  }
+
+  leaveQueue(key: string): void {
+    this.giveBack(key, 0, -1);
+  }
+
+  release(key: string): void {
+    this.giveBack(key, -1, 0);
+  }
+
+  private make(key: string, held: number, queued: number): boolean {
+    const { step } = this;
+    step.held = held;
+    step.queued = queued;
+    return this.table.update(key, this.clock.now(), step, this.salt) && step.isDone;
+  }
+
+  /**
+   * A step is given up only after a thousand others came first. What is to be given back must not be lost, so it is tried
+   * again; each of those others has made its own, which cannot go on for long.
+   */
+  private giveBack(key: string, held: number, queued: number): void {
+    const { step } = this;
+    step.held = held;
+    step.queued = queued;
+    while (!this.table.update(key, this.clock.now(), step, this.salt));
+  }
+}
+
+class Step implements TableDecision {
+  held = 0;
+  queued = 0;
+  isDone = false;
+  private readonly shape: PoolShape;
+
+  constructor(shape: PoolShape) {
+    this.shape = shape;
+  }
+
+  decide(words: Float64Array): number {
+    const { held, queued } = this;
+    const { seat, limit, queue } = this.shape;
+    let allHeld = 0;
+    let allWaiting = 0;
+    for (const share of words) {
+      allHeld += heldIn(share);
+      allWaiting += waitingIn(share);
+    }
+    this.isDone = (held <= 0 || allHeld < limit) && (queued <= 0 || allWaiting < queue);
+    // Of an entry that had to make room nothing is left to be given back.
+    const [ownHeld, ownWaiting] = [heldIn(words[seat]) + held, waitingIn(words[seat]) + queued];
+    if (!this.isDone || ownHeld < 0) return NaN;
+    words[seat] = ownHeld + Math.max(0, ownWaiting) * waiting;
+    return allHeld + held + Math.max(0, allWaiting + queued) > 0 ? whileHeld : 0;
+  }
+}

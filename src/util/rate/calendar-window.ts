@@ -1,0 +1,65 @@
+/**
+ * Counts within periods of the calendar. Which one it is depends on the wall clock, which can be set; how long an entry is
+ * kept does not. When the clock is put back, what was charged in the period that had begun already counts on: nothing is
+ * given out twice. Put forward, it begins the next period, as time would have done.
+ */
+import type { Period } from './calendar-period.ts';
+import type { RateAlgorithm, UndoDecision } from './rate-algorithm.ts';
+
+const [atCount, atPeriod] = [0, 1];
+/** An entry is kept for longer than its period, so that a clock that is put back by up to a day finds it. */
+const graceMs = 86_400_000;
+
+export class CalendarWindow implements RateAlgorithm {
+  cost = 1;
+  isAllowed = false;
+  remaining = 0;
+  resetMs = 0;
+  moreMs = 0;
+  retryMs = 0;
+  mark = 0;
+  readonly undo: UndoDecision;
+  private readonly limit: number;
+  private readonly period: () => Period;
+  private readonly wallNow: () => number;
+
+  /** @param period the one that it is now. */
+  constructor(limit: number, period: () => Period, wallNow: () => number) {
+    this.limit = limit;
+    this.period = period;
+    this.wallNow = wallNow;
+    this.undo = new UndoInPeriod();
+  }
+
+  decide(words: Float64Array, isNew: boolean, nowMs: number): number {
+    const { limit, cost } = this;
+    const { startMs, endMs } = this.period();
+    const isKnown = !isNew && words[atPeriod] >= startMs;
+    const count = isKnown ? words[atCount] : 0;
+    const leftMs = Math.max(1, endMs - this.wallNow());
+    this.isAllowed = count + cost <= limit;
+    const charged = this.isAllowed ? count + cost : count;
+    this.remaining = Math.max(0, limit - charged);
+    this.resetMs = leftMs;
+    this.moreMs = leftMs;
+    this.retryMs = this.isAllowed ? 0 : cost > limit ? Infinity : leftMs;
+    if (!this.isAllowed || cost === 0) return NaN;
+    words[atCount] = charged;
+    words[atPeriod] = isKnown ? words[atPeriod] : startMs;
+    this.mark = words[atPeriod];
+    // Those with more in them are kept longest.
+    return nowMs + leftMs + graceMs * (1 + charged / limit);
+  }
+}
+
+/** How long the entry is kept stays as it is: the latest charge has said so. */
+class UndoInPeriod implements UndoDecision {
+  cost = 0;
+  chargedAtMs = 0;
+  mark = 0;
+  decide(words: Float64Array, isNew: boolean, _nowMs: number, expiresAtMs: number): number {
+    if (isNew || words[atPeriod] !== this.mark) return NaN;
+    words[atCount] = Math.max(0, words[atCount] - this.cost);
+    return expiresAtMs;
+  }
+}
