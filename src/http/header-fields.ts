@@ -51,7 +51,6 @@ export class HeaderFields implements HeaderList {
   /** The head whose fields were marked is complete: this is its text, in which each line ends in CRLF. */
   complete(text: string): void {
     this.text = text;
-    this.lines = this.putTogetherLines();
   }
 
   get(name: string): string | undefined {

@@ -227,6 +227,6 @@ suite('gatewright schema', () => {
     );
     const [, , withOptions] = schema.definitions.policyUse.anyOf;
     assert.deepEqual(withOptions.properties.bodyLimit.anyOf[0].required, ['max']);
-    assert.equal(withOptions.properties.rateLimit.description, 'Not available yet.');
+    assert.equal(withOptions.properties.validate.description, 'Not available yet.');
   });
 });

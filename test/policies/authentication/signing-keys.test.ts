@@ -123,7 +123,7 @@ suite('public keys of consumers', () => {
       { algorithm, key: 'canary' },
       { algorithm: 'none', key: publicPem(algorithm) },
       { algorithm: 'hmac-sha256', key: publicPem(algorithm) },
-      { algorithm: 'hmac-sha256', key: 'canary' },
+      { algorithm: 'hmac-sha256', key: 'base64:canary' },
     ]) {
       const env = new OneKey(broken);
       const policy = createPolicy(messageSignature, {}, env);
