@@ -10,7 +10,7 @@ import { TestThreads, ask, toldConfig } from '../support/threaded.ts';
 
 const root = join(import.meta.dirname, '../..');
 const longSeconds = Number(process.env['GATEWRIGHT_EXACTNESS'] ?? 0);
-const seconds = longSeconds > 0 ? longSeconds : 3;
+const seconds = longSeconds > 0 ? longSeconds : 2;
 
 /** Says in a response when a request passed here, by the clock that all threads share, and on which thread. */
 const stamp = `import { threadId } from 'node:worker_threads';
