@@ -299,10 +299,13 @@ export class Control implements ControlPlane {
   ): void {
     this.stopWatching();
     if (!this.isServing) return;
-    const current = digestOf(files);
-    // Each content is a reason to read again once.
-    const isStale = mayBeStale && current !== digest && current !== this.caughtUp;
-    if (isStale) this.caughtUp = current;
+    const isStale = (): boolean => {
+      const current = digestOf(files);
+      // Each content is a reason to read again once.
+      if (!mayBeStale || current === digest || current === this.caughtUp) return false;
+      this.caughtUp = current;
+      return true;
+    };
     const all = [...new Set([...files, ...others])];
     this.stopWatching = this.env.watch(all, () => void this.reload('file'), isStale);
   }

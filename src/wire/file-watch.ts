@@ -6,7 +6,7 @@ import type { Clock } from '../util/clock.ts';
  * Calls `onChange` after any of the files has changed, until the returned function is called.
  * @param isStale what is known of the files is not what is in them: calls once they stand still.
  */
-export type WatchFiles = (files: readonly string[], onChange: () => void, isStale?: boolean) => () => void;
+export type WatchFiles = (files: readonly string[], onChange: () => void, isStale?: () => boolean) => () => void;
 
 /** Long enough to cost nothing, short enough that a renewed certificate is served before anybody asks. */
 const usualPeriodMs = 2000;
@@ -28,8 +28,10 @@ export interface PollOptions {
  */
 export function pollFiles(clock: Clock, options: PollOptions = {}): WatchFiles {
   const { periodMs = usualPeriodMs, onLooked } = options;
-  return (files, onChange, isStale = false) => {
-    const watched = [...new Set(files)].map((file) => new WatchedFile(file, isStale));
+  return (files, onChange, isStale) => {
+    const watched = [...new Set(files)].map((file) => new WatchedFile(file));
+    // Only now: what changes after it was looked at is noticed by the looks, and what changed before by this.
+    if (isStale?.() === true) for (const file of watched) file.forget();
     let isLooking = false;
     let isStopped = false;
 
@@ -60,11 +62,16 @@ class WatchedFile {
   private known: string;
   private seen: string;
 
-  constructor(path: string, isStale: boolean) {
+  constructor(path: string) {
     this.path = path;
     // At once and synchronously: what changes after this moment is noticed, even before the first look.
     this.seen = identityOf(statNow(path));
-    this.known = isStale ? '' : this.seen;
+    this.known = this.seen;
+  }
+
+  /** Whatever is in it has not been read yet. */
+  forget(): void {
+    this.known = '';
   }
 
   async look(): Promise<'same' | 'changing' | 'changed'> {

@@ -169,6 +169,8 @@ suite('a browser', { skip: unlessInstalled('chromium') }, () => {
       assert.equal((await told(page)).headers['x-consumer'], 'alice');
     }
     assert.deepEqual(provider.granted, ['authorization_code', 'refresh_token']);
+    // The request that had it refreshed may have gone on with the old one.
+    await open(page, `${origin}/again`);
     const refreshed = await told(page);
     assert.notEqual(refreshed.headers['authorization'], first.headers['authorization']);
     const [renewed] = await context.cookies(origin);

@@ -191,14 +191,15 @@ describe('compileLinearRegex', () => {
           .map(([inside, count]) => `(?:${inside})${count}`),
       ),
     }));
-    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'C', '/', '0', '.', ' '), maxLength: 12 });
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'C', '/', '0', '.', ' '), maxLength: 8 });
     fc.assert(
       fc.property(
         fc.constantFrom('', '(?i)'),
         expression,
         fc.array(text, { minLength: 5, maxLength: 10 }),
         (flag, source, all) => {
-          fc.pre(!('error' in compileLinearRegex(flag + source)));
+          // The oracle backtracks: what repeats repetitions of repetitions would keep it busy for hours.
+          fc.pre(source.length <= 30 && !('error' in compileLinearRegex(flag + source)));
           for (const each of all) agrees(flag + source, each);
         },
       ),
