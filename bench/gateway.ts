@@ -107,7 +107,7 @@ export async function checkEqualWork(
 }
 
 /** A self-signed P-256 certificate, made once per run. */
-function certificate({ directory }: Lab): Certificate {
+export function certificate({ directory }: Lab): Certificate {
   const made: Certificate = {
     certFile: join(directory, 'site.pem'),
     keyFile: join(directory, 'site.key'),

@@ -14,6 +14,8 @@ export interface Settings {
   readonly threads?: number;
   /** What all routes have, as YAML in one line: `[{apiKey: {}}]`. */
   readonly policies?: string;
+  /** Over TLS, ask clients for certificates; the one of the bench vouches for itself. */
+  readonly clientAuth?: boolean;
   /** More options of the upstream, as YAML in one line: `auth: {…}`. */
   readonly upstreamOptions?: string;
   /** More of the configuration, as YAML: sections of its own, as `consumers:`. */
@@ -47,7 +49,7 @@ export function configurationFile({ directory }: Assignment): string {
 /** Every feature at its default, except what the scenarios need: no log, large bodies, many connections. */
 export function configuration(
   assignment: Assignment,
-  { pipelining = 1, threads = 1, policies = '[]', sections = '', upstreamOptions = '' }: Settings,
+  { pipelining = 1, threads = 1, policies = '[]', sections = '', upstreamOptions = '', clientAuth = false }: Settings,
 ): string {
   const { port, adminPort, upstreamPort, tls, routes, clients } = assignment;
   return `
@@ -56,7 +58,7 @@ listeners:
     host: 127.0.0.1
     port: ${port}
     limits: {bodyBytes: 2GiB, connections: ${clients + 1024}}
-${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]}` : ''}
+${tls ? `    tls: {certificates: [{cert: ${tls.certFile}, key: ${tls.keyFile}}]${clientAuth ? `, clientAuth: {ca: ${tls.certFile}, require: false}` : ''}}` : ''}
 admin: {host: 127.0.0.1, port: ${adminPort}}
 threads: ${threads}
 telemetry: {accessLog: false}

@@ -1,6 +1,7 @@
 import { accessPolicies } from './access-policies.ts';
 import { apiKey, jwt, session } from './authentication.ts';
 import { idle } from './idle.ts';
+import { clientCertificates, signatures } from './proofs.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
 import { rateLimit } from './limits.ts';
 import { reload, reload10k } from './reload.ts';
@@ -22,6 +23,8 @@ export const SCENARIOS: readonly Scenario[] = [
   jwt,
   session,
   accessPolicies,
+  signatures,
+  clientCertificates,
   rateLimit,
   idle,
   streamDown,
