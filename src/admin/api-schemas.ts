@@ -55,7 +55,7 @@ export const statusSchema = z.strictObject({
   authentication: z
     .strictObject({
       failed: count.describe('Credentials that did not hold.'),
-      slowed: count.describe('Attempts that had to wait because others had failed.'),
+      slowed: count.describe('Attempts that were to wait because others had failed.'),
       refused: count.describe('Attempts that were refused, whatever they presented, because others had failed.'),
     })
     .describe('Attempts to authenticate since the start.'),

@@ -16,7 +16,7 @@ export interface DampingMemory {
 export interface AttemptTotals {
   /** Credentials that did not hold. */
   readonly failed: number;
-  /** Attempts that had to wait. */
+  /** Attempts that were to wait; where too many wait already, one more is answered at once. */
   readonly slowed: number;
   /** Attempts that were refused whatever they presented. */
   readonly refused: number;

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
 import * as fc from 'fast-check';
 import type { LinearRegex } from '../../src/proxy/router/linear-regex.ts';
 import { compileLinearRegex } from '../../src/proxy/router/linear-regex.ts';
+
+// The oracle backtracks. What repeats repetitions of repetitions would keep it busy for hours, if it did not then go on
+// with an engine of its own that does not.
+setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
 
 function compiled(source: string): LinearRegex {
   const regex = compileLinearRegex(source);
@@ -191,15 +196,14 @@ describe('compileLinearRegex', () => {
           .map(([inside, count]) => `(?:${inside})${count}`),
       ),
     }));
-    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'C', '/', '0', '.', ' '), maxLength: 8 });
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', 'C', '/', '0', '.', ' '), maxLength: 12 });
     fc.assert(
       fc.property(
         fc.constantFrom('', '(?i)'),
         expression,
         fc.array(text, { minLength: 5, maxLength: 10 }),
         (flag, source, all) => {
-          // The oracle backtracks: what repeats repetitions of repetitions would keep it busy for hours.
-          fc.pre(source.length <= 30 && !('error' in compileLinearRegex(flag + source)));
+          fc.pre(!('error' in compileLinearRegex(flag + source)));
           for (const each of all) agrees(flag + source, each);
         },
       ),
