@@ -6,7 +6,7 @@ import type { Reply, RouteInfo } from './contract.ts';
 import { PolicyMaker, type PolicyMakerEnv } from './compile/policies.ts';
 import { compileLocation, compileReply, compileRewrite, noRewrite } from './compile/route-parts.ts';
 import { toRule } from './compile/rule.ts';
-import { leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
+import { type CredentialMaker, leaseUpstream, type UpstreamEnv } from './compile/upstreams.ts';
 import type { GatewayConfig, RouteConfig, RouteTimeouts, WeightedUpstream } from './config/schema.ts';
 import { errors } from './errors.ts';
 import { splitByWeight } from './proxy/balance.ts';
@@ -43,9 +43,10 @@ export async function compile(config: GatewayConfig, env: CompileEnv): Promise<C
   const leases: Lease<unknown>[] = [];
   const close = (): void => leases.forEach((lease) => lease.release());
   try {
+    const makeCredential = await loadCredentialMaker(config);
     const upstreams = new Map<string, Upstream>();
     for (const [name, upstream] of Object.entries(config.upstreams)) {
-      const lease = leaseUpstream(name, upstream, config.baseDir, env);
+      const lease = leaseUpstream(name, upstream, config.baseDir, env, makeCredential);
       leases.push(lease);
       upstreams.set(name, lease.value);
     }
@@ -60,6 +61,12 @@ export async function compile(config: GatewayConfig, env: CompileEnv): Promise<C
     close();
     throw error;
   }
+}
+
+/** What upstreams are called with is loaded only where one of them has such a thing. */
+async function loadCredentialMaker({ upstreams }: GatewayConfig): Promise<CredentialMaker> {
+  if (Object.values(upstreams).every(({ auth }) => auth === null)) return null;
+  return (await import('./compile/upstream-credentials.ts')).leaseCredential;
 }
 
 async function compileSnapshot(

@@ -1,6 +1,7 @@
 /** What upstreams are called with, from the configuration. */
 import type { UpstreamAuthConfig } from '../config/schema.ts';
 import type { DocumentSource } from '../contract.ts';
+import { clientBasic } from '../http/client-basic.ts';
 import { signingKey } from '../http/signature-algorithms.ts';
 import { parseComponent } from '../http/signature-base.ts';
 import { ClientCredentials, type TokenRequest } from '../proxy/credentials/client-credentials.ts';
@@ -64,7 +65,7 @@ function basicCredentials(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
-/** RFC 6749, sections 2.3.1 and 4.4.2. */
+/** RFC 6749, section 4.4.2. */
 function tokenRequest(config: ClientCredentialsConfig): TokenRequest {
   const { tokenUrl = null, issuer = null, clientId, clientSecret, clientAuth, scope, audience, resource } = config;
   const form = new URLSearchParams({ grant_type: 'client_credentials' });
@@ -76,7 +77,7 @@ function tokenRequest(config: ClientCredentialsConfig): TokenRequest {
     ['accept', 'application/json'],
   ];
   if (clientAuth === 'basic') {
-    headers.push(['authorization', basicCredentials(formEncoded(clientId), formEncoded(clientSecret))]);
+    headers.push(['authorization', clientBasic(clientId, clientSecret)]);
   } else {
     form.set('client_id', clientId);
     form.set('client_secret', clientSecret);
@@ -93,10 +94,6 @@ function tokenRequest(config: ClientCredentialsConfig): TokenRequest {
     ...(config.tls.ca !== undefined && { tls: { ca: config.tls.ca } }),
   };
   return { tokenUrl, issuer, source };
-}
-
-function formEncoded(text: string): string {
-  return new URLSearchParams({ '': text }).toString().slice(1);
 }
 
 function requestSignature(upstream: string, config: SignatureConfig, env: UpstreamEnv): RequestSignature {

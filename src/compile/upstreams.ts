@@ -11,7 +11,7 @@ import { UpstreamTls } from '../wire/tls/upstream-tls.ts';
 import { UpstreamPool, type Connect } from '../wire/upstream-pool.ts';
 import { CompileError } from './compile-error.ts';
 import type { PolicyServices } from './policies.ts';
-import { leaseCredential } from './upstream-credentials.ts';
+import type { leaseCredential } from './upstream-credentials.ts';
 
 /**
  * Opens connections to targets by other means than the network.
@@ -34,12 +34,16 @@ export interface UpstreamEnv {
 /** Limits for what upstreams send: theirs is not the listener's to configure, and a head beyond this is a defect. */
 const upstreamLimits: HeadLimits = { headBytes: 65_536, targetBytes: 65_536, headers: 200, keepUnderscores: true };
 
+/** What makes credentials; null where no upstream has any. */
+export type CredentialMaker = typeof leaseCredential | null;
+
 /** @throws {CompileError} */
 export function leaseUpstream(
   name: string,
   config: UpstreamConfig,
   baseDir: string,
   env: UpstreamEnv,
+  makeCredential: CredentialMaker,
 ): Lease<Upstream> {
   const leases: Lease<unknown>[] = [];
   const make = (): Upstream => {
@@ -52,7 +56,7 @@ export function leaseUpstream(
       const tls = isSecure ? lease(leaseTls(name, config, baseDir, env)) : null;
       const targets = config.targets.map((target) => lease(leaseTarget(name, config, target, tls, env)));
       const { hostHeader, auth } = config;
-      const credential = auth === null ? null : lease(leaseCredential(name, auth, env));
+      const credential = auth === null ? null : lease(makeCredential!(name, auth, env));
       return { name, targets, balancer: createBalancer(name, config, targets), hostHeader, credential };
     } catch (error) {
       releaseAll(leases);

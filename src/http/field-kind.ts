@@ -55,6 +55,11 @@ export function kindBits(accepts: (kind: number) => boolean): number {
   return bits;
 }
 
+/** Whether a field of this kind frames a message or belongs to one connection. */
+export function isFraming(kind: number): boolean {
+  return kind >= CONTENT_LENGTH && kind <= TRAILER;
+}
+
 /** Whether a field of this kind tells the upstream how the client called. */
 export function isForwarding(kind: number): boolean {
   return kind >= X_FORWARDED_FOR && kind <= FORWARDED;

@@ -3,18 +3,6 @@ import * as kind from '../http/field-kind.ts';
 import { isFieldValue, isToken } from '../http/grammar.ts';
 import { z } from '../util/schema.ts';
 
-/** Fields that frame a message or belong to one connection: whoever could set them could split or smuggle messages. */
-const FRAMING: ReadonlySet<number> = new Set([
-  kind.CONTENT_LENGTH,
-  kind.TRANSFER_ENCODING,
-  kind.CONNECTION,
-  kind.UPGRADE,
-  kind.EXPECT,
-  kind.TE,
-  kind.HOP_BY_HOP,
-  kind.TRAILER,
-]);
-
 /** Fields that the gateway writes into every upstream request, after the policies. */
 const FORWARDING: ReadonlySet<number> = new Set([
   kind.VIA,
@@ -59,7 +47,8 @@ function problemOfName(name: string, side: Side): string | null {
   if (!isToken(name)) return `"${name}" is not a header name`;
   const fieldKind = kind.fieldKind(name, 0, name.length);
   if (fieldKind === kind.HOST) return '"host" is set by "rewrite.host" of the route or "hostHeader" of the upstream';
-  if (FRAMING.has(fieldKind)) return `the gateway alone decides on "${name}": it says how a message travels`;
+  // Whoever could set them could split or smuggle messages.
+  if (kind.isFraming(fieldKind)) return `the gateway alone decides on "${name}": it says how a message travels`;
   if (fieldKind === kind.DEBUG) return `"${name}" is between the gateway and its operators (telemetry.debug)`;
   if (side === 'request' && FORWARDING.has(fieldKind)) {
     return `the gateway itself sets "${name}" on every upstream request, after the policies`;

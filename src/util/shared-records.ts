@@ -17,8 +17,9 @@
  *     5           lost               spares that threads took with them when they died; atomic addition
  *     16 + 16t    the spare of thread t, 64 bytes apart: its record + 1, 0 when it never had one, -1 while it commits.
  *                 Written by thread t alone, plainly.
- *     …           heads              64 bits for each cell: the number of its record (low half of the pair) and a
- *                 version that grows by one with every commit. Written by compare-and-swap only.
+ *     …           heads              64 bits for each cell: the number of its record less its own (low half of the pair)
+ *                 and a version that grows by one with every commit. Written by compare-and-swap only. In zeroed memory
+ *                 each cell has its own record, so that what is never used is never written and takes no memory.
  *     …           records            written by whoever has one as its spare, plainly
  *
  * ## Why this is right
@@ -67,7 +68,7 @@ export class SharedRecords {
   private readonly recordsAt: number;
   private readonly heads: BigInt64Array;
 
-  /** The cell that was read last, its head as it was then, and the head to be: record and version of each. */
+  /** The cell that was read last, its head as it was then, and the head to be: the two halves of each. */
   private cell = 0;
   private readonly halves = new Int32Array(4);
   private readonly pairs = new BigInt64Array(this.halves.buffer);
@@ -81,13 +82,12 @@ export class SharedRecords {
   /** Makes the records in zeroed memory; all words of all records are 0. Once, before anybody attaches. */
   static format(buffer: SharedArrayBuffer, byteOffset: number, shape: RecordsShape): void {
     const layout = layoutOf(shape);
-    const ints = new Int32Array(buffer, byteOffset, layout.recordsAt);
+    const ints = new Int32Array(buffer, byteOffset, headerWords);
     ints[atCells] = shape.cells;
     ints[atWordsPerRecord] = layout.wordsPerRecord;
     ints[atThreads] = shape.threads;
     ints[atRecords] = layout.records;
     ints[atNext] = shape.cells;
-    for (let cell = 0; cell < shape.cells; cell++) ints[layout.headsAt + cell * 2] = cell;
   }
 
   /**
@@ -122,7 +122,7 @@ export class SharedRecords {
   read(cell: number): number {
     this.pairs[0] = Atomics.load(this.heads, cell);
     this.cell = cell;
-    return this.recordsAt + this.halves[0] * this.wordsPerRecord;
+    return this.recordsAt + (cell + this.halves[0]) * this.wordsPerRecord;
   }
 
   /** Where in `ints` this thread's own record begins. It holds anything; all of its words have to be written. */
@@ -138,14 +138,14 @@ export class SharedRecords {
 
   /** Makes the spare the record of the cell; false, without any effect, when the cell has changed since it was read. */
   commit(): boolean {
-    const { ints, spareAt, halves, pairs } = this;
+    const { ints, spareAt, cell, halves, pairs } = this;
     const spare = ints[spareAt];
     const head = pairs[0];
-    halves[2] = spare - 1;
+    halves[2] = spare - 1 - cell;
     halves[3] = (halves[1] + 1) | 0;
     ints[spareAt] = isCommitting;
-    const isDone = Atomics.compareExchange(this.heads, this.cell, head, pairs[1]) === head;
-    ints[spareAt] = isDone ? halves[0] + 1 : spare;
+    const isDone = Atomics.compareExchange(this.heads, cell, head, pairs[1]) === head;
+    ints[spareAt] = isDone ? cell + halves[0] + 1 : spare;
     return isDone;
   }
 

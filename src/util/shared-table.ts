@@ -66,6 +66,8 @@ const magic = 0x5347_5401;
 const headerWords = 16;
 const [atMagic, atWords, atEvicted, atGaveUp, atSeed] = [0, 1, 2, 3, 4];
 const ways = 8;
+/** An entry may have one for each thread: of 1024 that serve, with all that are being replaced and still finish something. */
+const mostWords = 16_384;
 const hashWords = 4;
 /** Far more than threads could make one lose in a row; still well under a millisecond. */
 const maxAttempts = 1000;
@@ -89,8 +91,8 @@ export class SharedTable {
     if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= 2 ** 24)) {
       throw new RangeError(`not a capacity from 1 to ${2 ** 24}: ${capacity}`);
     }
-    if (!(Number.isInteger(words) && words >= 1 && words <= 512)) {
-      throw new RangeError(`not 1 to 512 words: ${words}`);
+    if (!(Number.isInteger(words) && words >= 1 && words <= mostWords)) {
+      throw new RangeError(`not 1 to ${mostWords} words: ${words}`);
     }
     const cells = 2 ** Math.ceil(Math.log2(Math.ceil((2 * capacity) / ways)));
     const shape = { cells, wordsPerRecord: ways * (2 + 2 * words + hashWords), threads };

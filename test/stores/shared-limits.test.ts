@@ -21,6 +21,21 @@ function useUp(limiter: Limiter, key: string): number {
 }
 
 suite('limits in memory', () => {
+  test('are there for as many threads as machines with many cores have', () => {
+    // What a gateway of 256 threads asks for; see `ThreadedGateway`.
+    const count = 32 + 8 * 256;
+    const clock = new FakeClock();
+    const memory = createLimitMemory(count, small);
+    const [first, last] = [0, count - 1].map((seat) => new SharedLimits(memory, seat, clock));
+    const [ofFirst, ofLast] = [first, last].map((limits) => limits.permits('a', 2, 0));
+    assert.ok(ofFirst.tryAcquire('key'));
+    assert.ok(ofLast.tryAcquire('key'));
+    assert.ok(!ofFirst.tryAcquire('key'));
+    assert.ok(first.forget(count - 1));
+    assert.ok(ofFirst.tryAcquire('key'));
+    assert.ok(!ofFirst.tryAcquire('key'));
+  });
+
   test('are one for all threads, and for whoever asks for the same identity later', () => {
     const { all } = threads(2);
     const limiters = all.map((limits) => limits.limiter('a', perMinute(10)));

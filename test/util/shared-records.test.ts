@@ -100,6 +100,10 @@ describe('SharedRecords', () => {
     assert.deepEqual(wordsOf(records, 0), [5, 6]);
   });
 
+  it('writes nothing but its header until somebody attaches, so that what is not used takes no memory', () => {
+    assert.deepEqual(new Set(new Int32Array(create(), 64 + 64)), new Set([0]));
+  });
+
   it('refuses a number that no thread has', () => {
     for (const thread of [-1, 2, 0.5, Number.NaN]) {
       assert.throws(() => new SharedRecords(create(), 64, thread), RangeError);

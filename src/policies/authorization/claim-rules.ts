@@ -1,6 +1,7 @@
 /** What the claims of a caller must say, or must not: a small form of rules, each looked at in linear time. */
 import type { Claims, Exchange } from '../../contract.ts';
 import { z } from '../../util/schema.ts';
+import { claimName } from '../authentication/claim-path.ts';
 
 /** Longer than the names and values that anybody asks for. */
 const text = z.string().min(1).max(1000);
@@ -26,17 +27,6 @@ const comparison = z
     present: z.boolean().optional().describe('Whether there is such a claim at all.'),
   })
   .refine((rule) => Object.keys(rule).length > 0, { error: 'say what the claim must be', when: isWellFormed });
-
-/** Deeper than any token is. */
-const maxSteps = 8;
-
-const claimName = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine((name) => name.split('.').length <= maxSteps || /^https?:/.test(name), {
-    message: `a claim is at most ${maxSteps} names deep`,
-  });
 
 /** The option. */
 export const claimRules = z

@@ -33,20 +33,6 @@ const misleading: ReadonlySet<string> = new Set([
   'proxy-authorization',
 ]);
 
-/** Fields of one hop or of a body, none of which goes along. */
-const ofMessage: ReadonlySet<number> = new Set([
-  kind.HOST,
-  kind.CONTENT_LENGTH,
-  kind.TRANSFER_ENCODING,
-  kind.CONNECTION,
-  kind.UPGRADE,
-  kind.EXPECT,
-  kind.TE,
-  kind.HOP_BY_HOP,
-  kind.TRAILER,
-  kind.DEBUG,
-]);
-
 const sentName = headerName('request').refine((name) => !ownNames.has(name.toLowerCase()) && !isMisleading(name), {
   message: 'the gateway says this itself, or it would mislead the service',
 });
@@ -127,6 +113,8 @@ function isMisleading(name: string): boolean {
 
 function isAboutRequest(name: string): boolean {
   const nameKind = kind.fieldKind(name, 0, name.length);
-  if (ofMessage.has(nameKind) || kind.isForwarding(nameKind)) return false;
+  // Of one hop or of a body.
+  if (nameKind === kind.HOST || kind.isFraming(nameKind) || nameKind === kind.DEBUG) return false;
+  if (kind.isForwarding(nameKind)) return false;
   return !ownNames.has(name) && !misleading.has(name) && !name.startsWith('content-');
 }

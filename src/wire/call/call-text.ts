@@ -4,7 +4,7 @@
  */
 import type { CallRequest } from '../../contract.ts';
 import type { CallUrl } from '../../http/call-url.ts';
-import { HOST, TRAILER, fieldKind } from '../../http/field-kind.ts';
+import { HOST, fieldKind, isFraming } from '../../http/field-kind.ts';
 import { isFieldValue, isToken } from '../../http/grammar.ts';
 import { latin1 } from '../latin1.ts';
 
@@ -35,7 +35,7 @@ function assertField(name: string, value: string): void {
   if (!isFieldValue(value)) throw new TypeError(`the header ${name} of a call has a value that is none`);
   const kind = fieldKind(name, 0, name.length);
   // What frames a message and concerns the connection is the wire's own, so there is one of each.
-  if ((kind >= HOST && kind <= TRAILER) || name.toLowerCase() === 'accept-encoding') {
+  if (kind === HOST || isFraming(kind) || name.toLowerCase() === 'accept-encoding') {
     throw new TypeError(`a call cannot set the header ${name}`);
   }
 }
