@@ -24,7 +24,7 @@ import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } f
 import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
-import { checkStoreFiles, checkStoreReferences } from './checks/stores.ts';
+import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
@@ -298,6 +298,7 @@ class Loader {
       checkUpstream(name, upstream, this.findings);
       if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
     }
+    checkStores(sections, this.findings);
     if (checksCertificates) checkStoreFiles(sections, around);
     const listeners: Record<string, ListenerConfig> = {};
     for (const [name, listener] of Object.entries(accepted.listeners ?? {})) {

@@ -36,7 +36,8 @@ export const problemCodes = {
   ADMIN_EXPOSED: 'The admin port is reachable from other machines, but asks for no token.',
   ADMIN_PLAINTEXT: 'The admin port is reachable from other machines, and its token goes there unencrypted.',
   TRUSTS_EVERYBODY: 'A listener believes what every client says about itself.',
-  TLS_UNVERIFIED: 'The certificate of an upstream is not verified.',
+  TLS_UNVERIFIED:
+    'The certificate of an upstream or a store is not verified, or a secret goes to a server without TLS.',
   SECRET_IN_CLEAR: 'A secret is written in the file itself instead of being read from the environment or another file.',
   TIMEOUTS: 'A time-out can never be reached, because another one always comes first.',
   NO_EFFECT: 'Something is written where it can have no effect.',

@@ -65,6 +65,29 @@ suite('a store', () => {
     assert.deepEqual(await withUrl('redis://h', ', password: "${env:PW}"'), []);
   });
 
+  test('has no options that would do nothing', async () => {
+    const withRest = (url: string, rest: string): Promise<string[]> =>
+      problemsOf(`stores: {s: {type: redis, url: "${url}", ${rest}}}\n${login('s')}`, { env });
+    for (const tls of ['{insecure: true}', '{ca: ./ca.pem}']) {
+      assert.deepEqual(await withRest('redis://h', `tls: ${tls}`), [
+        '1:45 error BAD_VALUE stores.s.tls: a redis:// server is reached without TLS: write rediss://, or leave this out',
+      ]);
+    }
+    assert.match(
+      (await withRest('rediss://h', 'tls: {insecure: true, ca: ./ca.pem}')).join(),
+      /error BAD_VALUE stores\.s\.tls\.ca: nobody looks at it/,
+    );
+    assert.match((await withRest('redis://h', 'username: me')).join(), /error \w+ stores\.s\.password: a user logs in/);
+    assert.deepEqual(await withRest('redis://h', 'username: me, password: "${env:PW}"'), []);
+  });
+
+  test('that is not verified is told', async () => {
+    const text = `stores: {s: {type: redis, url: "rediss://h", tls: {insecure: true}}}\n${login('s')}`;
+    assert.deepEqual(await problemsOf(text, { env }), [
+      '1:62 warning TLS_UNVERIFIED stores.s: its certificate is not verified, so that anybody on the path can read and change what is kept there; give tls.ca instead',
+    ]);
+  });
+
   test('is verified with authorities that must be there', async () => {
     const text = `stores: {s: {type: redis, url: "rediss://h", tls: {ca: ./ca.pem}}}\n${login('s')}`;
     assert.match((await problemsOf(text, { env })).join(), /BAD_TLS_FILE \.\/ca\.pem: the file cannot be read/);

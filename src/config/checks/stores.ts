@@ -1,5 +1,5 @@
 /** The stores that are named where state is shared, and the files that they are verified with. */
-import type { Finding, Path } from '../problem.ts';
+import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { Sections } from '../sections.ts';
 import { suggest } from '../suggest.ts';
 import { type CertificateSurroundings, checkAuthority } from './certificates.ts';
@@ -25,6 +25,16 @@ export function checkStoreReferences(
     findings.push(finding);
   }
   return used;
+}
+
+/** What is suspicious about how stores are reached. */
+export function checkStores({ accepted }: Sections, findings: Finding[]): void {
+  for (const [name, { tls }] of Object.entries(accepted.stores ?? {})) {
+    if (!tls.insecure) continue;
+    const path = ['stores', name];
+    const message = `${formatPath(path)}: its certificate is not verified, so that anybody on the path can read and change what is kept there; give tls.ca instead`;
+    findings.push({ severity: 'warning', code: 'TLS_UNVERIFIED', message, path: [...path, 'tls', 'insecure'] });
+  }
 }
 
 export function checkStoreFiles({ accepted }: Sections, around: CertificateSurroundings): void {

@@ -13,24 +13,34 @@ function isStoreUrl(text: string): boolean {
   return hostname !== '' && /^(?:\/[0-9]{0,4})?$/.test(pathname) && username + password + search + hash === '';
 }
 
-export const storeSchema = z.strictObject({
-  type: z.literal('redis').describe('Redis or Valkey.'),
-  url: z
-    .string()
-    .refine(isStoreUrl, { error: STORE_RULE })
-    .describe('`redis://host:port`, with `rediss://` for TLS and `/1` behind it for another database.'),
-  username: z.string().min(1).optional().describe('The user to log in as, if it is not the default one.'),
-  password: secret().optional().describe('The password to log in with.'),
-  timeout: duration({ min: 1, max: 60_000 }).prefault('50ms').describe('How long an answer may take.'),
-  prefix: z.string().default('gw:').describe('Put before every key.'),
-  tls: z
-    .strictObject({
-      ca: fileName().optional().describe('The authorities, in PEM form, to trust.'),
-      insecure: flag().default(false).describe('Do not verify the server.'),
-    })
-    .prefault({})
-    .describe('How a `rediss://` server is verified.'),
-});
+export const storeSchema = z
+  .strictObject({
+    type: z.literal('redis').describe('Redis or Valkey.'),
+    url: z
+      .string()
+      .refine(isStoreUrl, { error: STORE_RULE })
+      .describe('`redis://host:port`, with `rediss://` for TLS and `/1` behind it for another database.'),
+    username: z.string().min(1).optional().describe('The user to log in as, if it is not the default one.'),
+    password: secret().optional().describe('The password to log in with.'),
+    timeout: duration({ min: 1, max: 60_000 }).prefault('50ms').describe('How long an answer may take.'),
+    prefix: z.string().default('gw:').describe('Put before every key.'),
+    tls: z
+      .strictObject({
+        ca: fileName().optional().describe('The authorities, in PEM form, to trust.'),
+        insecure: flag().default(false).describe('Do not verify the server.'),
+      })
+      .prefault({})
+      .describe('How a `rediss://` server is verified.'),
+  })
+  .superRefine(({ url, username, password, tls }, context) => {
+    const report = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    // Whoever names an authority believes that the server is verified, and what is kept there encrypted on its way.
+    if (!/^rediss:/i.test(url) && (tls.ca !== undefined || tls.insecure)) {
+      report(['tls'], 'a redis:// server is reached without TLS: write rediss://, or leave this out');
+    }
+    if (tls.insecure && tls.ca !== undefined) report(['tls', 'ca'], 'nobody looks at it where `insecure` is true');
+    if (username !== undefined && password === undefined) report(['password'], 'a user logs in with a password');
+  });
 
 export const cacheSchema = z.strictObject({
   memory: size().prefault('256MiB').describe('Memory for responses.'),
