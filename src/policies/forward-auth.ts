@@ -13,7 +13,7 @@ import { z } from '../util/schema.ts';
 import { duration } from '../util/units.ts';
 import { AskedService } from './authentication/asked-service.ts';
 import { authenticating } from './authentication/authenticating.ts';
-import { callTlsOf, callTlsOption } from './authentication/call-tls.ts';
+import { callTlsOf, callTlsOption, refuseUnusedCa } from './authentication/call-tls.ts';
 import { callUrlOption } from './authentication/call-url-option.ts';
 import { type AnswerRules, type Permission, readAnswer } from './forward-auth/answer.ts';
 import { Permissions, permissionKey } from './forward-auth/permissions.ts';
@@ -34,48 +34,58 @@ const cookieName = z
   .max(64)
   .refine((name) => isToken(name), { message: 'not the name of a cookie' });
 
-const options = z.strictObject({
-  url: callUrlOption.describe('The service that is asked about each request.'),
-  method: z
-    .enum(['GET', 'HEAD', 'POST'])
-    .default('GET')
-    .describe('How it is asked; never with a body. How the client called is in `X-Forwarded-Method`.'),
-  sendHeaders: sendHeadersOption,
-  copyHeaders: z
-    .array(copiedName)
-    .max(100)
-    .default([])
-    .describe(
-      'Headers of the answer that go to the upstream. What the client itself sends in them is always removed, also where the answer has none.',
-    ),
-  consumerHeader: z
-    .string()
-    .refine(isToken, { message: 'not a header name' })
-    .optional()
-    .describe('The header of the answer that names the consumer, as in `x-auth-request-user`.'),
-  forward: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Send `authorization` and cookies on to the upstream as they are. By default those that the service was sent are taken out of the request.',
-    ),
-  cookies: z
-    .array(cookieName)
-    .max(20)
-    .optional()
-    .describe(
-      'The cookies of the service, with a `*` at the end for all that begin like this, as in `_oauth2_proxy*`: only these are taken out of the request, and others go on. By default all are.',
-    ),
-  cacheFor: duration({ max: 3_600_000 })
-    .prefault('0s')
-    .describe(
-      'How long the service is not asked again about a request that is the same in all that it gets to see. Only what it lets pass without setting a cookie is remembered. By default it is asked with every request.',
-    ),
-  timeout: duration({ min: 1, max: 60_000 })
-    .prefault('2s')
-    .describe('How long the service may take. Then the answer is 503.'),
-  tls: callTlsOption,
-});
+const options = z
+  .strictObject({
+    url: callUrlOption.describe('The service that is asked about each request.'),
+    method: z
+      .enum(['GET', 'HEAD', 'POST'])
+      .default('GET')
+      .describe('How it is asked; never with a body. How the client called is in `X-Forwarded-Method`.'),
+    sendHeaders: sendHeadersOption,
+    copyHeaders: z
+      .array(copiedName)
+      .max(100)
+      .default([])
+      .describe(
+        'Headers of the answer that go to the upstream. What the client itself sends in them is always removed, also where the answer has none.',
+      ),
+    consumerHeader: z
+      .string()
+      .refine(isToken, { message: 'not a header name' })
+      .optional()
+      .describe('The header of the answer that names the consumer, as in `x-auth-request-user`.'),
+    forward: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Send `authorization` and cookies on to the upstream as they are. By default those that the service was sent are taken out of the request.',
+      ),
+    cookies: z
+      .array(cookieName)
+      .max(20)
+      .optional()
+      .describe(
+        'The cookies of the service, with a `*` at the end for all that begin like this, as in `_oauth2_proxy*`: only these are taken out of the request, and others go on. By default all are.',
+      ),
+    cacheFor: duration({ max: 3_600_000 })
+      .prefault('0s')
+      .describe(
+        'How long the service is not asked again about a request that is the same in all that it gets to see. Only what it lets pass without setting a cookie is remembered. By default it is asked with every request.',
+      ),
+    timeout: duration({ min: 1, max: 60_000 })
+      .prefault('2s')
+      .describe('How long the service may take. Then the answer is 503.'),
+    tls: callTlsOption,
+  })
+  .superRefine(refuseUnusedCa)
+  .superRefine(({ cookies, forward, sendHeaders }, context) => {
+    if (cookies === undefined) return;
+    const report = (message: string): void => context.addIssue({ code: 'custom', path: ['cookies'], message });
+    if (forward) report('none is taken out of the request where `forward` is true');
+    else if (sendHeaders !== '*' && !sendHeaders.some((name) => name.toLowerCase() === 'cookie')) {
+      report('none is taken out of the request where the service is sent none: name `cookie` in `sendHeaders`');
+    }
+  });
 
 type Options = z.output<typeof options>;
 

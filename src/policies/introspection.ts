@@ -11,7 +11,7 @@ import { parseCallUrl } from '../http/call-url.ts';
 import { z } from '../util/schema.ts';
 import { duration } from '../util/units.ts';
 import { authenticating, commonOptions } from './authentication/authenticating.ts';
-import { callTlsOf, callTlsOption } from './authentication/call-tls.ts';
+import { callTlsOf, callTlsOption, refuseUnusedCa } from './authentication/call-tls.ts';
 import { callUrlOption } from './authentication/call-url-option.ts';
 import { ClaimCondition, claimConditions } from './authentication/claim-condition.ts';
 import { ConsumerOfClaims, consumerByOption } from './authentication/consumer-of-claims.ts';
@@ -73,7 +73,8 @@ const options = z
     error: 'clientId and clientSecret go together',
     path: ['clientSecret'],
     when: ({ issues }) => issues.length === 0,
-  });
+  })
+  .superRefine(refuseUnusedCa);
 
 type Options = z.output<typeof options>;
 

@@ -38,3 +38,12 @@ test('a key that is none is an error where it stands', async () => {
     ['error BAD_VALUE identity.keys.0'],
   );
 });
+
+test('an authority for a token endpoint without TLS would do nothing, and is an error', async () => {
+  const grant = (where: string): string =>
+    `{clientCredentials: {${where}, clientId: c, clientSecret: "\${env:HOME:-x}", tls: {ca: ./ca.pem}}}`;
+  assert.deepEqual(await problemsOf(grant('tokenUrl: "http://127.0.0.1/t"')), [
+    'error BAD_VALUE upstreams.u.auth.clientCredentials.tls.ca',
+  ]);
+  assert.deepEqual(await problemsOf(grant('tokenUrl: "https://login.internal/t"')), []);
+});

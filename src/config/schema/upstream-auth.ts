@@ -72,6 +72,10 @@ const clientCredentials = z
   })
   .refine(({ tokenUrl, issuer }) => (tokenUrl === undefined) !== (issuer === undefined), {
     error: 'give either tokenUrl or issuer',
+  })
+  .refine(({ tokenUrl, tls: { ca } }) => ca === undefined || tokenUrl === undefined || !tokenUrl.startsWith('http:'), {
+    error: 'a http:// server is reached without TLS: write https://, or leave this out',
+    path: ['tls', 'ca'],
   });
 
 /** Fields that the gateway writes last of all, or that are not the same for the next hop. */

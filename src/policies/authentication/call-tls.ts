@@ -17,6 +17,16 @@ export const callTlsOption = z
   .default({})
   .describe('How the service is verified; by default against the authorities that the platform trusts.');
 
+/** For `superRefine` of options with both: an authority promises what does not come to be without TLS. */
+export function refuseUnusedCa(
+  { url, tls: { ca } }: { readonly url: string; readonly tls: { readonly ca?: string | undefined } },
+  context: z.RefinementCtx,
+): void {
+  if (ca === undefined || !/^http:/i.test(url)) return;
+  const message = 'a http:// service is reached without TLS: write https://, or leave this out';
+  context.addIssue({ code: 'custom', path: ['tls', 'ca'], message });
+}
+
 /**
  * What a call is given.
  * @throws for a file that cannot be read: better now than with every request.

@@ -43,17 +43,22 @@ const keySet = z
   .union(
     [
       z.string().min(1),
-      z.strictObject({
-        url: httpUrl.optional().describe('Where it is. By default the issuer is asked.'),
-        ca: z.string().min(1).optional().describe('Authorities that its server is verified by: a file, or PEM text.'),
-        timeout: duration({ min: 1, max: 60_000 })
-          .prefault('5s')
-          .describe('How long one fetch may take, and a request wait for it.'),
-        refresh: duration({ min: 1_000 })
-          .prefault('10m')
-          .describe('It is fetched again after this time at the latest.'),
-        cooldown: duration({ min: 1_000 }).prefault('10s').describe('It is never fetched twice within this time.'),
-      }),
+      z
+        .strictObject({
+          url: httpUrl.optional().describe('Where it is. By default the issuer is asked.'),
+          ca: z.string().min(1).optional().describe('Authorities that its server is verified by: a file, or PEM text.'),
+          timeout: duration({ min: 1, max: 60_000 })
+            .prefault('5s')
+            .describe('How long one fetch may take, and a request wait for it.'),
+          refresh: duration({ min: 1_000 })
+            .prefault('10m')
+            .describe('It is fetched again after this time at the latest.'),
+          cooldown: duration({ min: 1_000 }).prefault('10s').describe('It is never fetched twice within this time.'),
+        })
+        .refine(({ url, ca }) => ca === undefined || url === undefined || !/^http:/i.test(url), {
+          error: 'a http:// server is reached without TLS: write https://, or leave this out',
+          path: ['ca'],
+        }),
     ],
     { error: 'write a URL, the name of a file, or an object with `url`' },
   )

@@ -21,6 +21,9 @@ suite('the options of forwardAuth', () => {
     [{ consumerHeader: 'a b' }, /not a header name/],
     [{ cookies: ['a b'] }, /cookie/],
     [{ optional: true }, /optional/],
+    [{ tls: { ca: './ca.pem' } }, /without TLS/],
+    [{ cookies: ['a'], forward: true }, /none is taken out/],
+    [{ cookies: ['a'], sendHeaders: ['authorization'] }, /name `cookie` in `sendHeaders`/],
   ];
   for (const [options, message] of refused) {
     test(`refuse ${JSON.stringify(options)}`, () => {

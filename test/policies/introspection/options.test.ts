@@ -16,6 +16,7 @@ suite('the options of introspection', () => {
     [{ scopes: [] }, /./],
     [{ cacheFor: '2h' }, /too much/],
     [{ timeout: '0s' }, /too little/],
+    [{ url: 'http://issuer.example/', tls: { ca: './ca.pem' } }, /without TLS/],
     [{ header: 'host' }, /./],
     [{ forwardClaims: { 'x-consumer': 'sub' } }, /gateway itself/],
   ];

@@ -99,6 +99,7 @@ suite('keys in the configuration', () => {
     [{ ...accepted, forwardClaims: { 'x-consumer': 'sub' } }, /x-consumer/],
     [{ ...accepted, clockSkew: '1h' }, /too much/],
     [{ issuer: iss, jwks: { url: 'ftp://x' } }, /URL/],
+    [{ issuer: iss, jwks: { url: 'http://127.0.0.1:1/keys', ca: './ca.pem' } }, /without TLS/],
     [{ issuer: iss, jwks: 'missing.json' }, /missing\.json/],
   ];
   for (const [options, message] of invalid) {
