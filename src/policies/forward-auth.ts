@@ -15,6 +15,7 @@ import { AskedService } from './authentication/asked-service.ts';
 import { authenticating } from './authentication/authenticating.ts';
 import { callTlsOf, callTlsOption, refuseUnusedCa } from './authentication/call-tls.ts';
 import { callUrlOption } from './authentication/call-url-option.ts';
+import { writtenByGateway } from './authentication/forward-claims.ts';
 import { type AnswerRules, type Permission, readAnswer } from './forward-auth/answer.ts';
 import { Permissions, permissionKey } from './forward-auth/permissions.ts';
 import { Question, sendHeadersOption } from './forward-auth/question.ts';
@@ -22,8 +23,6 @@ import { headerName } from './header-options.ts';
 
 /** A page to log in fits; what is longer is none. */
 const maxAnswerBytes = 262_144;
-
-const writtenByGateway: ReadonlySet<string> = new Set(['x-consumer', 'x-consumer-groups']);
 
 const copiedName = headerName('request').refine((name) => !writtenByGateway.has(name.toLowerCase()), {
   message: 'the gateway itself sets this header; `consumerHeader` says who calls',

@@ -4,7 +4,8 @@ import { isFieldValue } from '../../http/grammar.ts';
 import { headerRecord } from '../header-options.ts';
 import { ClaimPath, claimName } from './claim-path.ts';
 
-const writtenByGateway: ReadonlySet<string> = new Set(['x-consumer', 'x-consumer-groups']);
+/** Who calls is told in these on every route; nothing else is. In lower case. */
+export const writtenByGateway: ReadonlySet<string> = new Set(['x-consumer', 'x-consumer-groups']);
 
 /** The option of all policies that read claims. */
 export const forwardClaimsOption = headerRecord('request', claimName)

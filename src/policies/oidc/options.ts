@@ -3,7 +3,8 @@ import { z } from '../../util/schema.ts';
 import { duration } from '../../util/units.ts';
 import { commonOptions } from '../authentication/authenticating.ts';
 import { consumerByOption } from '../authentication/consumer-of-claims.ts';
-import { forwardClaimsOption } from '../authentication/forward-claims.ts';
+import { forwardClaimsOption, writtenByGateway } from '../authentication/forward-claims.ts';
+import { headerName } from '../header-options.ts';
 import { isToken } from '../../http/grammar.ts';
 import { isIssuer } from './issuer.ts';
 import { isOwnPath } from './navigation.ts';
@@ -104,7 +105,10 @@ export const oidcOptions = z
     consumerBy: consumerByOption,
     forwardClaims: forwardClaimsOption,
     forwardAccessToken: z
-      .union([z.boolean(), z.string().refine(isToken, { error: 'write true, or the name of a header' })])
+      .union([z.boolean(), headerName('request')])
+      .refine((header) => typeof header === 'boolean' || !writtenByGateway.has(header.toLowerCase()), {
+        error: 'the gateway itself sets this header',
+      })
       .default(false)
       .describe(
         'Send the access token to the upstream: `true` as `Authorization: Bearer`, or in a header of this name.',
@@ -115,4 +119,11 @@ export const oidcOptions = z
   .refine(({ callbackPath, logoutPath }) => callbackPath !== logoutPath, {
     error: 'the two paths must differ',
     path: ['logoutPath'],
-  });
+  })
+  .refine(
+    ({ forwardAccessToken: to, forwardClaims }) => {
+      const header = to === true ? 'authorization' : String(to).toLowerCase();
+      return to === false || !Object.keys(forwardClaims).some((name) => name.toLowerCase() === header);
+    },
+    { error: 'a header of `forwardClaims` cannot have the access token as well', path: ['forwardAccessToken'] },
+  );

@@ -157,6 +157,12 @@ test('options that cannot work are refused', async () => {
     { cookie: { name: 'a b' } },
     { cookie: { name: '__Host-x' } },
     { forwardAccessToken: 'a b' },
+    { forwardAccessToken: 'host' },
+    { forwardAccessToken: 'Transfer-Encoding' },
+    { forwardAccessToken: 'X-Forwarded-For' },
+    { forwardAccessToken: 'X-Consumer' },
+    { forwardAccessToken: 'x-token', forwardClaims: { 'X-Token': 'sub' } },
+    { forwardAccessToken: true, forwardClaims: { Authorization: 'sub' } },
     { afterLogout: 'https://evil.example' },
     { clientId: '' },
   ]) {
