@@ -11,18 +11,28 @@ import { unenforcedOption } from './limits/limit-options.ts';
 import { RouteCharges } from './limits/route-charges.ts';
 import { WaitingRoom } from './limits/waiting-room.ts';
 
-const options = z.strictObject({
-  limit: z
-    .union([z.int().min(1).max(1_000_000), z.literal('adaptive')])
-    .refine((limit) => limit !== 'adaptive', { error: 'not available yet: write a number' })
-    .describe('How many may be on their way at once.'),
-  by,
-  queue: z.int().min(0).max(100_000).default(0).describe('How many more may wait, over all threads.'),
-  queueTimeout: duration({ min: 1, max: 300_000 }).prefault('1s').describe('How long one waits before it is refused.'),
-  exempt,
-  enforce: unenforcedOption,
-  name: nameOption,
-});
+/** Of `queueTimeout`. */
+const usualWaitMs = 1_000;
+
+const options = z
+  .strictObject({
+    limit: z
+      .union([z.int().min(1).max(1_000_000), z.literal('adaptive')])
+      .refine((limit) => limit !== 'adaptive', { error: 'not available yet: write a number' })
+      .describe('How many may be on their way at once.'),
+    by,
+    queue: z.int().min(0).max(100_000).default(0).describe('How many more may wait, over all threads.'),
+    queueTimeout: duration({ min: 1, max: 300_000 })
+      .optional()
+      .describe('How long one waits before it is refused, by default `1s`. With `queue` only.'),
+    exempt,
+    enforce: unenforcedOption,
+    name: nameOption,
+  })
+  .refine(({ queue, queueTimeout }) => queue > 0 || queueTimeout === undefined, {
+    error: 'nobody waits without a `queue`: say how many may',
+    path: ['queueTimeout'],
+  });
 
 type Options = z.infer<typeof options>;
 
@@ -59,7 +69,7 @@ class Concurrency implements Policy {
     this.enforce = given.enforce;
     this.charges = RouteCharges.of(env.chain);
     this.charges.join();
-    this.room = new WaitingRoom(given.queue === 0 ? 0 : given.queueTimeout, env);
+    this.room = new WaitingRoom(given.queue === 0 ? 0 : (given.queueTimeout ?? usualWaitMs), env);
     this.limits = env.limits;
     this.onUnenforced = unenforcedNotice(name, env);
     this.reply = {

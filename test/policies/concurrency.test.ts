@@ -114,6 +114,22 @@ suite('concurrency', () => {
     assert.equal(env.isAwaited, false, 'nobody looks when nobody waits');
   });
 
+  test('lets nobody wait for more than a second unless it is told', async () => {
+    for (const [options, waitMs] of [
+      [{}, 1_000],
+      [{ queueTimeout: '3s' }, 3_000],
+    ] as const) {
+      const env = new SlowEnv();
+      const requests = new Requests(createPolicy(concurrency, { limit: 1, queue: 1, ...options }, env));
+      const all = [requests.begin(), requests.begin()];
+      await env.pass(waitMs - 10);
+      assert.equal(all[1].outcome, 'waits');
+      await env.pass(20);
+      assert.equal(codeOf(all[1].outcome), 'TOO_MANY_CONCURRENT');
+      for (const one of all) requests.end(one);
+    }
+  });
+
   test('refuses who has waited for long enough, and forgets who has gone', async () => {
     const env = new SlowEnv();
     const requests = new Requests(createPolicy(concurrency, { limit: 1, queue: 1, queueTimeout: '1s' }, env));
@@ -183,7 +199,9 @@ suite('concurrency', () => {
       { limit: 0 },
       { limit: 'adaptive' },
       { limit: 1, queue: -1 },
-      { limit: 1, queueTimeout: '1h' },
+      { limit: 1, queue: 1, queueTimeout: '1h' },
+      { limit: 1, queueTimeout: '5s' },
+      { limit: 1, queue: 0, queueTimeout: '5s' },
     ]) {
       assert.equal(concurrency.options.safeParse(options).success, false, JSON.stringify(options));
     }
