@@ -146,9 +146,17 @@ function scope() {
   return z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, { error: 'a scope is visible ASCII without " and \\' });
 }
 
-function problemsOf({ issuer, jwks, keys }: Given): { path: string[]; message: string }[] {
+/** Those of secrets, which nobody publishes: see `keyFromJwk`. */
+const secretAlgorithm = /^HS/;
+
+function problemsOf({ issuer, jwks, keys, algorithms }: Given): { path: string[]; message: string }[] {
   if (keys !== undefined && jwks !== undefined) {
     return [{ path: ['keys'], message: 'name either "jwks" or "keys": where keys come from must be certain' }];
+  }
+  const isPublished = keys === undefined && (typeof jwks !== 'string' || isHttpUrl(jwks));
+  if (isPublished && algorithms?.some((one) => secretAlgorithm.test(one))) {
+    const message = 'HS256, HS384 and HS512 take a secret, which no key set has that can be fetched: name it in "keys"';
+    return [{ path: ['algorithms'], message }];
   }
   const asksIssuer = keys === undefined && (jwks === undefined || (typeof jwks !== 'string' && jwks.url === undefined));
   if (!asksIssuer) return [];

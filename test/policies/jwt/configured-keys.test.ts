@@ -100,6 +100,8 @@ suite('keys in the configuration', () => {
     [{ ...accepted, clockSkew: '1h' }, /too much/],
     [{ issuer: iss, jwks: { url: 'ftp://x' } }, /URL/],
     [{ issuer: iss, jwks: { url: 'http://127.0.0.1:1/keys', ca: './ca.pem' } }, /without TLS/],
+    [{ issuer: iss, algorithms: ['RS256', 'HS256'] }, /take a secret/],
+    [{ issuer: iss, jwks: 'https://issuer.test/keys', algorithms: ['HS512'] }, /take a secret/],
     [{ issuer: iss, jwks: 'missing.json' }, /missing\.json/],
   ];
   for (const [options, message] of invalid) {
