@@ -1,6 +1,7 @@
 /** Puts together what the gateway is built from: defaults merged, policies resolved, file names absolute. */
 import { resolve } from 'node:path';
 import { isPemText } from '../wire/tls/pem-source.ts';
+import { checkCredentialPlaces } from './checks/credential-places.ts';
 import { checkIdentityIsThere } from './checks/identity.ts';
 import type { ResolvedList } from './checks/authorization.ts';
 import { checkPolicyList } from './checks/policy-lists.ts';
@@ -50,6 +51,7 @@ export function resolvePolicies(
     // A use that could not be resolved may have been the one that provides what another needs.
     if (own.length === uses.length) checkOrder(all, before.length, findings);
     checkPolicyList(all, before.length, findings);
+    checkCredentialPlaces(all, before.length, findings);
     if (written['identity'] === undefined) checkIdentityIsThere(all, before.length, findings);
     const match = holder[0] === 'routes' ? accepted.routes?.[holder[1]]?.match : undefined;
     lists.push({ uses: all, from: before.length, match: match ?? null });
