@@ -24,6 +24,7 @@ import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } f
 import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
+import { checkLimits } from './checks/limits.ts';
 import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
@@ -224,7 +225,9 @@ class Loader {
     const isOpen = !sections.isComplete || this.findings.length > before;
     const hasAll = consumers !== null && !isOpen && sections.accepted.consumerSources?.database === undefined;
     if (hasAll) checkCredentials(policies.lists, consumers, this.findings);
-    checkAuthorization(policies.lists, hasAll ? () => knownCallers(consumers) : null, this.findings);
+    const callers = hasAll ? () => knownCallers(consumers) : null;
+    checkAuthorization(policies.lists, callers, this.findings);
+    checkLimits(policies.lists, callers, this.findings);
     return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
   }
 
