@@ -25,6 +25,7 @@ import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkLimits } from './checks/limits.ts';
+import { checkUpstreamHeaders } from './checks/upstream-headers.ts';
 import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
@@ -279,6 +280,7 @@ class Loader {
       if (!checkRoute(name, declared[name], around)) broken.push(name);
       routes[name] = assembler.assemble(name, declared[name]);
       checkClientCertificates(routes[name], around);
+      checkUpstreamHeaders(routes[name], accepted.upstreams ?? {}, findings);
     }
     for (const [name, route] of sections.brokenRoutes) checkBrokenRoute(name, route, around);
     checkTimeouts(accepted.defaults?.timeouts ?? {}, ['defaults', 'timeouts'], findings);

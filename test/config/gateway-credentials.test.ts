@@ -47,3 +47,22 @@ test('an authority for a token endpoint without TLS would do nothing, and is an 
   ]);
   assert.deepEqual(await problemsOf(grant('tokenUrl: "https://login.internal/t"')), []);
 });
+
+test('what a policy tells the upstream in the same header is lost, and told', async () => {
+  const warned = async (policy: string, auth: string): Promise<string[]> => {
+    const key = `consumers: {a: {apiKeys: [{hash: "sha256:${'0'.repeat(64)}"}]}}`;
+    const identity = 'identity: {issuer: i, keys: ["${env:NO_SUCH:-none}"]}';
+    const { problems } = await loadText(
+      `${key}\n${identity}\nupstreams: {u: {targets: ["http://127.0.0.1:1"], auth: ${auth}}}\nroutes: {r: {policies: [apiKey, ${policy}], upstream: u}}\n`,
+    );
+    return problems.filter(({ code }) => code === 'NO_EFFECT').map(({ message }) => message);
+  };
+  const token = '{bearer: "${env:NO_SUCH:-t}"}';
+  assert.deepEqual(await warned('{identityToken: {header: Authorization}}', token), [
+    'routes.r: identityToken sends authorization to upstreams.u, whose auth takes the place of it: choose another header',
+  ]);
+  const claims = '{jwt: {jwks: "https://id.example/keys", forwardClaims: {X-Key: sub}}}';
+  assert.equal((await warned(claims, '{headers: {x-key: "${env:NO_SUCH:-k}"}}')).length, 1);
+  assert.deepEqual(await warned(claims, token), []);
+  assert.deepEqual(await warned('{identityToken: {}}', token), []);
+});
