@@ -12,7 +12,7 @@ export const token = 'correct-horse-battery-staple';
 export const withToken = { authorization: `Bearer ${token}` };
 
 /** Has a bit of everything. */
-export const configText = `
+const configText = `
 admin: {port: 9901, token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"}
 listeners: {web: {port: 8080}}
 upstreams:

@@ -26,7 +26,7 @@ export const allBuiltin: readonly PolicyDefinition[] = [
 export type Files = Readonly<Record<string, string>>;
 
 /** Reads from these files only; others are not there. */
-export function readFrom(files: Files): (path: string) => string {
+function readFrom(files: Files): (path: string) => string {
   return (path) => {
     const text = files[path];
     if (text === undefined) throw Object.assign(new Error(`no such file ${path}`), { code: 'ENOENT' });

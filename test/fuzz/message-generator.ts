@@ -106,7 +106,7 @@ function framed(random: SeededRandom): readonly [fields: string, body: string] {
 }
 
 /** One request, complete. */
-export function generateRequest(random: SeededRandom): string {
+function generateRequest(random: SeededRandom): string {
   const [framing, body] = framed(random);
   const version = random.oneIn(8) ? 'HTTP/1.0' : 'HTTP/1.1';
   const host = random.oneIn(20) ? '' : `Host: ${random.pick(hosts)}\r\n`;

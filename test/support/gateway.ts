@@ -60,7 +60,7 @@ export interface GatewayOptions {
 }
 
 /** What a configuration is published as in a test. */
-export function publicationOf(config: GatewayConfig, revision = 1, secrets: readonly string[] = []): Publication {
+function publicationOf(config: GatewayConfig, revision = 1, secrets: readonly string[] = []): Publication {
   return { revision, config, secrets, codeDigest: '' };
 }
 

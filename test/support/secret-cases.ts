@@ -6,7 +6,7 @@ import { hashSync } from 'bcryptjs';
 /** Every secret begins with this. What is looked for are its first letters, also as they are in base64 and hexadecimal. */
 const canary = 'CaNaRyBiRd';
 export const secretOf = (what: string): string => `${canary}-${what}-0123456789abcdef0123456789`;
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 export const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 /** All that nobody may find: secrets, in whatever form they come. Base64 has three, by where in the text they begin. */

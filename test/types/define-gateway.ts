@@ -28,7 +28,7 @@ export const right = defineGateway({
 });
 
 /** What it returns is what `createGateway` and `testGateway` take. */
-export const accepted: ConfigInput = right;
+export const accepted: readonly ConfigInput[] = [right];
 
 /** The default listener is called `web`. */
 export const standardListener = defineGateway({ routes: { a: { match: { listener: 'web' }, respond: {} } } });
