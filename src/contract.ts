@@ -12,6 +12,7 @@ import type {
   CallResponse,
   DocumentSource,
   GatewayIdentity,
+  LimitCharge,
   LimitStore,
   RemoteDocument,
   SharedMemory,
@@ -43,6 +44,7 @@ export {
   type DocumentPointer,
   type DocumentSource,
   type GatewayIdentity,
+  type LimitCharge,
   type LimitRule,
   type LimitStore,
   type LimitVerdict,
@@ -175,6 +177,9 @@ export interface Exchange {
   /** Sets a field likewise, in place of what was added of this name and of what the upstream sends of it. */
   setInResponse(name: string, value: string): void;
 
+  /** The last of the limits that have charged the request, or refused it; the response tells of all of them. Null: none. */
+  limitCharge: LimitCharge | null;
+
   /** Status of the response; 0 before there is one. May be changed in `onResponse`. */
   status: number;
   readonly responseHeaders: HeaderList;
@@ -266,8 +271,6 @@ export interface PolicyEnv {
   readonly route: string;
   /** What the configuration calls this use of the policy: the name from `policies`, or the policy's own. */
   readonly label: string;
-  /** One object for all policies of the route, to find each other by (as a key of a `WeakMap`). */
-  readonly chain: object;
   /** Folder of the configuration file: relative file names in options are relative to it. */
   readonly baseDir: string;
   /** Monotonic milliseconds. Use it instead of `Date.now()` or `performance.now()`; tests replace it. */

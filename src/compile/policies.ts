@@ -54,7 +54,6 @@ interface Place {
   /** Where it is written. */
   readonly path: Path;
   /** One object for the policies of the route. */
-  readonly chain: object;
   /** What those before it authenticate with; those that combine others count as one. */
   readonly earlier: () => readonly Authenticator[];
 }
@@ -83,12 +82,11 @@ export class PolicyMaker {
   chain(route: string, uses: readonly PolicyUse[]): MaybePromise<PolicyChain> {
     if (uses.length === 0) return noPolicies;
     const chain: NamedPolicy[] = [];
-    const key = {};
     const pending: Promise<void>[] = [];
     for (const [index, use] of uses.entries()) {
       const earlier = (): readonly Authenticator[] =>
         chain.slice(0, index).flatMap(({ policy }) => policy.authenticator ?? []);
-      const made = this.make({ route, path: this.pathOf(route, index), chain: key, earlier }, use);
+      const made = this.make({ route, path: this.pathOf(route, index), earlier }, use);
       if (!(made instanceof Promise)) {
         chain[index] = made;
         continue;
@@ -144,13 +142,12 @@ export class PolicyMaker {
     return { name: label, policy: made };
   }
 
-  private envFor({ route, chain, earlier }: Place, use: PolicyUse): PolicyEnv {
+  private envFor({ route, earlier }: Place, use: PolicyUse): PolicyEnv {
     const { clock, wheel, services } = this.env;
     const { consumers, damping, limits } = services;
     return {
       route,
       label: use.label,
-      chain,
       baseDir: this.config.baseDir,
       now: () => clock.now(),
       wallNow: () => clock.wallNow(),

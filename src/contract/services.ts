@@ -186,6 +186,19 @@ export interface Limiter {
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
 }
 
+/**
+ * What a limit has made of a request: its part of `RateLimit-Policy` and `RateLimit` in the response, which goes out as it is
+ * given here. So it may hold nothing that comes from outside.
+ */
+export interface LimitCharge {
+  /** That of the limit before it. */
+  readonly previous: LimitCharge | null;
+  /** A list member, which does not change; empty where clients are not told of it. */
+  readonly policy: string;
+  /** A list member. */
+  readonly state: string;
+}
+
 /** How many are on their way at once, by key, over all threads. */
 export interface PermitPool {
   /** Takes a permit if fewer than the limit are held. */

@@ -89,6 +89,11 @@ export class HeaderFields implements HeaderList {
     this.append(name, value, fieldKind(name, 0, name.length));
   }
 
+  /** Adds a field that the gateway has made itself, of parts that were checked: nothing is looked at here. */
+  addMade(name: string, value: string): void {
+    this.append(name, value, ORDINARY);
+  }
+
   remove(name: string): void {
     this.removeAllBut(-1, name);
   }

@@ -2,13 +2,13 @@ import { type Exchange, type PermitPool, type Policy, type PolicyEnv, type Reply
 import { errors } from '../errors.ts';
 import { z } from '../util/schema.ts';
 import { duration } from '../util/units.ts';
+import { undoCharges } from './limits/charge.ts';
 import { unenforcedNotice } from './limits/counted-limit.ts';
 import { exempt, exemption } from './limits/limit-exemptions.ts';
 import { nameOption } from './limits/limit-fields.ts';
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
 import { unenforcedOption } from './limits/limit-options.ts';
-import { RouteCharges } from './limits/route-charges.ts';
 import { WaitingRoom } from './limits/waiting-room.ts';
 
 /** Of `queueTimeout`. */
@@ -50,7 +50,6 @@ class Concurrency implements Policy {
   private readonly poolByAddress: PermitPool;
   private readonly isExempt: ((exchange: Exchange) => boolean) | null;
   private readonly enforce: boolean;
-  private readonly charges: RouteCharges;
   private readonly room: WaitingRoom;
   private readonly limits: PolicyEnv['limits'];
   private readonly onUnenforced: () => void;
@@ -67,8 +66,6 @@ class Concurrency implements Policy {
     this.poolByAddress = env.limits.permits(`${identity} by address`, limit, given.queue);
     this.isExempt = exemption(given.exempt);
     this.enforce = given.enforce;
-    this.charges = RouteCharges.of(env.chain);
-    this.charges.join();
     this.room = new WaitingRoom(given.queue === 0 ? 0 : (given.queueTimeout ?? usualWaitMs), env);
     this.limits = env.limits;
     this.onUnenforced = unenforcedNotice(name, env);
@@ -97,7 +94,6 @@ class Concurrency implements Policy {
   }
 
   onFinish(exchange: Exchange): void {
-    this.charges.settle(exchange);
     this.room.leave(exchange);
     const held = this.held.get(exchange);
     if (held === undefined) return;
@@ -112,7 +108,7 @@ class Concurrency implements Policy {
       this.onUnenforced();
       return undefined;
     }
-    this.charges.undo(exchange);
+    undoCharges(exchange);
     return this.reply;
   }
 }

@@ -7,7 +7,6 @@ import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts'
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
 import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
-import { RouteCharges } from './limits/route-charges.ts';
 
 const dayMs = 86_400_000;
 
@@ -66,7 +65,6 @@ export const quota = definePolicy({
       tierOf: () => tier,
       isExempt: exemption(given.exempt),
       enforce: given.enforce,
-      charges: RouteCharges.of(env.chain),
       limits: env.limits,
       onUnenforced: unenforcedNotice(name, env),
     });

@@ -8,7 +8,6 @@ import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts'
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
 import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
-import { RouteCharges } from './limits/route-charges.ts';
 
 /** Beyond these, sums of intervals would not be exact any more. */
 const mostPermits = 1_000_000_000;
@@ -99,7 +98,6 @@ export const rateLimit = definePolicy({
       tierOf: tiersFor(given, name, env),
       isExempt: exemption(given.exempt),
       enforce: given.enforce,
-      charges: RouteCharges.of(env.chain),
       limits: env.limits,
       onUnenforced: unenforcedNotice(name, env),
     });

@@ -1,5 +1,5 @@
 /** Station 2: one object for one request and its response, on their way. What policies see, and what the stations note. */
-import type { Consumer, Credential, Exchange, Outcome, Peer, RouteInfo } from '../contract.ts';
+import type { Consumer, Credential, Exchange, LimitCharge, Outcome, Peer, RouteInfo } from '../contract.ts';
 import { errors, type ErrorCode } from '../errors.ts';
 import {
   CALLER,
@@ -88,7 +88,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
 
-  /** What policies want in the response, whichever it is going to be. */
+  /** What limits want to be told in the response, and policies, whichever it is going to be. */
+  limitCharge: LimitCharge | null = null;
   fieldsToCome: FieldsToCome | null = null;
 
   /** How many of the route's policies it has come to; only those take part in what follows. */

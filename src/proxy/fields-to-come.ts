@@ -1,6 +1,8 @@
 /** What policies want in the head of a response that is still to come, whoever makes it. */
 import { equalsIgnoringCase } from '../http/grammar.ts';
+import type { LimitCharge } from '../contract.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
+import type { ProxyExchange } from './exchange.ts';
 
 export class FieldsToCome {
   /** Names and values in turn. */
@@ -31,4 +33,26 @@ export class FieldsToCome {
     if (alone !== null) for (const name of alone) headers.remove(name);
     for (let i = 0; i < fields.length; i += 2) headers.add(fields[i], fields[i + 1]);
   }
+}
+
+/** Adds what was wanted in the response before there was one. */
+export function addFieldsToCome(
+  { fieldsToCome, limitCharge }: Pick<ProxyExchange, 'fieldsToCome' | 'limitCharge'>,
+  headers: HeaderFields,
+): void {
+  if (limitCharge !== null) addLimitFields(limitCharge, headers);
+  fieldsToCome?.addTo(headers);
+}
+
+/** How the limits stand, in the order in which they were come to (draft-ietf-httpapi-ratelimit-headers-10, section 3). */
+export function addLimitFields(last: LimitCharge, headers: HeaderFields): void {
+  let { policy, state } = last;
+  for (let charge = last.previous; charge !== null; charge = charge.previous) {
+    if (charge.policy === '') continue;
+    policy = policy === '' ? charge.policy : `${charge.policy}, ${policy}`;
+    state = state === '' ? charge.state : `${charge.state}, ${state}`;
+  }
+  if (policy === '') return;
+  headers.addMade('ratelimit-policy', policy);
+  headers.addMade('ratelimit', state);
 }

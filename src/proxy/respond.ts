@@ -8,6 +8,7 @@ import type { ResponseHead } from '../wire/message-head.ts';
 import { CollectingSink, discard } from './body-sinks.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { failPolicy } from './failure.ts';
+import { addFieldsToCome } from './fields-to-come.ts';
 import { finish } from './finish.ts';
 import { whenSettled } from './pending-hook.ts';
 import type { Step } from './route.ts';
@@ -21,7 +22,7 @@ export function sendReply(exchange: ProxyExchange, reply: Reply): void {
   if (exchange.finished || exchange.headSent) return;
   assertFinal(reply.status);
   begin(exchange, reply.status, statusText(reply.status), HeaderFields.from(reply.headers ?? []));
-  exchange.fieldsToCome?.addTo(exchange.responseHeaders);
+  addFieldsToCome(exchange, exchange.responseHeaders);
   exchange.responseBody = null;
   exchange.bodyLength = -1;
   if (reply.code !== undefined) exchange.code = reply.code;
@@ -85,7 +86,7 @@ export function respondFromUpstream(exchange: ProxyExchange, head: ResponseHead,
   begin(exchange, head.status, head.statusText, head.headers);
   // Before the policies, which may name alternatives of the gateway's own.
   dropUpstreamFields(head.headers);
-  exchange.fieldsToCome?.addTo(head.headers);
+  addFieldsToCome(exchange, head.headers);
   exchange.bodyText = bodyText;
   if (bodyText === null) exchange.keepRoute();
   exchange.bodyLength = head.contentLength;

@@ -35,7 +35,6 @@ suite('several limits on one route', () => {
         /^"a";r=17;t=\d+, "b";r=17;t=\d+, "c";r=17;t=\d+, "d";r=17;t=\d+/,
       );
     }
-    env.chain = {};
     for (const [name, algorithm] of [
       ['a', 'gcra'],
       ['b', 'sliding-window'],

@@ -10,6 +10,7 @@ import type {
   Exchange,
   GatewayIdentity,
   InnerPolicy,
+  LimitCharge,
   Outcome,
   Peer,
   Policy,
@@ -25,6 +26,7 @@ import { ConsumerIndex } from '../../src/consumers/consumer-index.ts';
 import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
+import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
@@ -85,6 +87,8 @@ export class FakeExchange implements Exchange {
   readonly startedAt: number;
   /** The smallest limit that a policy set. */
   requestBodyLimit = Number.POSITIVE_INFINITY;
+
+  limitCharge: LimitCharge | null = null;
 
   private readonly toCome = new HeaderFields();
   private parsedQuery: URLSearchParams | undefined;
@@ -162,6 +166,7 @@ export class FakeExchange implements Exchange {
   respond(response: FakeResponse | Reply): void {
     this.status = response.status ?? 200;
     for (const [name, value] of pairsOf(response.headers)) this.responseHeaders.add(name, value);
+    if (this.limitCharge !== null) addLimitFields(this.limitCharge, this.responseHeaders);
     for (const [name, value] of this.toCome) this.responseHeaders.add(name, value);
   }
 }
@@ -205,7 +210,6 @@ export function outcomeOf(status: number, bytesOut = 0): Outcome {
 export class FakeEnv implements PolicyEnv {
   readonly route: string = 'test-route';
   label = '';
-  chain: object = {};
   readonly baseDir = '/nowhere';
   readonly warnings: string[] = [];
   /** What policies before this one authenticate with. */

@@ -1,10 +1,10 @@
 /** What `rateLimit` and `quota` have in common: a request is charged to a limit, or refused. */
-import type { Consumer, Exchange, LimitStore, LimitVerdict, Limiter, Policy, Reply } from '../../contract.ts';
+import type { Consumer, Exchange, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
+import { Charge, undoCharges } from './charge.ts';
 import type { CostReader } from './limit-cost.ts';
 import { type LimitFields, seconds } from './limit-fields.ts';
 import type { LimitKey } from './limit-key.ts';
-import type { RouteCharges } from './route-charges.ts';
 
 /** One limit as it applies to some. */
 export interface Tier {
@@ -24,7 +24,6 @@ interface Parts {
   readonly tierOf: (consumer: Consumer | null) => Tier;
   readonly isExempt: ((exchange: Exchange) => boolean) | null;
   readonly enforce: boolean;
-  readonly charges: RouteCharges;
   readonly limits: LimitStore;
   /** Told of requests that would have been refused. */
   readonly onUnenforced: () => void;
@@ -32,48 +31,45 @@ interface Parts {
 
 export class CountedLimit implements Policy {
   private readonly parts: Parts;
-  private readonly place: number;
   private readonly reason: string;
   private readonly detail: string;
 
   constructor(parts: Parts) {
     this.parts = parts;
-    this.place = parts.charges.join();
     this.reason = `limit ${parts.name}`;
     this.detail = `The limit "${parts.name}" is reached.`;
   }
 
   onRequest(exchange: Exchange): Reply | undefined {
-    const { key, isExempt, enforce, charges } = this.parts;
+    const { key, isExempt, enforce } = this.parts;
     if (isExempt !== null && isExempt(exchange)) return undefined;
-    const tier = this.parts.tierOf(exchange.consumer);
+    const { limiter, byAddress, fields, windowMs } = this.parts.tierOf(exchange.consumer);
     const text = key.read(exchange);
-    const limiter = key.isByAddress ? tier.byAddress : tier.limiter;
+    const counting = key.isByAddress ? byAddress : limiter;
     const cost = this.parts.cost(exchange);
-    const verdict = limiter.charge(text, cost);
-    if (!verdict.isAllowed) return this.refuse(exchange, tier, verdict);
-    if (enforce) tier.fields.tell(exchange, verdict, 0);
-    if (charges.isLast(this.place)) charges.settle(exchange);
-    else charges.note(exchange, { limiter, key: text, cost, fields: enforce ? tier.fields : null }, verdict);
+    const verdict = counting.charge(text, cost);
+    const { isAllowed, retryMs } = verdict;
+    if (!isAllowed && !enforce) return this.wouldRefuse();
+    const charge = new Charge(exchange.limitCharge, counting, text, enforce ? fields : null, cost, verdict);
+    if (!isAllowed) return this.refuse(exchange, charge, retryMs === Infinity ? windowMs : retryMs);
+    charge.tellLegacy(exchange);
+    exchange.limitCharge = charge;
     return undefined;
   }
 
-  onFinish(exchange: Exchange): void {
-    this.parts.charges.settle(exchange);
+  private wouldRefuse(): undefined {
+    this.parts.limits.noteRefusal(false);
+    this.parts.onUnenforced();
   }
 
-  private refuse(exchange: Exchange, { fields, windowMs }: Tier, verdict: LimitVerdict): Reply | undefined {
-    const { enforce, code, charges, limits } = this.parts;
-    limits.noteRefusal(enforce);
-    if (!enforce) {
-      this.parts.onUnenforced();
-      return undefined;
-    }
-    const waitSeconds = Math.max(1, seconds(verdict.retryMs === Infinity ? windowMs : verdict.retryMs));
-    // The verdict is the limiter's own, and limits before this one may be of the same.
-    const told = { ...verdict };
-    charges.undo(exchange);
-    fields.tell(exchange, told, waitSeconds);
+  private refuse(exchange: Exchange, charge: Charge, waitMs: number): Reply {
+    const { code, limits } = this.parts;
+    limits.noteRefusal(true);
+    undoCharges(exchange);
+    const waitSeconds = Math.max(1, seconds(waitMs));
+    charge.refused(waitSeconds);
+    charge.tellLegacy(exchange);
+    exchange.limitCharge = charge;
     return {
       status: errors[code].status,
       code,

@@ -29,47 +29,39 @@ export function seconds(ms: number): number {
   return Math.ceil(ms / 1000);
 }
 
-function secondsOf({ remaining, resetMs, moreMs }: LimitVerdict): number {
+/** What `t` says: when there is everything again, or, as long as nothing is left, when there is something. */
+export function secondsUntilMore({ remaining, resetMs, moreMs }: LimitVerdict): number {
   return seconds(remaining === 0 ? moreMs : resetMs);
 }
 
 /** The fields of one limit. Its texts are made once, as far as they can be. */
 export class LimitFields {
-  private readonly isStandard: boolean;
+  /** Its member of `RateLimit-Policy`; empty where it is not told. */
+  readonly policy: string;
   private readonly isLegacy: boolean;
-  private readonly policy: string;
-  private readonly state: string;
+  private readonly stateStart: string;
   private readonly quota: string;
 
   /** @param windowMs NaN for one whose length is not always the same. */
   constructor(style: FieldStyle, name: string, limit: number, windowMs: number) {
-    this.isStandard = style === 'standard' || style === 'both';
+    const isStandard = style === 'standard' || style === 'both';
     this.isLegacy = style === 'legacy' || style === 'both';
     // `w` is in whole seconds, and may be missing.
     const isWhole = windowMs % 1000 === 0;
-    this.policy = `"${name}";q=${limit}${isWhole ? `;w=${windowMs / 1000}` : ''}`;
-    this.state = `"${name}";r=`;
+    this.policy = isStandard ? `"${name}";q=${limit}${isWhole ? `;w=${windowMs / 1000}` : ''}` : '';
+    this.stateStart = `"${name}";r=`;
     this.quota = String(limit);
   }
 
-  /**
-   * @param waitSeconds of a refusal what `Retry-After` says, than which `t` must not be later; 0 of one that was allowed.
-   */
-  tell(exchange: Exchange, verdict: LimitVerdict, waitSeconds: number): void {
-    if (!this.isStandard && !this.isLegacy) return;
-    const inSeconds = waitSeconds > 0 ? waitSeconds : secondsOf(verdict);
-    if (this.isStandard) {
-      exchange.addToResponse('ratelimit-policy', this.policy);
-      exchange.addToResponse('ratelimit', `${this.state}${verdict.remaining};t=${inSeconds}`);
-    }
-    if (!this.isLegacy) return;
-    exchange.setInResponse('x-ratelimit-limit', this.quota);
-    exchange.setInResponse('x-ratelimit-remaining', String(verdict.remaining));
-    exchange.setInResponse('x-ratelimit-reset', String(inSeconds));
+  /** Its member of `RateLimit`. */
+  stateOf(remaining: number, inSeconds: number): string {
+    return `${this.stateStart}${remaining};t=${inSeconds}`;
   }
 
-  /** For `RateLimit`, where several limits are told of in one field; null where it is not to be told. */
-  member(verdict: LimitVerdict): string | null {
-    return this.isStandard ? `${this.state}${verdict.remaining};t=${secondsOf(verdict)}` : null;
+  tellLegacy(exchange: Exchange, remaining: number, inSeconds: number): void {
+    if (!this.isLegacy) return;
+    exchange.setInResponse('x-ratelimit-limit', this.quota);
+    exchange.setInResponse('x-ratelimit-remaining', String(remaining));
+    exchange.setInResponse('x-ratelimit-reset', String(inSeconds));
   }
 }

@@ -1,0 +1,80 @@
+/**
+ * Several limits on one route: all apply, and a request that one of them refuses is charged to none.
+ *
+ * Each limit decides at its own place, so that one before a login protects the login. It charges at once, which is the only way
+ * in which nobody else can have the same permit; and when a limit further down refuses, what those before it have charged is
+ * taken back. At no moment has anybody more than the limit allows: a charge that is taken back later only made others wait.
+ */
+import type { Exchange, LimitCharge, LimitVerdict, Limiter } from '../../contract.ts';
+import { type LimitFields, secondsUntilMore } from './limit-fields.ts';
+
+/** What one limit has made of a request. It reads of the verdict what it needs: the verdict is the limiter's own. */
+export class Charge implements LimitCharge {
+  readonly previous: LimitCharge | null;
+  private readonly limiter: Limiter;
+  private readonly key: string;
+  /** Null where clients are not told of it. */
+  private readonly fields: LimitFields | null;
+  /** What was charged and not taken back. */
+  private cost: number;
+  /** See `LimitVerdict`. */
+  readonly chargedAtMs: number;
+  readonly mark: number;
+  private remaining: number;
+  private inSeconds: number;
+
+  constructor(
+    previous: LimitCharge | null,
+    limiter: Limiter,
+    key: string,
+    fields: LimitFields | null,
+    cost: number,
+    verdict: LimitVerdict,
+  ) {
+    this.previous = previous;
+    this.limiter = limiter;
+    this.key = key;
+    this.fields = fields;
+    this.cost = verdict.isAllowed ? cost : 0;
+    this.chargedAtMs = verdict.chargedAtMs;
+    this.mark = verdict.mark;
+    this.remaining = verdict.remaining;
+    this.inSeconds = secondsUntilMore(verdict);
+  }
+
+  get policy(): string {
+    return this.fields === null ? '' : this.fields.policy;
+  }
+
+  get state(): string {
+    return this.fields === null ? '' : this.fields.stateOf(this.remaining, this.inSeconds);
+  }
+
+  /** It has refused: the client is told to come back after as many seconds as in `Retry-After`. */
+  refused(waitSeconds: number): void {
+    this.inSeconds = waitSeconds;
+  }
+
+  /** Puts what is told of it into the older fields, if those are wanted. */
+  tellLegacy(exchange: Exchange): void {
+    this.fields?.tellLegacy(exchange, this.remaining, this.inSeconds);
+  }
+
+  undo(exchange: Exchange): void {
+    const { limiter, key, cost } = this;
+    if (cost === 0) return;
+    this.cost = 0;
+    limiter.undo(key, cost, this);
+    const verdict = limiter.charge(key, 0);
+    this.remaining = verdict.remaining;
+    this.inSeconds = secondsUntilMore(verdict);
+    this.tellLegacy(exchange);
+  }
+}
+
+/** A limit has refused: takes back what those before it have charged. */
+export function undoCharges(exchange: Exchange): void {
+  for (let charge = exchange.limitCharge; charge !== null; charge = charge.previous) {
+    if (charge instanceof Charge) charge.undo(exchange);
+  }
+}
