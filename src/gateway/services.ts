@@ -110,8 +110,10 @@ export class LocalServices implements PolicyServices {
   }
 
   private sharedLimits(): SharedLimits {
-    const { clock, seat = 0 } = this.env;
-    this.counted ??= new SharedLimits(this.ownMemory().limits, seat, clock);
+    const { clock, wheel, seat = 0 } = this.env;
+    // Requests are counted as of when they were read, which is a moment that the client can check.
+    const ofTurns = { now: () => wheel.turnAt, wallNow: () => clock.wallNow() };
+    this.counted ??= new SharedLimits(this.ownMemory().limits, seat, ofTurns);
     return this.counted;
   }
 

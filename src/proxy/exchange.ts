@@ -136,7 +136,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.around = around;
     this.listener = listener;
     this.trusted = trusted;
-    this.startedAt = around.clock.now();
+    this.startedAt = around.wheel.turnAt;
     around.traffic.begun++;
     this.protocol = stream.protocol;
     this.method = stream.method;

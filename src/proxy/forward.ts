@@ -57,7 +57,7 @@ export class Forward implements UpstreamCall {
 
   /** Attempts made so far. */
   attempts = 0;
-  /** When the last attempt began, and when the head of its response came, 0 for never; monotonic. */
+  /** When the last attempt began, and when the head of its response came, 0 for never: see `TimerWheel.turnAt`. */
   sentAt = 0;
   answeredAt = 0;
   upstream: Upstream;
@@ -127,7 +127,7 @@ export class Forward implements UpstreamCall {
     this.attempts++;
     target.inFlight++;
     this.underWay = true;
-    this.sentAt = this.exchange.around.clock.now();
+    this.sentAt = this.exchange.around.wheel.turnAt;
     const { credential } = this.upstream;
     const isPlain = credential === null && this.exchange.chosen.chain.onUpstreamRequest.length === 0;
     if (isPlain) target.pool.dispatch(this);
@@ -319,7 +319,7 @@ export class Forward implements UpstreamCall {
   }
 
   onResponse(head: ResponseHead, bodyText: string | null): void {
-    this.answeredAt = this.exchange.around.clock.now();
+    this.answeredAt = this.exchange.around.wheel.turnAt;
     this.exchange.trace?.note('answered');
     if (head.status === 401) this.upstream.credential?.refused();
     if (bodyText !== null) this.leave();
@@ -371,7 +371,7 @@ export class Forward implements UpstreamCall {
 
   onUpgrade(head: ResponseHead, socket: Socket): TunnelIntake {
     const { exchange } = this;
-    this.answeredAt = exchange.around.clock.now();
+    this.answeredAt = exchange.around.wheel.turnAt;
     exchange.status = 101;
     exchange.keepRoute();
     exchange.headSent = true;

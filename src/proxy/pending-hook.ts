@@ -18,6 +18,7 @@ export function whenSettled<T>(
   pending.then(
     (value) => {
       if (isTooLate()) return;
+      exchange.around.wheel.beginTurn();
       exchange.disarmDeadline();
       try {
         goOn(value);
@@ -27,6 +28,7 @@ export function whenSettled<T>(
     },
     (error: unknown) => {
       if (isTooLate()) return;
+      exchange.around.wheel.beginTurn();
       exchange.disarmDeadline();
       onFailed(error);
     },

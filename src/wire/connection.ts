@@ -141,12 +141,14 @@ export abstract class Connection {
     const source = this.waiting;
     if (source === null || this.socket.writableLength > 0 || this.socket.destroyed) return;
     this.waiting = null;
+    this.wheel.beginTurn();
     this.onStalled(false);
     source.resume();
   }
 
   /** The listeners of a socket reach its owner through these. */
   static ended(connection: Connection): void {
+    connection.wheel.beginTurn();
     connection.onEnd();
   }
 
@@ -155,6 +157,7 @@ export abstract class Connection {
   }
 
   static gone(connection: Connection): void {
+    connection.wheel.beginTurn();
     connection.timer.disarm();
     connection.waiting = null;
     connection.onClosed();

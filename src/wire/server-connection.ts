@@ -197,6 +197,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   /** The head is complete: finds out about the body and hands the request over. Returns the offset of what is unused. */
   private begin(text: string, end: number, at: number, limit: number): number {
     const { head } = this;
+    this.wheel.beginTurn();
     this.timer.disarm();
     this.responded = false;
     this.state = RESPONDING;
@@ -279,6 +280,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   private refuse(code: ErrorCode, reason: string): void {
+    this.wheel.beginTurn();
     this.timer.disarm();
     this.state = RESPONDING;
     this.responded = false;
@@ -311,7 +313,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
       this.finish();
       return;
     }
-    this.wheel.arm(this.timer, this.draining ? graceMs : this.home.settings.timeouts.keepAliveMs);
+    const { wheel } = this;
+    wheel.arm(this.timer, this.draining ? graceMs : this.home.settings.timeouts.keepAliveMs, wheel.turnAt);
     // Not at once: who has just responded still has this stream in hand.
     if (!this.looping && this.blocked) process.nextTick(resumeConnection, this);
   }

@@ -79,6 +79,7 @@ export class UpstreamConnection extends Connection implements BodySource {
   }
 
   private onReady(): void {
+    this.wheel.beginTurn();
     this.ready = true;
     this.timer.disarm();
     const call = this.first;
@@ -166,6 +167,7 @@ export class UpstreamConnection extends Connection implements BodySource {
 
   /** Bytes that the socket has read into `bytes[0, length)`. Returns false to make it stop reading. */
   receive(bytes: Buffer, length: number): boolean {
+    this.wheel.beginTurn();
     let source: Buffer = bytes;
     let end = length;
     let at = 0;
@@ -228,7 +230,7 @@ export class UpstreamConnection extends Connection implements BodySource {
 
   private becomeIdle(): void {
     this.idle = true;
-    this.wheel.arm(this.timer, this.options.idleExpiryMs);
+    this.wheel.arm(this.timer, this.options.idleExpiryMs, this.wheel.turnAt);
     this.owner.onIdle(this);
   }
 
@@ -342,7 +344,7 @@ export class UpstreamConnection extends Connection implements BodySource {
   }
 
   private armFor(call: UpstreamCall, delayMs: number): void {
-    const now = this.wheel.now();
+    const now = this.wheel.turnAt;
     const left = call.deadlineAt === 0 ? Infinity : Math.max(1, call.deadlineAt - now);
     this.wheel.arm(this.timer, Math.min(delayMs, left), now);
   }

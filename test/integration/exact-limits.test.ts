@@ -12,14 +12,15 @@ const root = join(import.meta.dirname, '../..');
 const longSeconds = Number(process.env['GATEWRIGHT_EXACTNESS'] ?? 0);
 const seconds = longSeconds > 0 ? longSeconds : 2;
 
-/** Says in a response when a request passed here, by the clock that all threads share, and on which thread. */
+/** Says in a response when its request had come, by the clock that all threads share, when it was here, and on which thread. */
 const stamp = `import { threadId } from 'node:worker_threads';
 import { z } from ${JSON.stringify(join(root, 'src/util/schema.ts'))};
 export default {
-  name: 'stamp', summary: 'Says when.', options: z.strictObject({ name: z.string() }),
-  create: ({ name }, env) => ({
+  name: 'stamp', summary: 'Says when.', options: z.strictObject({}),
+  create: (_, env) => ({
     onRequest(exchange) {
-      exchange.setInResponse(name, String(env.now()));
+      exchange.setInResponse('x-before', String(exchange.startedAt));
+      exchange.setInResponse('x-after', String(env.now()));
       exchange.setInResponse('x-thread', String(threadId));
     },
   }),
@@ -45,9 +46,8 @@ interface Admitted {
 
 async function hammer(t: TestContext, { keys, threads: count, options }: Limited) {
   const policies = [
-    { use: './stamp.ts', options: { name: 'x-before' } },
     { rateLimit: { by: 'header:x-key', ...options } },
-    { use: './stamp.ts', options: { name: 'x-after' } },
+    { use: './stamp.ts' },
   ];
   const config = toldConfig({ threads: count, routes: { all: { policies, respond: { body: 'hello' } } } });
   const threads = await TestThreads.start(t, config, { files: { 'stamp.ts': stamp } });

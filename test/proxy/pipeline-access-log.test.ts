@@ -58,6 +58,7 @@ describe('the access log', () => {
       onRequest(exchange) {
         exchange.consumer = { name: 'mobile-app', groups: [] };
         clock.advance(10);
+        return Promise.resolve();
       },
       onResponse: () => clock.advance(5),
     };
