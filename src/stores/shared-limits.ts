@@ -52,7 +52,7 @@ export interface LimitCapacity {
   readonly permits: number;
 }
 
-const defaultCapacity: LimitCapacity = { rates: 524_288, windows: 262_144, logs: 32_768, permits: 16_384 };
+const defaultCapacity: LimitCapacity = { rates: 1_000_000, windows: 262_144, logs: 32_768, permits: 16_384 };
 const longWindowMs = 60_000;
 const [refusedTotal, wouldRefuseTotal] = [0, 1];
 
@@ -62,8 +62,8 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     // One more than there are threads: whoever gives back what a dead one held is none of them.
     SharedTable.create({ capacity: keys, words, threads: threads + 1 });
   return {
-    rates: table(capacity.rates, 1),
-    longRates: table(capacity.rates, 1),
+    rates: table(capacity.rates, 0),
+    longRates: table(capacity.rates, 0),
     windows: table(capacity.windows, 2),
     quotas: table(capacity.windows, 2),
     logs: table(capacity.logs, slidingWindowWords),

@@ -197,13 +197,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   /** The head is complete: finds out about the body and hands the request over. Returns the offset of what is unused. */
   private begin(text: string, end: number, at: number, limit: number): number {
     const { head } = this;
-    this.wheel.beginTurn();
-    this.timer.disarm();
-    this.responded = false;
-    this.state = RESPONDING;
-    this.bytesIn = 0;
-    this.bytesOut = 0;
-    this.bodyText = '';
+    this.beginRequest();
     this.maxBodyBytes = this.home.settings.limits.bodyBytes;
     const length = head.contentLength;
     let rest = at;
@@ -222,6 +216,16 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     }
     this.home.settings.handler.onRequest(this);
     return rest;
+  }
+
+  private beginRequest(): void {
+    this.wheel.beginTurn();
+    this.timer.disarm();
+    this.state = RESPONDING;
+    this.responded = false;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.bodyText = '';
   }
 
   private expectBody(body: BodyReader): void {
@@ -280,14 +284,8 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
   }
 
   private refuse(code: ErrorCode, reason: string): void {
-    this.wheel.beginTurn();
-    this.timer.disarm();
-    this.state = RESPONDING;
-    this.responded = false;
+    this.beginRequest();
     this.closing = true;
-    this.bodyText = '';
-    this.bytesIn = 0;
-    this.bytesOut = 0;
     this.home.settings.handler.onMalformed(this, code, reason);
   }
 

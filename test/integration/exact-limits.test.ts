@@ -45,10 +45,7 @@ interface Admitted {
 }
 
 async function hammer(t: TestContext, { keys, threads: count, options }: Limited) {
-  const policies = [
-    { rateLimit: { by: 'header:x-key', ...options } },
-    { use: './stamp.ts' },
-  ];
+  const policies = [{ rateLimit: { by: 'header:x-key', ...options } }, { use: './stamp.ts' }];
   const config = toldConfig({ threads: count, routes: { all: { policies, respond: { body: 'hello' } } } });
   const threads = await TestThreads.start(t, config, { files: { 'stamp.ts': stamp } });
   const answers = await flood(() => threads.address(), {

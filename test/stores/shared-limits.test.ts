@@ -74,6 +74,17 @@ suite('limits in memory', () => {
     assert.equal(useUp(limiter, ''), 2);
   });
 
+  test('a million keys live at once in less than 64 MiB', () => {
+    const memory = createLimitMemory(2);
+    assert.ok(memory.rates.byteLength < 64 * 2 ** 20);
+    const clock = { now: () => 1000, wallNow: () => 0 };
+    const limiter = new SharedLimits(memory, 0, clock).limiter('a', perMinute(100));
+    for (let i = 0; i < 1_000_000; i++) limiter.charge(`client ${i}`, 1);
+    let kept = 0;
+    for (let i = 0; i < 1_000_000; i++) if (limiter.charge(`client ${i}`, 0).remaining === 99) kept++;
+    assert.ok(kept > 999_000, `${kept} of a million were kept`);
+  });
+
   test('a flood of new keys displaces its own kind, and nobody who is being limited', () => {
     const { all } = threads(1);
     const [limits] = all;

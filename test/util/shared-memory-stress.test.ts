@@ -101,7 +101,7 @@ const chains: readonly (readonly [name: string, capacity: number, choices: numbe
   ['of many keys', 4096, 1000, 2 ** 40],
   ['of a few keys that keep expiring', 8, 3, 3],
   ['of keys that expire', 64, 40, 100],
-  ['of keys that evict each other', 1, 12, 2 ** 40],
+  ['of keys that evict each other', 1, 18, 2 ** 40],
   ['of keys that expire and evict each other', 2, 40, 50],
 ];
 

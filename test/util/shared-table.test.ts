@@ -76,13 +76,13 @@ describe('SharedTable', () => {
 
   it('evicts in a full bucket the entry that would expire first, and counts it', () => {
     const table = SharedTable.attach(create(1), 0);
-    assert.equal(table.slots, 8);
-    for (let i = 0; i < 8; i++) add(table, `key ${i}`, 0, 1000 - i);
+    assert.equal(table.slots, 12);
+    for (let i = 0; i < 12; i++) add(table, `key ${i}`, 0, 1000 - i);
     assert.equal(table.evicted, 0);
     add(table, 'late', 0, 2000);
     assert.equal(table.evicted, 1);
-    assert.equal(look(table, 'key 7', 0), null);
-    assert.deepEqual(look(table, 'key 6', 0), [1]);
+    assert.equal(look(table, 'key 11', 0), null);
+    assert.deepEqual(look(table, 'key 10', 0), [1]);
     assert.deepEqual(look(table, 'late', 0), [1]);
     // Once time has passed there is room again without an eviction.
     add(table, 'later', 999, 2000);
@@ -93,6 +93,20 @@ describe('SharedTable', () => {
     const table = SharedTable.attach(create(4096), 0);
     for (let i = 0; i < 4096; i++) add(table, `10.0.${i >> 8}.${i & 255}`, 0, 1000);
     assert.ok(table.evicted < 4096 * 0.02, `${table.evicted} of 4096 were evicted`);
+  });
+
+  it('without words keeps only when its entries expire', () => {
+    const table = SharedTable.attach(create(1, 0), 0);
+    const seen: number[] = [];
+    const later: TableDecision = {
+      decide(words, isNew, nowMs, expiresAtMs) {
+        assert.equal(words.length, 0);
+        seen.push(isNew ? -1 : expiresAtMs);
+        return Math.max(expiresAtMs, nowMs) + 10;
+      },
+    };
+    for (const nowMs of [0, 4, 25]) assert.ok(table.update('a', nowMs, later));
+    assert.deepEqual(seen, [-1, 10, -1]);
   });
 
   it('sweeps over every living entry once', () => {
@@ -146,7 +160,7 @@ describe('SharedTable', () => {
     let isFirst = true;
     const decision: TableDecision = {
       decide(words, isNew) {
-        if (isFirst) for (let i = 0; i < 8; i++) add(other, `key ${i}`, 0, 1000);
+        if (isFirst) for (let i = 0; i < 12; i++) add(other, `key ${i}`, 0, 1000);
         assert.equal(isNew, !isFirst);
         isFirst = false;
         words[0] += 1;
@@ -163,7 +177,7 @@ describe('SharedTable', () => {
     assert.throws(() => create(0), RangeError);
     assert.throws(() => create(1.5), RangeError);
     assert.throws(() => create(2 ** 25), RangeError);
-    assert.throws(() => create(1, 0), RangeError);
+    assert.throws(() => create(1, -1), RangeError);
   });
 
   it('draws a seed for every table', () => {

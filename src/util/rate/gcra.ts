@@ -1,7 +1,7 @@
 /**
  * The generic cell rate algorithm (ITU-T I.371, annex A; as a "virtual scheduler"). All that is kept of a key is one time: when
- * it would have nothing to pay off any more, its *theoretical arrival time*. Each charge moves that time on by the interval
- * of one permit; it may be ahead of the clock by as much as may come at once.
+ * it would have nothing to pay off any more, its *theoretical arrival time*. That is also when its entry expires, so an entry
+ * has no other number. Each charge moves it on by the interval of one permit; it may be ahead of the clock by as much as may come at once.
  *
  * It is a bucket of `capacity` permits that is filled at the rate of the limit: within any span of time at most `capacity`
  * and what the rate allows in that span are admitted.
@@ -38,8 +38,8 @@ export class Gcra implements RateAlgorithm {
     this.undo = new UndoGcra(this.intervalMs);
   }
 
-  decide(words: Float64Array, isNew: boolean, nowMs: number): number {
-    const debtMs = isNew ? 0 : Math.max(0, words[0] - nowMs);
+  decide(_words: Float64Array, _isNew: boolean, nowMs: number, arrivalMs: number): number {
+    const debtMs = Math.max(0, arrivalMs - nowMs);
     const chargedMs = debtMs + this.cost * this.intervalMs;
     this.isAllowed = chargedMs <= this.mostMs + roundingMs;
     this.tell(this.isAllowed ? chargedMs : debtMs);
@@ -50,9 +50,8 @@ export class Gcra implements RateAlgorithm {
     }
     this.retryMs = 0;
     if (this.cost === 0) return NaN;
-    words[0] = nowMs + chargedMs;
-    this.mark = words[0];
-    return words[0];
+    this.mark = nowMs + chargedMs;
+    return this.mark;
   }
 
   private tell(debtMs: number): void {
@@ -78,12 +77,11 @@ class UndoGcra implements UndoDecision {
     this.intervalMs = intervalMs;
   }
 
-  decide(words: Float64Array, isNew: boolean, nowMs: number): number {
+  decide(_words: Float64Array, isNew: boolean, nowMs: number, arrivalMs: number): number {
     if (isNew) return NaN;
     const chargeMs = this.cost * this.intervalMs;
-    const leftMs = words[0] === this.mark ? chargeMs : chargeMs - Math.max(0, nowMs - this.chargedAtMs);
+    const leftMs = arrivalMs === this.mark ? chargeMs : chargeMs - Math.max(0, nowMs - this.chargedAtMs);
     if (!(leftMs > 0)) return NaN;
-    words[0] -= leftMs;
-    return words[0];
+    return arrivalMs - leftMs;
   }
 }

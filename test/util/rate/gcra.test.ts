@@ -22,7 +22,7 @@ const vectors = JSON.parse(
 ) as Vectors;
 
 const gcra = (limit: number, windowMs: number, capacity = limit): KeyedLimit =>
-  new KeyedLimit(new Gcra({ limit, windowMs, capacity }), 1);
+  new KeyedLimit(new Gcra({ limit, windowMs, capacity }), 0);
 
 /** A bucket with whole numbers: permits times the window, so that nothing is rounded. */
 class Bucket {
