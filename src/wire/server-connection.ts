@@ -306,8 +306,7 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     this.state = HEAD;
     this.handler = nobody;
     this.head = noRequest;
-    const isLast = this.ended && this.stash === null && !this.looping;
-    if (this.closing || isLast) {
+    if (this.closing || (this.ended && this.stash === null && !this.looping)) {
       this.finish();
       return;
     }
