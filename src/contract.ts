@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './contract/authentication.ts';
+import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
   CallRequest,
@@ -34,6 +35,7 @@ export {
   type RefusalKind,
   type SigningKey,
 } from './contract/authentication.ts';
+export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 export {
   CallError,
   type AttemptDamping,
@@ -300,6 +302,11 @@ export interface PolicyEnv {
   readonly limits: LimitStore;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
+  /**
+   * A counter of the metrics, for this policy on this route. To be asked for once: to add to it costs next to nothing.
+   * @param labels what comes from the configuration or a short list, never from a client. At most 128 characters each.
+   */
+  counter<Name extends PolicyCounterName>(name: Name, labels: PolicyCounterLabels<Name>): Counter;
 }
 
 /** What a policy establishes or relies on, so that a wrong order is found when the configuration is loaded. */

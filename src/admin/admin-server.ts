@@ -161,7 +161,8 @@ export class AdminServer {
     const found = this.endpoints.find(path);
     const endpoint = found?.byMethod.get(request.method === 'HEAD' ? 'GET' : (request.method ?? ''));
     // Whoever may not use the API does not learn what it has, either.
-    if (endpoint?.isOpen !== true && path.startsWith('/api/')) {
+    const isGuarded = path.startsWith('/api/') || found?.byMethod.values().some(({ isOpen }) => isOpen !== true);
+    if (endpoint?.isOpen !== true && isGuarded === true) {
       const refusal = this.guard.refusalOf(request, this.token);
       if (refusal !== null) return refusal;
     }

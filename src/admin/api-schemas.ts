@@ -48,6 +48,7 @@ export const statusSchema = z.strictObject({
       connections: count,
       inFlight: count,
       served: count,
+      heapBytes: count.describe('Of its heap, what is in use.'),
       stallMs: z.number().min(0).describe('The longest that its event loop stood still lately, in milliseconds.'),
     }),
   ),

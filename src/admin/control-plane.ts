@@ -2,7 +2,7 @@
 import type { Problem } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import type { GatewayStatus } from '../gateway/gateway.ts';
+import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
 import type { ConsumerPlane } from './consumer-control.ts';
 
 /** One configuration that serves, or served. */
@@ -64,7 +64,11 @@ export interface ControlPlane {
   /** What was found in the configuration that was looked at last, and whether it was refused. */
   readonly findings: { readonly refused: boolean; readonly problems: readonly Problem[] };
   readonly consumers: ConsumerPlane;
+  /** How often another configuration was to serve since the start, by what came of it. A dry run is none. */
+  readonly reloads: Readonly<Record<'applied' | 'refused', number>>;
   status(): Promise<GatewayStatus>;
+  /** What was counted since the start, within the `maxSeries` of what serves. */
+  counted(): GatewayCounts;
   /** Reads the configuration file again. */
   reload(cause: ReloadCause): Promise<ReloadOutcome>;
   /** Serves another document until the file changes. It is not written to the file. */

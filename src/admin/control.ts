@@ -3,7 +3,7 @@ import type { Problem } from '../config/problem.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
-import { type Gateway, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
+import { type Gateway, type GatewayCounts, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
 import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
@@ -54,6 +54,7 @@ export class Control implements ControlPlane {
   readonly version: string;
   readonly startedAt: number;
   readonly consumers: ConsumerControl;
+  readonly reloads = { applied: 0, refused: 0 };
   private readonly env: ControlEnv;
   private readonly gateway: CompleteGateway;
   private readonly admin: AdminPort;
@@ -150,6 +151,10 @@ export class Control implements ControlPlane {
     return this.gateway.status();
   }
 
+  counted(): GatewayCounts {
+    return this.gateway.counted(this.config.telemetry.metrics.maxSeries);
+  }
+
   reload(cause: ReloadCause): Promise<ReloadOutcome> {
     return this.inTurn(cause, async () => this.move(await this.env.load(), cause, undefined));
   }
@@ -233,6 +238,7 @@ export class Control implements ControlPlane {
   }
 
   private noteServed(loaded: Served, cause: ReloadCause, isFile: boolean): void {
+    this.reloads.applied++;
     this.served = loaded;
     this.now = { number: this.now.number + 1, digest: loaded.digest, appliedAt: this.env.clock.wallNow(), cause };
     this.lastFindings = { refused: false, problems: loaded.problems };
@@ -267,6 +273,7 @@ export class Control implements ControlPlane {
     refused: Pick<LoadedDocument, 'files' | 'digest'>,
     isFile: boolean,
   ): ReloadOutcome {
+    this.reloads.refused++;
     this.lastFindings = { refused: true, problems };
     const about = { revision: this.now.number, cause, errors: countErrors(problems) };
     this.env.log.error('the configuration was refused; what served before serves on', about);

@@ -70,7 +70,12 @@ export interface EndpointFacts {
   /** Request headers that have a meaning, with what it is. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The answer with status 200, by media type; the schema of one that is JSON. */
-  readonly answer: { readonly type: string; readonly schema: z.ZodType | null };
+  readonly answer: {
+    readonly type: string;
+    readonly schema: z.ZodType | null;
+    /** Media types of other forms, for who asks for them. */
+    readonly others?: readonly string[];
+  };
   /** Other statuses that it answers with in the same form, and what they mean. */
   readonly also?: Readonly<Record<number, string>>;
   /** Refusals of its own; those that any endpoint may answer with are not listed. */

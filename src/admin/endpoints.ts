@@ -5,6 +5,7 @@ import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
 import { changeEndpoints } from './change-endpoints.ts';
 import { consumerEndpoints } from './consumer-endpoints.ts';
+import { metricsEndpoint } from './metrics-endpoint.ts';
 import { type Endpoint, type TextAnswer, controlEndpoint, noQuery } from './endpoint.ts';
 import type { EventFeed } from './event-feed.ts';
 import { openapiDocument } from './openapi.ts';
@@ -27,6 +28,7 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     ...consumerEndpoints,
     keysEndpoint(),
     ...changeEndpoints,
+    metricsEndpoint,
   ];
   endpoints.push(
     controlEndpoint({

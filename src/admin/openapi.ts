@@ -44,7 +44,8 @@ export function openapiDocument(endpoints: readonly Endpoint[], version: string)
 function operationOf(endpoint: Endpoint): Record<string, unknown> {
   const { operationId, summary, isOpen = false, body, answer } = endpoint;
   const schema = answer.schema === null ? { type: 'string' } : jsonSchemaOf(answer.schema, 'output');
-  const content = { [answer.type]: { schema } };
+  const types = [answer.type, ...(answer.others ?? [])];
+  const content = Object.fromEntries(types.map((type) => [type, { schema }]));
   const also = Object.entries(endpoint.also ?? {}).map(([status, description]) => [status, { description, content }]);
   const parameters = [
     ...pathParameters(endpoint.path),

@@ -9,9 +9,10 @@ export const page = `<!doctype html>
 <ul>
 <li><a href="/livez">/livez</a>: whether the process runs</li>
 <li><a href="/readyz">/readyz</a>: whether it serves</li>
+<li><a href="/metrics">/metrics</a>: what it has counted, for Prometheus</li>
 <li><a href="/api/v1/status">/api/v1/status</a>: how it is</li>
 <li><a href="/api/v1/openapi.json">/api/v1/openapi.json</a>: all that can be asked for</li>
 </ul>
-<p>If the configuration has an <code>admin.token</code>, the API wants it: <code>Authorization: Bearer …</code></p>
+<p>If the configuration has an <code>admin.token</code>, the API and the metrics want it: <code>Authorization: Bearer …</code></p>
 </html>
 `;

@@ -1,11 +1,14 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
 import type {
   Authenticator,
+  Counter,
   DocumentSource,
   GatewayIdentity,
   InnerPolicy,
   MaybePromise,
   Policy,
+  PolicyCounterLabels,
+  PolicyCounterName,
   PolicyDefinition,
   PolicyEnv,
   RemoteDocument,
@@ -31,6 +34,8 @@ export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' 
    * @throws when the configuration has no such store.
    */
   store(name: string, config: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare>;
+  /** See `PolicyEnv.counter`. */
+  counter<Name extends PolicyCounterName>(route: string, name: Name, labels: PolicyCounterLabels<Name>): Counter;
 }
 
 export interface StoreShare {
@@ -166,6 +171,7 @@ export class PolicyMaker {
       },
       store: (name) => this.store(name),
       identity: () => this.ownIdentity(),
+      counter: (name, labels) => services.counter(route, name, labels),
     };
   }
 

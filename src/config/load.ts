@@ -343,6 +343,7 @@ class Loader {
       defaultPolicies: policies.defaults.length,
       telemetry: {
         accessLog: assembleAccessLog(telemetry.accessLog, baseDir),
+        metrics: telemetry.metrics,
         debug: telemetry.debug ?? null,
       },
     };

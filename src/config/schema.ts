@@ -107,6 +107,7 @@ export type RedirectConfig = NonNullable<RouteDeclaration['redirect']>;
 export type RespondConfig = NonNullable<RouteDeclaration['respond']>;
 export type WeightedUpstream = NonNullable<RouteDeclaration['upstream']>[number];
 export type DebugConfig = Readonly<NonNullable<z.output<typeof telemetrySchema>['debug']>>;
+export type MetricsConfig = Readonly<z.output<typeof telemetrySchema>['metrics']>;
 export type AccessLogConfig = NonNullable<z.output<typeof telemetrySchema>['accessLog']>;
 
 /** A route with everything that holds for it: the defaults are merged in, named policies resolved. */
@@ -187,5 +188,9 @@ export interface GatewayConfig {
   readonly notFound: NotFoundConfig;
   /** How many policies `defaults.policies` has: those with which the policies of each route and of `notFound` begin. */
   readonly defaultPolicies: number;
-  readonly telemetry: { readonly accessLog: AccessLogConfig | null; readonly debug: DebugConfig | null };
+  readonly telemetry: {
+    readonly accessLog: AccessLogConfig | null;
+    readonly metrics: MetricsConfig;
+    readonly debug: DebugConfig | null;
+  };
 }

@@ -6,9 +6,11 @@ import { formatProblem, type Problem } from '../config/problem.ts';
 import type { ConfigInput, GatewayConfig } from '../config/schema.ts';
 import { builtinPolicies } from '../policies/index.ts';
 import { AppLog } from '../telemetry/app-log.ts';
+import type { MetricsFormat } from '../telemetry/metrics/exposition.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Gateway, ListenerAddress, Publication } from './gateway.ts';
 import { LocalGateway, type PolicyModules } from './local-gateway.ts';
+import { metricsText } from './metrics-text.ts';
 
 /** A configuration that has errors. */
 export class ConfigError extends Error {
@@ -23,6 +25,8 @@ export class ConfigError extends Error {
 
 /** A gateway on the event loop of the program that has made it. */
 export interface EmbeddedGateway extends Pick<Gateway, 'start' | 'status' | 'stop'> {
+  /** What was counted and how it is, as a scraper reads it. Without what only the admin API knows. */
+  metrics(format?: MetricsFormat): Promise<string>;
   /**
    * Moves to another configuration, all of it or none: when this rejects, what served before serves on.
    * @throws {ConfigError} with every problem at once, or a `ListenError`.
@@ -38,11 +42,12 @@ export interface EmbeddedGateway extends Pick<Gateway, 'start' | 'status' | 'sto
 export async function createGateway(config: ConfigInput): Promise<EmbeddedGateway> {
   const log = new AppLog({ level: 'info', clock: systemClock });
   const modules = new WeakMap<GatewayConfig, PolicyModules>();
-  let revision = 0;
+  let [revision, maxSeries] = [0, 0];
   const publish = async (input: ConfigInput): Promise<Publication> => {
     const loaded = await load(input);
     modules.set(loaded.config, loaded.modules);
     log.hide(loaded.secrets);
+    maxSeries = loaded.config.telemetry.metrics.maxSeries;
     return { revision: ++revision, config: loaded.config, secrets: loaded.secrets, codeDigest: '' };
   };
   const gateway = new LocalGateway(await publish(config), {
@@ -52,6 +57,8 @@ export async function createGateway(config: ConfigInput): Promise<EmbeddedGatewa
   return {
     start: () => gateway.start(),
     status: () => gateway.status(),
+    metrics: async (format = 'prometheus') =>
+      metricsText({ status: await gateway.status(), counts: gateway.counted(maxSeries), control: null }, format),
     stop: (graceMs) => gateway.stop(graceMs),
     reload: async (input) => gateway.apply(await publish(input)),
   };

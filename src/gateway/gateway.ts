@@ -3,6 +3,7 @@ import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
 import type { LimitTotals } from '../stores/shared-limits.ts';
+import type { CountedMetrics } from '../telemetry/metrics/counted-series.ts';
 
 /** A gateway, wherever its threads are. */
 export interface Gateway {
@@ -15,6 +16,11 @@ export interface Gateway {
   apply(publication: Publication): Promise<readonly ListenerAddress[]>;
   /** How it is at the moment. */
   status(): Promise<GatewayStatus>;
+  /**
+   * What was counted since the start, by all threads and by those that were there before them.
+   * @param maxSeries how many series to tell apart.
+   */
+  counted(maxSeries: number): GatewayCounts;
   /** Stops accepting, finishes what was begun, and breaks off what is left after the grace. */
   stop(graceMs: number): Promise<void>;
 }
@@ -48,6 +54,16 @@ export interface GatewayStatus {
   readonly limits: LimitTotals;
 }
 
+export interface GatewayCounts extends CountedMetrics {
+  /** Entries of shared memory that were forgotten before their time, besides those of limits. */
+  readonly evicted: {
+    /** Failed and successful attempts to authenticate. */
+    readonly damping: number;
+    /** Sessions that were ended, nonces that were used. */
+    readonly noted: number;
+  };
+}
+
 export interface ThreadStatus {
   /** From 0; a replacement gets the number of the thread that it replaces. */
   readonly thread: number;
@@ -67,6 +83,8 @@ export interface ThreadStatus {
   readonly served: number;
   /** The longest time that its event loop stood still, of the last half minute or more; 0 if it is not measured. */
   readonly stallMs: number;
+  /** Of its heap, what is in use. */
+  readonly heapBytes: number;
 }
 
 export interface ListenerStatus extends ListenerAddress {

@@ -1,6 +1,7 @@
 /** The composition root: one gateway on the event loop of this thread, from a configuration to open listeners. */
 import { randomBytes } from 'node:crypto';
 import type { Server, Socket } from 'node:net';
+import { getHeapStatistics } from 'node:v8';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
 import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { PolicyDefinition } from '../contract.ts';
@@ -14,6 +15,8 @@ import type { Observer } from '../proxy/finish.ts';
 import { Entrance } from '../proxy/listener.ts';
 import type { Surroundings } from '../proxy/snapshot.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
+import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
+import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { systemClock, type Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { Pace } from '../util/pace.ts';
@@ -25,6 +28,7 @@ import { accessEntry, reasonsWithout } from './access-entry.ts';
 import {
   drainGraceMs,
   type Gateway,
+  type GatewayCounts,
   type GatewayLog,
   type GatewayStatus,
   type ListenerAddress,
@@ -56,6 +60,8 @@ export interface GatewayEnv {
   readonly connect?: ConnectTarget;
   /** Likewise for what the gateway asks others on its own behalf. */
   readonly connectCall?: HttpCallerEnv['connect'];
+  /** What to count in: see `ThreadMetrics`. */
+  readonly metrics?: SharedArrayBuffer;
   /** What policies are given; by default what one event loop alone has need of. It is closed with the gateway. */
   readonly services?: (env: ServicesEnv) => LocalServices;
 }
@@ -74,6 +80,7 @@ interface Generation {
   readonly routes: ReadonlySet<string>;
   readonly compiled: Compiled;
   readonly accessLog: Lease<AccessLog> | null;
+  readonly maxSeries: number;
   /** What no log may show. */
   readonly secrets: readonly string[];
 }
@@ -93,6 +100,8 @@ export class LocalGateway implements Gateway {
   private readonly keep = new Keep();
   private readonly listeners: OpenListeners;
   private readonly services: LocalServices;
+  private readonly metrics: ThreadMetrics;
+  private readonly series = new CountedSeries();
   private readonly startedAt: number;
   private serving: Generation | null = null;
   private readonly turns = new Turns();
@@ -107,12 +116,15 @@ export class LocalGateway implements Gateway {
     this.env = env;
     this.startedAt = clock.wallNow();
     const wheel = new TimerWheel(clock);
+    this.metrics = new ThreadMetrics(env.metrics ?? ThreadMetrics.create());
+    this.series.add(this.metrics.memory);
     const servicesEnv: ServicesEnv = {
       clock,
       wheel,
       info: (message, about) => log.info(message, about),
       warn: (message, about) => log.warn(message, about),
       connect: env.connectCall,
+      metrics: this.metrics,
     };
     this.services = env.services?.(servicesEnv) ?? new LocalServices(servicesEnv);
     this.around = {
@@ -121,6 +133,7 @@ export class LocalGateway implements Gateway {
       log: { defect: (message, about, error) => log.error(message, { ...about, error }) },
       observe: null,
       traffic: { begun: 0, ended: 0 },
+      meter: this.metrics,
     };
     this.listeners = new OpenListeners({
       clock,
@@ -178,6 +191,7 @@ export class LocalGateway implements Gateway {
         routes: new Set(Object.keys(config.routes)),
         compiled,
         accessLog,
+        maxSeries: config.telemetry.metrics.maxSeries,
         secrets: publication.secrets,
       };
       return {
@@ -217,6 +231,7 @@ export class LocalGateway implements Gateway {
     const before = this.serving;
     this.serving = next;
     this.around.observe = this.observerOf(next);
+    this.metrics.begin(next.maxSeries);
     if (before === null) return;
     this.endRoutesThatAreGone(before, next);
     letGo(before);
@@ -286,9 +301,14 @@ export class LocalGateway implements Gateway {
       inFlight: begun - ended,
       served: ended,
       stallMs: 0,
+      heapBytes: getHeapStatistics().used_heap_size,
     };
     const { attemptTotals: authentication, limitTotals: limits } = this.services;
     return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits });
+  }
+
+  counted(maxSeries: number): GatewayCounts {
+    return { ...this.series.read(maxSeries), evicted: this.services.evicted };
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */

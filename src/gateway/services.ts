@@ -5,8 +5,11 @@ import type {
   AttemptDamping,
   CallRequest,
   CallResponse,
+  Counter,
   DocumentSource,
   LimitStore,
+  PolicyCounterLabels,
+  PolicyCounterName,
   RemoteDocument,
   SharedMemory,
   ValueStore,
@@ -16,9 +19,11 @@ import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
 import { RedisValues } from '../stores/redis-values.ts';
+import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
+import type { GatewayCounts } from './gateway.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
 /** Memory that the services of all threads have in common. */
@@ -38,6 +43,11 @@ export function createServicesMemory(threads: number): ServicesMemory {
   };
 }
 
+/** Entries that were forgotten before their time, by what they were in. */
+export function evictedIn({ noted, damping }: ServicesMemory): GatewayCounts['evicted'] {
+  return { damping: SharedDamping.evictedIn(damping), noted: NotedTexts.evictedIn(noted) };
+}
+
 export interface ServicesEnv extends HttpCallerEnv {
   /** What other threads have as well; by default they share nothing. */
   readonly memory?: ServicesMemory;
@@ -47,6 +57,8 @@ export interface ServicesEnv extends HttpCallerEnv {
   info(message: string, about: Readonly<Record<string, string>>): void;
   /** Who fetches documents for all threads; by default each for itself. */
   readonly documents?: DocumentHolder;
+  /** What policies count in; by default nobody reads it. */
+  readonly metrics?: ThreadMetrics;
 }
 
 /** What the policies of one thread are given. */
@@ -62,6 +74,7 @@ export class LocalServices implements PolicyServices {
   private noted: NotedTexts | null = null;
   private attempts: SharedDamping | null = null;
   private counted: SharedLimits | null = null;
+  private metrics: ThreadMetrics | null;
 
   constructor(env: ServicesEnv) {
     this.env = env;
@@ -75,6 +88,7 @@ export class LocalServices implements PolicyServices {
     });
     this.documents = env.documents ?? this.ownDocuments;
     this.memory = env.memory ?? null;
+    this.metrics = env.metrics ?? null;
   }
 
   /** Gives up what policies still wait for. */
@@ -104,6 +118,11 @@ export class LocalServices implements PolicyServices {
     return this.sharedLimits();
   }
 
+  /** Of all threads. */
+  get evicted(): GatewayCounts['evicted'] {
+    return evictedIn(this.ownMemory());
+  }
+
   /** Decisions of the limits of all threads. */
   get limitTotals(): LimitTotals {
     return this.sharedLimits().totals;
@@ -124,6 +143,11 @@ export class LocalServices implements PolicyServices {
 
   call(request: CallRequest): Promise<CallResponse> {
     return this.caller.call(request);
+  }
+
+  counter<Name extends PolicyCounterName>(route: string, name: Name, labels: PolicyCounterLabels<Name>): Counter {
+    this.metrics ??= new ThreadMetrics(ThreadMetrics.create());
+    return this.metrics.counter(route, name, labels);
   }
 
   document(source: DocumentSource): Lease<RemoteDocument> {

@@ -12,6 +12,7 @@ import {
   definePolicy,
 } from '../contract.ts';
 import { z } from '../util/schema.ts';
+import { type AuthCounters, authCounters } from './authentication/auth-counters.ts';
 import { accept, removeOwnHeaders } from './authentication/authenticating.ts';
 import { type Asked, refuse } from './authentication/refuse.ts';
 
@@ -57,9 +58,10 @@ export const anyOf = definePolicy({
   },
   create(_options, env, inner) {
     const ways = inner.flatMap(waysIn);
+    const around = { env, counters: authCounters(env) };
     const policy: Policy = {
       ...hooksOf(inner.map((one) => one.policy)),
-      onRequest: (exchange) => tryFrom(0, exchange, ways, none, env),
+      onRequest: (exchange) => tryFrom(0, exchange, ways, none, around),
     };
     waysOf.set(policy, ways);
     return policy;
@@ -80,19 +82,24 @@ function waysIn({ name, policy }: InnerPolicy): readonly Way[] {
   return [{ name, authenticator, asked: { challenge: authenticator.challenge } }];
 }
 
+interface Around {
+  readonly env: PolicyEnv;
+  readonly counters: AuthCounters;
+}
+
 /** Stays synchronous until a way does not. The first way costs nothing more than it does alone. */
 function tryFrom(
   index: number,
   exchange: Exchange,
   ways: readonly Way[],
   refusals: readonly Refusal[],
-  env: PolicyEnv,
+  around: Around,
 ): MaybePromise<Reply | undefined> {
-  if (index === ways.length) return refuseAll(exchange, ways, refusals, env);
+  if (index === ways.length) return refuseAll(exchange, ways, refusals, around);
   const verdict = ways[index].authenticator.authenticate(exchange);
   return verdict instanceof Promise
-    ? verdict.then((settled) => judge(settled, index, exchange, ways, refusals, env))
-    : judge(verdict, index, exchange, ways, refusals, env);
+    ? verdict.then((settled) => judge(settled, index, exchange, ways, refusals, around))
+    : judge(verdict, index, exchange, ways, refusals, around);
 }
 
 function judge(
@@ -101,15 +108,20 @@ function judge(
   exchange: Exchange,
   ways: readonly Way[],
   refusals: readonly Refusal[],
-  env: PolicyEnv,
+  around: Around,
 ): MaybePromise<Reply | undefined> {
+  const { env, counters } = around;
   if (!(verdict instanceof Refusal)) {
+    counters.accepted.add();
     countGuesses(exchange, refusals, env);
     return pass(exchange, ways, index, verdict);
   }
   // The request is not one for the upstream at all.
-  if (verdict.kind === 'answered') return refuse(exchange, verdict, [ways[index].asked], env);
-  return tryFrom(index + 1, exchange, ways, [...refusals, verdict], env);
+  if (verdict.kind === 'answered') {
+    counters.answered.add();
+    return refuse(exchange, verdict, [ways[index].asked], env);
+  }
+  return tryFrom(index + 1, exchange, ways, [...refusals, verdict], around);
 }
 
 /** Whatever credentials the request has, looked at or not, go no further, nor what it says in the name of any way. */
@@ -133,9 +145,10 @@ function refuseAll(
   exchange: Exchange,
   ways: readonly Way[],
   refusals: readonly Refusal[],
-  env: PolicyEnv,
+  { env, counters }: Around,
 ): MaybePromise<Reply> {
-  const kind = order.find((one) => refusals.some((refusal) => refusal.kind === one))!;
+  const kind = order.find((one) => refusals.some((refusal) => refusal.kind === one)) ?? 'missing';
+  counters[kind].add();
   const ofKind = refusals.filter((refusal) => refusal.kind === kind);
   // A login, or the words of an authorisation server, say more than a challenge.
   const reply = ofKind.find((refusal) => refusal.reply !== null)?.reply ?? null;

@@ -1,5 +1,6 @@
 import { type Credential, type Exchange, type MaybePromise, type Reply, definePolicy } from '../contract.ts';
 import { z } from '../util/schema.ts';
+import { authCounters } from './authentication/auth-counters.ts';
 import { callerOf, forbidden, refuseNobody } from './authorization/caller.ts';
 import { ClaimRule, type ClaimRules, claimRules, isWellFormed } from './authorization/claim-rules.ts';
 
@@ -74,17 +75,23 @@ export const authorize = definePolicy({
     const ofCaller = checks.filter(({ isAboutRequest }) => !isAboutRequest);
     const ofRequest = checks.filter(({ isAboutRequest }) => isAboutRequest);
     /** Many requests share one credential; one that is frozen never changes. Null: nothing speaks against it. */
+    const counters = authCounters(env);
     const known = new WeakMap<Credential, Reply | null>();
     return {
       onRequest(exchange): MaybePromise<Reply | undefined> {
         const caller = callerOf(exchange);
-        if (caller === null) return refuseNobody(exchange, env);
+        if (caller === null) {
+          counters.missing.add();
+          return refuseNobody(exchange, env);
+        }
         let refused = known.get(caller);
         if (refused === undefined) {
           refused = refusedBy(ofCaller, caller, exchange);
           if (Object.isFrozen(caller)) known.set(caller, refused);
         }
-        return refused ?? refusedBy(ofRequest, caller, exchange) ?? undefined;
+        refused ??= refusedBy(ofRequest, caller, exchange);
+        (refused === null ? counters.accepted : counters.forbidden).add();
+        return refused ?? undefined;
       },
     };
   },

@@ -5,6 +5,7 @@ import { duration } from '../util/units.ts';
 import { undoCharges } from './limits/charge.ts';
 import { unenforcedNotice } from './limits/counted-limit.ts';
 import { exempt, exemption } from './limits/limit-exemptions.ts';
+import { type LimitCounters, limitCounters } from './limits/limit-counters.ts';
 import { nameOption } from './limits/limit-fields.ts';
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
@@ -52,6 +53,7 @@ class Concurrency implements Policy {
   private readonly enforce: boolean;
   private readonly room: WaitingRoom;
   private readonly limits: PolicyEnv['limits'];
+  private readonly counters: LimitCounters;
   private readonly onUnenforced: () => void;
   private readonly reply: Reply;
   /** What each exchange holds, so that it is given back once, whatever has become of the consumer meanwhile. */
@@ -68,6 +70,7 @@ class Concurrency implements Policy {
     this.enforce = given.enforce;
     this.room = new WaitingRoom(given.queue === 0 ? 0 : (given.queueTimeout ?? usualWaitMs), env);
     this.limits = env.limits;
+    this.counters = limitCounters(given.name, env);
     this.onUnenforced = unenforcedNotice(name, env);
     this.reply = {
       status: errors.TOO_MANY_CONCURRENT.status,
@@ -79,18 +82,26 @@ class Concurrency implements Policy {
   }
 
   onRequest(exchange: Exchange): Reply | undefined | Promise<Reply | undefined> {
-    if (this.isExempt !== null && this.isExempt(exchange)) return undefined;
+    if (this.isExempt !== null && this.isExempt(exchange)) {
+      this.counters.exempt.add();
+      return undefined;
+    }
     const key = this.key.read(exchange);
     const pool = this.key.isByAddress ? this.poolByAddress : this.pool;
     // Whoever waits goes first.
     if (!this.room.hasWaiting(pool, key) && pool.tryAcquire(key)) {
-      this.held.set(exchange, { pool, key });
+      this.hold(exchange, pool, key);
       return undefined;
     }
     if (!this.enforce) return this.refuse(exchange);
-    const waiting = this.room.enter(exchange, pool, key, () => this.held.set(exchange, { pool, key }));
+    const waiting = this.room.enter(exchange, pool, key, () => this.hold(exchange, pool, key));
     if (waiting === null) return this.refuse(exchange);
     return waiting.then((isHeld) => (isHeld ? undefined : this.refuse(exchange)));
+  }
+
+  private hold(exchange: Exchange, pool: PermitPool, key: string): void {
+    this.held.set(exchange, { pool, key });
+    this.counters.allowed.add();
   }
 
   onFinish(exchange: Exchange): void {
@@ -104,6 +115,7 @@ class Concurrency implements Policy {
 
   private refuse(exchange: Exchange): Reply | undefined {
     this.limits.noteRefusal(this.enforce);
+    (this.enforce ? this.counters.refused : this.counters.wouldRefuse).add();
     if (!this.enforce) {
       this.onUnenforced();
       return undefined;

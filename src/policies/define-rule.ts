@@ -8,6 +8,7 @@ import {
   definePolicy,
 } from '../contract.ts';
 import { type Schema, z } from '../util/schema.ts';
+import { authCounters } from './authentication/auth-counters.ts';
 import { callerOf, forbidden, refuseNobody } from './authorization/caller.ts';
 
 export interface RuleDefinition<Options = unknown> {
@@ -37,14 +38,19 @@ export function defineRule<Options = Record<string, never>>(rule: RuleDefinition
     provides: ['authorisation'],
     create(options, env) {
       const refused = forbidden(`the rule ${name} does not allow it`);
+      const counters = authCounters(env);
       const answer = (verdict: boolean | string): Reply | undefined => {
+        (verdict === true ? counters.accepted : counters.forbidden).add();
         if (verdict === true) return undefined;
         return typeof verdict === 'string' ? forbidden(verdict) : refused;
       };
       return {
         onRequest(exchange): MaybePromise<Reply | undefined> {
           const caller = callerOf(exchange);
-          if (caller === null) return refuseNobody(exchange, env);
+          if (caller === null) {
+            counters.missing.add();
+            return refuseNobody(exchange, env);
+          }
           const verdict = rule.allows(exchange, caller, options);
           return verdict instanceof Promise ? verdict.then(answer) : answer(verdict);
         },

@@ -3,6 +3,7 @@ import { z } from '../util/schema.ts';
 import { CountedLimit, unenforcedNotice } from './limits/counted-limit.ts';
 import { cost, costReader } from './limits/limit-cost.ts';
 import { exempt, exemption } from './limits/limit-exemptions.ts';
+import { limitCounters } from './limits/limit-counters.ts';
 import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
@@ -66,6 +67,7 @@ export const quota = definePolicy({
       isExempt: exemption(given.exempt),
       enforce: given.enforce,
       limits: env.limits,
+      counters: limitCounters(given.name, env),
       onUnenforced: unenforcedNotice(name, env),
     });
   },

@@ -360,13 +360,14 @@ export class ProxyExchange implements Exchange, StreamHandler {
     this.aborter?.abort(exchangeEnded);
   }
 
-  outcome(): Outcome {
+  /** @param durationMs since it began. */
+  outcome(durationMs: number): Outcome {
     return {
       status: this.status,
       code: this.code,
       bytesIn: this.tunnelled?.bytesIn ?? this.stream.bytesIn,
       bytesOut: this.tunnelled?.bytesOut ?? this.stream.bytesOut,
-      durationMs: this.around.clock.now() - this.startedAt,
+      durationMs,
       attempts: this.forward === null ? 0 : this.forward.attempts,
     };
   }

@@ -8,11 +8,17 @@ export type Observer = (exchange: ProxyExchange, outcome: Outcome) => void;
 export function finish(exchange: ProxyExchange): void {
   if (exchange.finished) return;
   exchange.release();
-  const { observe, traffic } = exchange.around;
+  const { observe, traffic, meter, clock } = exchange.around;
   traffic.ended++;
+  const durationMs = clock.now() - exchange.startedAt;
+  meter.ended(exchange.route.name, exchange.method, exchange.status, durationMs);
+  const { forward } = exchange;
+  if (forward !== null && forward.answeredAt !== 0) {
+    meter.answered(forward.upstream.name, forward.answeredAt - forward.sentAt);
+  }
   const steps = exchange.chosen.chain.onFinish;
   if (observe === null && steps.length === 0) return;
-  const outcome = exchange.outcome();
+  const outcome = exchange.outcome(durationMs);
   for (const step of steps) {
     if (step.position >= exchange.reached) continue;
     const onFailed = (error: unknown): void => {

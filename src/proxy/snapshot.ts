@@ -26,6 +26,15 @@ export interface Surroundings {
   /** Told of every exchange that has ended; null when nobody listens. */
   readonly observe: Observer | null;
   readonly traffic: Traffic;
+  readonly meter: Meter;
+}
+
+/** Where it is counted what becomes of exchanges. */
+export interface Meter {
+  /** @param route the name; empty for none. */
+  ended(route: string, method: string, status: number, durationMs: number): void;
+  /** @param durationMs from the last attempt to the head of the response. */
+  answered(upstream: string, durationMs: number): void;
 }
 
 /** How many exchanges have begun and ended on this thread. */

@@ -28,6 +28,11 @@ export class NotedTexts {
     this.now = now;
   }
 
+  /** The same as `evicted`, for whoever is none of the threads. */
+  static evictedIn(buffer: SharedArrayBuffer): number {
+    return SharedTable.evictedIn(buffer);
+  }
+
   /** Texts that were forgotten before their time. */
   get evicted(): number {
     return this.table.evicted;

@@ -75,6 +75,11 @@ export class SharedDamping implements AttemptDamping {
     return { failed: total(failedTotal), slowed: total(slowedTotal), refused: total(refusedTotal) };
   }
 
+  /** Failures and successes that were forgotten before their time. */
+  static evictedIn({ failures, successes }: DampingMemory): number {
+    return SharedTable.evictedIn(failures) + SharedTable.evictedIn(successes);
+  }
+
   /**
    * @param seat a number that no other living thread has.
    * @param now monotonic milliseconds, the same for all threads.

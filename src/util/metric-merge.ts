@@ -20,18 +20,29 @@ export interface MergedSeries {
 }
 
 export class MetricMerge {
-  private readonly slabs: readonly MetricSlab[];
-  private readonly maxSeries: number;
+  /** How many series to tell apart; those that are some family's `other` may come on top. What was told apart stays so. */
+  maxSeries: number;
+  private readonly slabs: MetricSlab[] = [];
   private readonly known = new Map<string, { family: MetricFamily; labels: readonly string[]; totals: Float64Array }>();
   /** For each slab, the totals that each of its series is added to. */
-  private readonly totalsOf: Float64Array[][];
+  private readonly totalsOf: Float64Array[][] = [];
   private dropped = 0;
 
-  /** @param maxSeries how many series to tell apart; those that are some family's `other` may come on top. */
+  /** @param maxSeries see there. */
   constructor(slabs: readonly MetricSlab[], maxSeries: number) {
-    this.slabs = slabs;
     this.maxSeries = maxSeries;
-    this.totalsOf = slabs.map(() => []);
+    for (const slab of slabs) this.add(slab);
+  }
+
+  /** One more thread. It is never taken out again: what the thread has counted stays when it ends. */
+  add(slab: MetricSlab): void {
+    this.slabs.push(slab);
+    this.totalsOf.push([]);
+  }
+
+  /** Series that are told apart, each `other` included. */
+  get seriesCount(): number {
+    return this.known.size;
   }
 
   /** Series that are part of `other`: each once for every thread that met it. */
@@ -69,7 +80,7 @@ export class MetricMerge {
     if (known !== undefined) return known.totals;
     // Every slab has the `other` of a family before its first other series, so there are at most as many as families.
     const isOther = labels.every((label) => label === 'other');
-    if (!isOther && this.known.size >= this.maxSeries) {
+    if (!isOther && this.known.size >= this.maxSeries * (family.share ?? 1)) {
       this.dropped++;
       return this.placeFor(
         family,

@@ -35,6 +35,11 @@ export interface MetricFamily {
   readonly labels: readonly string[];
   /** A histogram: the upper bounds of its buckets, inclusive and ascending; above the last one there is one more. */
   readonly bounds?: readonly number[];
+  /**
+   * The part of all series, of whichever family, beyond which there are no new ones of this: what clients could make many of
+   * is not to take the room of what they cannot. By default 1.
+   */
+  readonly share?: number;
 }
 
 export interface SlabShape {
@@ -55,6 +60,11 @@ const maxDroppedKnown = 10_000;
 export class MetricSlab {
   readonly buffer: SharedArrayBuffer;
   readonly families: readonly MetricFamily[];
+  /**
+   * How many series there may be, if that is less than there is room for. Those that there are stay when it becomes less.
+   * For the thread that writes, and only known to it.
+   */
+  limit: number;
   private readonly header: Int32Array;
   private readonly directory: Int32Array;
   private readonly cells: Float64Array;
@@ -99,6 +109,7 @@ export class MetricSlab {
     if (this.header[atFamilies] !== hashOf(families)) throw new TypeError('the slab is one of other metric families');
     const [maxSeries, width, textRoom] = [this.header[atMaxSeries], this.header[atWidth], this.header[atTextRoom]];
     const layout = layoutOf(maxSeries, width, textRoom);
+    this.limit = maxSeries;
     this.width = width;
     this.directory = new Int32Array(buffer, layout.directoryAt, maxSeries * entryWords);
     this.cells = new Float64Array(buffer, layout.cellsAt, maxSeries * width);
@@ -139,7 +150,7 @@ export class MetricSlab {
     const other = JSON.stringify(labels.map(() => 'other'));
     const fallback = this.numbers.get(keyOf(family, other)) ?? this.append(family, other);
     if (text === other) return fallback;
-    if (this.hasRoomFor(text)) return this.append(family, text);
+    if (this.hasRoomFor(family, text)) return this.append(family, text);
 
     this.countDropped(keyOf(family, text));
     return fallback;
@@ -185,12 +196,13 @@ export class MetricSlab {
   }
 
   /** Whether there is room for a series beside an `other` for every family that has none yet. */
-  private hasRoomFor(text: string): boolean {
+  private hasRoomFor(of: number, text: string): boolean {
     const missing = this.families.filter(
       ({ labels }, family) => !this.numbers.has(keyOf(family, JSON.stringify(labels.map(() => 'other')))),
     );
     const isTextFit = this.textUsed() + text.length <= this.text.length - missing.length * maxTextPerSeries;
-    const isSeriesFit = this.header[atSeries] + missing.length < this.header[atMaxSeries];
+    const most = Math.min(this.limit, this.header[atMaxSeries]) * (this.families[of].share ?? 1);
+    const isSeriesFit = this.header[atSeries] + missing.length < most;
     return isSeriesFit && isTextFit && text.length <= maxTextPerSeries;
   }
 

@@ -120,6 +120,11 @@ export class SharedTable {
     return new SharedTable(buffer, thread);
   }
 
+  /** The same as `evicted`, for whoever is none of the threads. */
+  static evictedIn(buffer: SharedArrayBuffer): number {
+    return Atomics.load(new Int32Array(buffer, 0, headerWords), atEvicted) >>> 0;
+  }
+
   private constructor(buffer: SharedArrayBuffer, thread: number) {
     this.buffer = buffer;
     this.header = new Int32Array(buffer, 0, headerWords);

@@ -20,6 +20,8 @@ export interface ThreadBirth {
   readonly connections: SharedArrayBuffer;
   readonly seat: number;
   readonly services: ServicesMemory;
+  /** What it counts in (`ThreadMetrics`): of its seat, so that nobody else does. */
+  readonly metrics: SharedArrayBuffer;
   /** Its way to the `DocumentDesk`. */
   readonly documents: MessagePort;
 }

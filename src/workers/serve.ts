@@ -138,7 +138,7 @@ class Server {
   }
 
   private createGateway(first: Publication): LocalGateway {
-    const { thread, ticketSecret, connections, seat, services: memory, documents: port } = this.birth;
+    const { thread, ticketSecret, connections, seat, services: memory, metrics, documents: port } = this.birth;
     const permits = SharedPermits.attach(connections, seat);
     const admission = (counter: number): SharedAdmission => new SharedAdmission(permits, counter);
     const documents = new ThreadDocuments(port, systemClock);
@@ -148,6 +148,7 @@ class Server {
       thread,
       ticketSecret,
       admission,
+      metrics,
       services: (env) => new LocalServices({ ...env, memory, seat, documents }),
     });
   }

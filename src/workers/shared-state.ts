@@ -1,8 +1,11 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
-import { createServicesMemory } from '../gateway/services.ts';
+import type { GatewayCounts } from '../gateway/gateway.ts';
+import { createServicesMemory, evictedIn } from '../gateway/services.ts';
 import { type LimitTotals, SharedLimits } from '../stores/shared-limits.ts';
 import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
+import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
+import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConnectionPermits } from './connection-permits.ts';
 import { DocumentDesk, type DocumentDeskEnv } from './document-desk.ts';
@@ -15,6 +18,9 @@ export class SharedState {
   private readonly documents: DocumentDesk;
   /** The main thread's part in the limits: giving back what a dead thread held. */
   private readonly limits: SharedLimits;
+  private readonly series = new CountedSeries();
+  /** What threads count in, by seat. A thread counts on where the one before it on its seat has ended. */
+  private readonly metrics = new Map<number, SharedArrayBuffer>();
 
   /** @param threads how many may live at a time. */
   constructor(threads: number, env: DocumentDeskEnv) {
@@ -37,6 +43,7 @@ export class SharedState {
       connections: permits.buffer,
       seat,
       services,
+      metrics: this.metricsOf(seat),
       documents: this.documents.connect(),
     };
   }
@@ -44,6 +51,21 @@ export class SharedState {
   /** What all threads have counted since the start. */
   get totals(): { readonly authentication: AttemptTotals; readonly limits: LimitTotals } {
     return { authentication: SharedDamping.totalsIn(this.services.damping), limits: this.limits.totals };
+  }
+
+  /** See `Gateway.counted`. */
+  counted(maxSeries: number): GatewayCounts {
+    return { ...this.series.read(maxSeries), evicted: evictedIn(this.services) };
+  }
+
+  private metricsOf(seat: number): SharedArrayBuffer {
+    let memory = this.metrics.get(seat);
+    if (memory === undefined) {
+      memory = ThreadMetrics.create();
+      this.metrics.set(seat, memory);
+      this.series.add(memory);
+    }
+    return memory;
   }
 
   /** The thread that was born with it has ended. */

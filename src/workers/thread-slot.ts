@@ -72,6 +72,7 @@ export class ThreadSlot {
       inFlight: 0,
       served: 0,
       stallMs: 0,
+      heapBytes: 0,
     } as const;
     return { ...(own ?? unknown), restarts };
   }

@@ -6,7 +6,14 @@ import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type { GatewayConfig } from '../config/schema.ts';
 import type { LastUses } from '../consumers/last-uses.ts';
-import type { Gateway, GatewayLog, GatewayStatus, ListenerAddress, Publication } from '../gateway/gateway.ts';
+import type {
+  Gateway,
+  GatewayCounts,
+  GatewayLog,
+  GatewayStatus,
+  ListenerAddress,
+  Publication,
+} from '../gateway/gateway.ts';
 import { placeOf, urlOf } from '../gateway/places.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { Turns } from '../util/turns.ts';
@@ -20,8 +27,8 @@ import { HandOver } from './hand-over.ts';
 import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
 import type { SomeConsumers, StagedConsumers } from './known-consumers.ts';
 import { mergeStatus } from './merge-status.ts';
-import type { PublicationParcel } from './messages.ts';
 import { RetiredThreads } from './retired-threads.ts';
+import { type Served, goneRoutes } from './served.ts';
 import { ServingThread, spareThread } from './serving-thread.ts';
 import { SharedState } from './shared-state.ts';
 import { statusOf } from './status-of.ts';
@@ -44,14 +51,6 @@ export interface ThreadedGatewayEnv {
   readonly inherited?: ReadonlyMap<string, InheritedSockets>;
   /** Told of what happens to threads. */
   onEvent?(kind: string, about: Readonly<Record<string, unknown>>): void;
-}
-
-/** What is served. */
-interface Served {
-  readonly parcel: Omit<PublicationParcel, 'consumers'>;
-  readonly listeners: GatewayConfig['listeners'];
-  readonly open: Addresses;
-  readonly routes: GatewayConfig['routes'];
 }
 
 const hangLimitMs = 5_000;
@@ -313,6 +312,10 @@ export class ThreadedGateway implements Gateway {
     return mergeStatus(threads, own, this.addresses, this.shared.totals);
   }
 
+  counted(maxSeries: number): GatewayCounts {
+    return this.shared.counted(maxSeries);
+  }
+
   private liveThreads(): ServingThread[] {
     return this.slots.flatMap(({ live }) => (live === null ? [] : [live]));
   }
@@ -389,10 +392,6 @@ export class ThreadedGateway implements Gateway {
     this.unborn.add(thread);
     return thread;
   }
-}
-
-function goneRoutes(before: Served | null, { routes }: Served): string[] {
-  return Object.keys(before?.routes ?? {}).filter((name) => !Object.hasOwn(routes, name));
 }
 
 function wasStopped(): Error {

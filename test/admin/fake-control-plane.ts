@@ -15,7 +15,9 @@ import type { PolicyDefinition } from '../../src/contract.ts';
 import { LastUses } from '../../src/consumers/last-uses.ts';
 import type { SomeConsumers } from '../../src/workers/known-consumers.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import type { GatewayStatus } from '../../src/gateway/gateway.ts';
+import type { GatewayCounts, GatewayStatus } from '../../src/gateway/gateway.ts';
+import { CountedSeries } from '../../src/telemetry/metrics/counted-series.ts';
+import { ThreadMetrics } from '../../src/telemetry/metrics/thread-metrics.ts';
 import { type TestOptions, loadText } from '../config/load-text.ts';
 
 export class FakeControlPlane implements ControlPlane {
@@ -32,9 +34,13 @@ export class FakeControlPlane implements ControlPlane {
   private readonly options: TestOptions;
   private readonly listeners = new Set<(event: ControlEvent) => void>();
 
+  private readonly metricsMemory = ThreadMetrics.create();
+  private readonly series = new CountedSeries();
+
   private constructor(loaded: LoadResult, options: TestOptions) {
     this.loaded = loaded;
     this.options = options;
+    this.series.add(this.metricsMemory);
     this.findings = { refused: false, problems: loaded.problems };
   }
 
@@ -98,6 +104,7 @@ export class FakeControlPlane implements ControlPlane {
           restarts: 0,
           served: 9,
           stallMs: 1.5,
+          heapBytes: 12_345_678,
           ...numbers,
         },
       ],
@@ -109,6 +116,14 @@ export class FakeControlPlane implements ControlPlane {
       authentication: { failed: 12, slowed: 4, refused: 1 },
       limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
     };
+  }
+
+  readonly reloads = { applied: 2, refused: 1 };
+  /** What threads count in. */
+  readonly metrics = new ThreadMetrics(this.metricsMemory);
+
+  counted(): GatewayCounts {
+    return { ...this.series.read(this.config.telemetry.metrics.maxSeries), evicted: { damping: 5, noted: 6 } };
   }
 
   async reload(cause: ReloadCause): Promise<ReloadOutcome> {

@@ -20,6 +20,7 @@ describe('the OpenAPI document', () => {
     'GET /api/v1/status',
     'GET /api/v1/upstreams',
     'GET /livez',
+    'GET /metrics',
     'GET /readyz',
     'POST /api/v1/consumers/{name}/keys',
     'POST /api/v1/explain',

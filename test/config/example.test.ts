@@ -50,7 +50,6 @@ suite('the example with everything', () => {
         'routes.catalog.mirror',
         'routes.catalog.retries',
         'routes.catalog.hedge',
-        'telemetry.metrics',
         'telemetry.tracing',
       ],
     );
@@ -102,7 +101,6 @@ suite('the example with everything', () => {
       'upstreams: {u: {targets: ["http://h:1"], balance: first}}': 'upstreams.u.balance',
       'cache: {memory: 256MiB}': 'cache',
       'routes: {r: {respond: {}, cache: true}}': 'routes.r.cache',
-      'telemetry: {metrics: {}}': 'telemetry.metrics',
     };
     for (const [text, place] of Object.entries(later)) {
       const { config, problems } = await loadText(text, options);

@@ -6,6 +6,7 @@ import type {
   CallRequest,
   CallResponse,
   Consumer,
+  Counter,
   Credential,
   Exchange,
   GatewayIdentity,
@@ -14,6 +15,8 @@ import type {
   Outcome,
   Peer,
   Policy,
+  PolicyCounterLabels,
+  PolicyCounterName,
   PolicyDefinition,
   PolicyEnv,
   Reply,
@@ -276,6 +279,14 @@ export class FakeEnv implements PolicyEnv {
 
   warn(message: string): void {
     this.warnings.push(message);
+  }
+
+  /** What was counted, by family and labels. */
+  readonly counted: Record<string, number> = {};
+
+  counter<Name extends PolicyCounterName>(name: Name, labels: PolicyCounterLabels<Name>): Counter {
+    const key = `${name} ${Object.values(labels).join(' ')}`;
+    return { add: (amount = 1) => void (this.counted[key] = (this.counted[key] ?? 0) + amount) };
   }
 }
 

@@ -46,12 +46,15 @@ export const telemetrySchema = z.strictObject({
     })
     .prefault({})
     .describe('A line for every request; `false` for none.'),
-  metrics: notAvailable(
-    z.strictObject({
-      maxSeries: integer(1).default(2000).describe('The largest number of series; what is beyond goes to `other`.'),
-    }),
-  )
-    .optional()
+  metrics: z
+    .strictObject({
+      maxSeries: integer(1, 10_000)
+        .default(2000)
+        .describe(
+          'How many series of requests, upstreams and policies are told apart; what is beyond goes to `other`. A histogram counts once.',
+        ),
+    })
+    .prefault({})
     .describe('Counters and histograms on the admin port.'),
   debug: debug
     .optional()

@@ -2,6 +2,7 @@
 import type { Authenticator, Credential, Exchange, MaybePromise, Policy, PolicyEnv, Reply } from '../../contract.ts';
 import { Refusal } from '../../contract.ts';
 import { z } from '../../util/schema.ts';
+import { authCounters } from './auth-counters.ts';
 import { refuse } from './refuse.ts';
 
 /** Options that each of these policies has. */
@@ -22,11 +23,16 @@ export const commonOptions = {
 export function authenticating(
   authenticator: Authenticator,
   { forward, optional }: { readonly forward: boolean; readonly optional: boolean },
-  env: Pick<PolicyEnv, 'damping' | 'wait'>,
+  env: Pick<PolicyEnv, 'damping' | 'wait' | 'counter' | 'label'>,
 ): Policy {
+  const counters = authCounters(env);
   const goOn = (exchange: Exchange, verdict: Credential | Refusal): MaybePromise<Reply | undefined> => {
     const isKnown = !(verdict instanceof Refusal);
-    if (!isKnown && (verdict.kind !== 'missing' || !optional)) return refuse(exchange, verdict, [authenticator], env);
+    if (!isKnown && (verdict.kind !== 'missing' || !optional)) {
+      counters[verdict.kind].add();
+      return refuse(exchange, verdict, [authenticator], env);
+    }
+    (isKnown ? counters.accepted : counters.anonymous).add();
     removeOwnHeaders(exchange, authenticator);
     // Before the upstream is told anything, which may be told where the credential was.
     if (!forward) authenticator.conceal(exchange);

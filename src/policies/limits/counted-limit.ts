@@ -4,6 +4,7 @@ import { type ErrorCode, errors } from '../../errors.ts';
 import { Charge, undoCharges } from './charge.ts';
 import type { CostReader } from './limit-cost.ts';
 import { type LimitFields, seconds } from './limit-fields.ts';
+import type { LimitCounters } from './limit-counters.ts';
 import type { LimitKey } from './limit-key.ts';
 
 /** One limit as it applies to some. */
@@ -25,6 +26,7 @@ interface Parts {
   readonly isExempt: ((exchange: Exchange) => boolean) | null;
   readonly enforce: boolean;
   readonly limits: LimitStore;
+  readonly counters: LimitCounters;
   /** Told of requests that would have been refused. */
   readonly onUnenforced: () => void;
 }
@@ -42,7 +44,10 @@ export class CountedLimit implements Policy {
 
   onRequest(exchange: Exchange): Reply | undefined {
     const { key, isExempt, enforce } = this.parts;
-    if (isExempt !== null && isExempt(exchange)) return undefined;
+    if (isExempt !== null && isExempt(exchange)) {
+      this.parts.counters.exempt.add();
+      return undefined;
+    }
     const { limiter, byAddress, fields, windowMs } = this.parts.tierOf(exchange.consumer);
     const text = key.read(exchange);
     const counting = key.isByAddress ? byAddress : limiter;
@@ -52,6 +57,7 @@ export class CountedLimit implements Policy {
     if (!isAllowed && !enforce) return this.wouldRefuse();
     const charge = new Charge(exchange.limitCharge, counting, text, enforce ? fields : null, cost, verdict);
     if (!isAllowed) return this.refuse(exchange, charge, retryMs === Infinity ? windowMs : retryMs);
+    this.parts.counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
     return undefined;
@@ -59,12 +65,14 @@ export class CountedLimit implements Policy {
 
   private wouldRefuse(): undefined {
     this.parts.limits.noteRefusal(false);
+    this.parts.counters.wouldRefuse.add();
     this.parts.onUnenforced();
   }
 
   private refuse(exchange: Exchange, charge: Charge, waitMs: number): Reply {
-    const { code, limits } = this.parts;
+    const { code, limits, counters } = this.parts;
     limits.noteRefusal(true);
+    counters.refused.add();
     undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);

@@ -295,6 +295,13 @@ suite('the plan of sockets', () => {
     ]);
   });
 
+  test('how many series of metrics there may be', async () => {
+    assert.deepEqual(await planOf('', 'telemetry: {metrics: {maxSeries: 500}}'), [
+      'setting-changed | telemetry: changed: metrics.maxSeries 2000 → 500',
+    ]);
+    assert.deepEqual(await planOf('', 'telemetry: {metrics: {maxSeries: 2000}}'), []);
+  });
+
   test('tells of the access log, and of settings that nothing special is known of', async () => {
     assert.deepEqual(
       await planOf(
@@ -320,7 +327,7 @@ suite('the plan of sockets', () => {
     } as const;
     const later: GatewayConfig = { ...base, threads: 4, stores: { shared } };
     assert.deepEqual(
-      linesOf(diffConfigs({ ...base, telemetry: { accessLog: null, debug: null } }, later)).map((line) =>
+      linesOf(diffConfigs({ ...base, telemetry: { ...base.telemetry, accessLog: null } }, later)).map((line) =>
         line.replace(/\{.*/, '…'),
       ),
       [

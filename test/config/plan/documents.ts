@@ -77,7 +77,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     ),
     notFound: { policies: [], respond: null },
     defaultPolicies: 0,
-    telemetry: { accessLog: telemetry.accessLog, debug: null },
+    telemetry: { accessLog: telemetry.accessLog, metrics: telemetry.metrics, debug: null },
   };
 }
 
