@@ -11,6 +11,7 @@ import type {
   AccessLogConfig,
   ConsumerSources,
   GatewayConfig,
+  GatewayDeclaration,
   ListenerConfig,
   NotFoundConfig,
   PolicyUse,
@@ -183,6 +184,10 @@ export function assembleConsumerSources(
     files: files.map((file) => resolve(baseDir, file)),
     database: database === undefined ? null : resolve(baseDir, database),
   };
+}
+
+export function assembleQuotas({ database }: GatewayDeclaration['quotas'], baseDir: string): GatewayConfig['quotas'] {
+  return { database: database === undefined ? null : resolve(baseDir, database) };
 }
 
 export function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {

@@ -9,6 +9,7 @@ import {
   assembleAccessLog,
   assembleConsumerSources,
   assembleListener,
+  assembleQuotas,
   assembleStore,
   assembleNotFound,
   assembleUpstream,
@@ -26,6 +27,7 @@ import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkLimits } from './checks/limits.ts';
 import { checkUpstreamHeaders } from './checks/upstream-headers.ts';
+import { checkQuotas } from './checks/quotas.ts';
 import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
@@ -229,6 +231,7 @@ class Loader {
     const callers = hasAll ? () => knownCallers(consumers) : null;
     checkAuthorization(policies.lists, callers, this.findings);
     checkLimits(policies.lists, callers, this.findings);
+    checkQuotas(sections, policies.lists, this.findings);
     return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
   }
 
@@ -322,9 +325,9 @@ class Loader {
     consumers: readonly ConsumerConfig[] | null,
   ): GatewayConfig | null {
     const { baseDir } = this;
-    const { admin, threads, consumerSources, identity, stores, upstreams, telemetry } = sections.accepted;
+    const { admin, threads, consumerSources, identity, stores, quotas, upstreams, telemetry } = sections.accepted;
     if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
-    if (consumers === null || stores === undefined) return null;
+    if (consumers === null || stores === undefined || quotas === undefined) return null;
     if (upstreams === undefined || telemetry === undefined) return null;
     return {
       baseDir,
@@ -335,6 +338,7 @@ class Loader {
       consumerSources: assembleConsumerSources(consumerSources, baseDir),
       identity: identity ?? null,
       stores: Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, assembleStore(store, baseDir)])),
+      quotas: assembleQuotas(quotas, baseDir),
       upstreams: Object.fromEntries(
         Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
       ),

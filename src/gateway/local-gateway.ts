@@ -288,7 +288,7 @@ export class LocalGateway implements Gateway {
       stallMs: 0,
     };
     const { attemptTotals: authentication, limitTotals: limits } = this.services;
-    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits });
+    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits, quotas: null });
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */

@@ -1,6 +1,7 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
 import { createServicesMemory } from '../gateway/services.ts';
+import { QuotaKeeper, type QuotaKeeping } from '../stores/quota-keeper.ts';
 import { type LimitTotals, SharedLimits } from '../stores/shared-limits.ts';
 import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
 import { systemClock } from '../util/clock.ts';
@@ -15,6 +16,8 @@ export class SharedState {
   private readonly documents: DocumentDesk;
   /** The main thread's part in the limits: giving back what a dead thread held. */
   private readonly limits: SharedLimits;
+  /** Has quotas survive the process. */
+  readonly quotas: QuotaKeeper;
 
   /** @param threads how many may live at a time. */
   constructor(threads: number, env: DocumentDeskEnv) {
@@ -22,6 +25,7 @@ export class SharedState {
     this.services = createServicesMemory(threads);
     this.documents = new DocumentDesk(env);
     this.limits = new SharedLimits(this.services.limits, threads, systemClock);
+    this.quotas = new QuotaKeeper(this.services.limits.quotas, threads, { clock: systemClock, log: env.log });
   }
 
   /**
@@ -42,8 +46,13 @@ export class SharedState {
   }
 
   /** What all threads have counted since the start. */
-  get totals(): { readonly authentication: AttemptTotals; readonly limits: LimitTotals } {
-    return { authentication: SharedDamping.totalsIn(this.services.damping), limits: this.limits.totals };
+  get totals(): {
+    readonly authentication: AttemptTotals;
+    readonly limits: LimitTotals;
+    readonly quotas: QuotaKeeping | null;
+  } {
+    const authentication = SharedDamping.totalsIn(this.services.damping);
+    return { authentication, limits: this.limits.totals, quotas: this.quotas.status };
   }
 
   /** The thread that was born with it has ended. */
@@ -55,5 +64,6 @@ export class SharedState {
   /** No thread is left. */
   close(): void {
     this.documents.close();
+    this.quotas.leave();
   }
 }
