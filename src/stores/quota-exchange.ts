@@ -113,7 +113,7 @@ export class QuotaExchange {
 
   private hasChanged(): boolean {
     const { table, seen } = this;
-    for (let bucket = 0; bucket < seen.length; bucket++) if (table.versionOf(bucket) !== seen[bucket]) return true;
+    for (let bucket = 0; bucket < seen.length; bucket++) if (table.peekVersion(bucket) !== seen[bucket]) return true;
     return false;
   }
 
@@ -123,8 +123,10 @@ export class QuotaExchange {
     const batch: Batch = { rows: [], looked: [] };
     for (let step = 0; step < seen.length && batch.rows.length < this.rowsAtOnce; step++) {
       const bucket = (this.cursor + step) % seen.length;
+      if (table.peekVersion(bucket) === seen[bucket]) continue;
+      // Before the copy: what changes in between is found the next time.
       const version = table.versionOf(bucket);
-      if (version === seen[bucket] || !table.copyBucket(bucket, this.copy)) continue;
+      if (!table.copyBucket(bucket, this.copy)) continue;
       batch.looked.push({ bucket, version });
       for (let way = 0; way < ways; way++) this.collectWay(bucket, way, nowMs, batch);
     }

@@ -132,6 +132,11 @@ export class SharedRecords {
     return Atomics.load(this.ints, this.headsAt + cell * 2 + 1);
   }
 
+  /** The same as it was a moment ago, and in no order with other reads; for a look at very many, at a quarter of the cost. */
+  peekVersion(cell: number): number {
+    return this.ints[this.headsAt + cell * 2 + 1];
+  }
+
   /** Where in `ints` this thread's own record begins. It holds anything; all of its words have to be written. */
   spare(): number {
     return this.recordsAt + (this.ints[this.spareAt] - 1) * this.wordsPerRecord;

@@ -208,6 +208,11 @@ export class SharedTable {
     return this.records.versionOf(bucket);
   }
 
+  /** See `SharedRecords.peekVersion`. */
+  peekVersion(bucket: number): number {
+    return this.records.peekVersion(bucket);
+  }
+
   /** Copies what a bucket holds at one moment. @returns false when others kept changing it, and what is there is worth nothing. */
   copyBucket(bucket: number, into: BucketCopy): boolean {
     const { records, hashesAt } = this;

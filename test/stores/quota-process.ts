@@ -28,7 +28,7 @@ export class FakeProcess {
   constructor(wallMs = evening, windows = small.windows) {
     this.clock = new FakeClock(wallMs);
     // Each process counts from when it began.
-    this.clock.advance(Math.random() * 100);
+    this.clock.advance(Math.floor(Math.random() * 100));
     this.memory = createLimitMemory(2, { ...small, windows });
     const note = (level: string) => (message: string, about: Readonly<Record<string, unknown>>) =>
       this.log.push({ level, message, problem: about['problem'] });
