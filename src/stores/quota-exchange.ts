@@ -167,8 +167,6 @@ export class QuotaExchange {
     if (slot < 0) slot = this.slotOf(bucket);
     if (slot < 0) return;
     this.setBase(slot, digest, row.count, row.periodMs);
-    // What is here may still differ from it.
-    this.seen[bucket] = (table.versionOf(bucket) - 1) | 0;
   }
 
   /** A clock that went far ahead for a moment must not have the counts of then kept for years. */
