@@ -22,7 +22,6 @@ interface ExchangeClock {
 
 /** Numbers in an entry. */
 const quotaWords = 2;
-const ways = 8;
 const hashWords = 4;
 const dayMs = 86_400_000;
 /** No entry lives longer: a month, and as long as a clock that is put back is borne. */
@@ -52,6 +51,7 @@ export class QuotaExchange {
   /** The version of each bucket as it was when nothing in it differed from the file. */
   private readonly seen: Int32Array;
   private readonly copy = new BucketCopy(quotaWords);
+  private readonly ways = this.copy.expiresAtMs.length;
   private readonly digest = new Int32Array(hashWords);
   private readonly takeIn = new TakeIn();
   private hasRun = false;
@@ -128,14 +128,14 @@ export class QuotaExchange {
       const version = table.versionOf(bucket);
       if (!table.copyBucket(bucket, this.copy)) continue;
       batch.looked.push({ bucket, version });
-      for (let way = 0; way < ways; way++) this.collectWay(bucket, way, nowMs, batch);
+      for (let way = 0; way < this.ways; way++) this.collectWay(bucket, way, nowMs, batch);
     }
     return batch;
   }
 
   private collectWay(bucket: number, way: number, nowMs: number, { rows }: Batch): void {
     const { words, expiresAtMs, hashes } = this.copy;
-    const slot = bucket * ways + way;
+    const slot = bucket * this.ways + way;
     if (!(expiresAtMs[way] > nowMs)) return;
     let count = words[way * quotaWords + calendarWords.count];
     let periodMs = words[way * quotaWords + calendarWords.period];
@@ -190,9 +190,9 @@ export class QuotaExchange {
   private slotOf(bucket: number): number {
     const { copy, digest } = this;
     if (!this.table.copyBucket(bucket, copy)) return -1;
-    for (let way = 0; way < ways; way++) {
+    for (let way = 0; way < this.ways; way++) {
       const at = way * hashWords;
-      if (copy.expiresAtMs[way] > 0 && isHash(copy.hashes, at, digest)) return bucket * ways + way;
+      if (copy.expiresAtMs[way] > 0 && isHash(copy.hashes, at, digest)) return bucket * this.ways + way;
     }
     return -1;
   }

@@ -123,8 +123,8 @@ describe('two processes with one database of quotas', () => {
     const exchange = new QuotaExchange(table, failing, first.clock, { rowsAtOnce: 100 });
     charge(first.limiter(), 'ada', 10);
     exchange.run();
-    // One bucket of eight, and each has more than ada.
-    for (let i = 0; i < 8; i++) charge(first.limiter(), `key ${i}`, 20);
+    // One bucket of twelve, and each has more than ada.
+    for (let i = 0; i < 12; i++) charge(first.limiter(), `key ${i}`, 20);
     exchange.run();
     assert.equal(charge(first.limiter(), 'ada', 1), 99);
     failing.fails = true;
@@ -204,30 +204,31 @@ describe('a database of quotas that cannot be used', () => {
 
   it('is full: nothing of it is lost, and what is counted goes on', async (t) => {
     const file = await fileIn(t);
-    const first = new FakeProcess();
+    // So many that none is evicted.
+    const first = new FakeProcess(evening, 8192);
     const table = SharedTable.attach(first.memory.quotas, 1);
     const options = { seed: table.seed, maxRows: 1000, timeoutMs: 0 };
     const tooSmall = new QuotaFile(file, { ...options, maxPages: 9 });
     const limits = { rowsAtOnce: 20 };
     const exchange = new QuotaExchange(table, tooSmall, first.clock, limits);
-    for (let i = 0; i < 200; i++) charge(first.limiter(), `key ${i}`, 3);
+    for (let i = 0; i < 500; i++) charge(first.limiter(), `key ${i}`, 3);
     assert.throws(() => {
       while (!exchange.run());
     }, /database or disk is full/);
     const written = rowsIn(file);
-    assert.ok(written > 0 && written < 200, String(written));
+    assert.ok(written > 0 && written < 500, String(written));
     assert.throws(() => exchange.run(), /database or disk is full/);
     assert.equal(rowsIn(file), written, 'all of a time or nothing of it');
     tooSmall.close();
 
     const file2 = new QuotaFile(file, options);
     const again = new QuotaExchange(table, file2, first.clock, limits);
-    const rounds = Array.from({ length: 20 }, () => again.run());
+    const rounds = Array.from({ length: 30 }, () => again.run());
     file2.close();
-    assert.ok(rounds.indexOf(true) >= Math.floor((200 - written) / 28), 'no more than so many are written at a time');
+    assert.ok(rounds.indexOf(true) >= Math.floor((500 - written) / 32), 'no more than so many are written at a time');
     assert.equal(rounds.at(-1), true);
-    assert.equal(rowsIn(file), 200);
-    assert.equal(left((await FakeProcess.start(t, file)).limiter(), 'key 199'), 97);
+    assert.equal(rowsIn(file), 500);
+    assert.equal(left((await FakeProcess.start(t, file, evening, 8192)).limiter(), 'key 499'), 97);
   });
 
   it('is made anew, with all that is in memory, when it is taken away', async (t) => {

@@ -211,7 +211,7 @@ describe('SharedTable', () => {
       add(table, 'a', 0, 1000);
       const copy = new BucketCopy(1);
       assert.ok(table.copyBucket(0, copy));
-      return [...copy.hashes];
+      return Array.from(copy.hashes);
     });
     assert.deepEqual(digests[0], digests[1]);
     assert.ok(digests[0].some((word) => word !== 0));
