@@ -68,6 +68,15 @@ export const statusSchema = z.strictObject({
       gaveUp: count.describe('Decisions that were refused because other threads kept changing what stands beside.'),
     })
     .describe('Decisions of limits since the start.'),
+  quotas: z
+    .strictObject({
+      database: z.string(),
+      writtenAt: wallTime.nullable().describe('When everything that was counted was last in it; null for never.'),
+      failures: count.describe('Attempts to write since the start that have come to nothing.'),
+      problem: z.string().nullable().describe('Why the last attempt has; null when it has not.'),
+    })
+    .nullable()
+    .describe('How it is with the database of quotas; null without one.'),
 });
 
 export const snapshotSchema = z.strictObject({

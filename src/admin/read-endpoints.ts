@@ -35,10 +35,11 @@ function statusEndpoint(clock: Pick<Clock, 'wallNow'>): Endpoint {
     summary: 'The version, what serves, and how its threads and listeners are.',
     answer: { type: JSON_TYPE, schema: statusSchema },
     async handle(_, control) {
-      const { threads, listeners, authentication, limits } = await control.status();
+      const { threads, listeners, authentication, limits, quotas } = await control.status();
       const { version, startedAt, isReady: ready, revision } = control;
       const uptimeMs = Math.max(0, Math.round(clock.wallNow() - startedAt));
-      return { json: { version, startedAt, uptimeMs, ready, revision, threads, listeners, authentication, limits } };
+      const counted = { authentication, limits, quotas };
+      return { json: { version, startedAt, uptimeMs, ready, revision, threads, listeners, ...counted } };
     },
   });
 }

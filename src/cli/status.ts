@@ -29,6 +29,7 @@ interface Status {
   /** Missing from a gateway that does not count them yet. */
   readonly authentication?: Readonly<Record<'failed' | 'slowed' | 'refused', unknown>>;
   readonly limits?: Readonly<Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown>>;
+  readonly quotas?: Readonly<Record<'database' | 'writtenAt' | 'failures' | 'problem', unknown>> | null;
 }
 
 interface Upstreams {
@@ -107,7 +108,7 @@ function reasonIn(json: unknown): string {
 }
 
 function toText({ status, upstreams, problems }: Report): string {
-  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits } = status;
+  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits, quotas } = status;
   const appliedAt = new Date(revision.appliedAt).toISOString();
   const lines = [
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
@@ -144,6 +145,7 @@ function toText({ status, upstreams, problems }: Report): string {
     ]),
     ...attemptLines(authentication),
     ...limitLines(limits),
+    ...quotaLines(quotas),
     '',
     ...problemLines(problems),
   ];
@@ -162,6 +164,14 @@ function limitLines(limits: Status['limits']): string[] {
   const { refused, wouldRefuse, evicted, gaveUp } = limits;
   const counts = `${String(refused)} refused, ${String(wouldRefuse)} would have been`;
   return [`limits: ${counts}; ${String(evicted)} keys forgotten early, ${String(gaveUp)} not decided`];
+}
+
+function quotaLines(quotas: Status['quotas']): string[] {
+  if (quotas == null) return [];
+  const { database, writtenAt, failures, problem } = quotas;
+  const at = typeof writtenAt === 'number' ? new Date(writtenAt).toISOString() : 'never';
+  const state = typeof problem === 'string' ? `NOT WRITTEN since ${at}: ${problem}` : `written ${at}`;
+  return [`quotas: ${String(database)} ${state}; ${String(failures)} attempts have failed`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

@@ -9,8 +9,10 @@ import { type ResolvedUse, type PolicyResolver, checkOrder } from './policies.ts
 import type { Finding } from './problem.ts';
 import type {
   AccessLogConfig,
+  ConsumerConfig,
   ConsumerSources,
   GatewayConfig,
+  GatewayDeclaration,
   ListenerConfig,
   NotFoundConfig,
   PolicyUse,
@@ -116,7 +118,7 @@ function isEmpty(object: object): boolean {
   return true;
 }
 
-export function assembleNotFound({ accepted }: Sections, policies: ResolvedPolicies): NotFoundConfig {
+function assembleNotFound({ accepted }: Sections, policies: ResolvedPolicies): NotFoundConfig {
   return { policies: policies.notFound, respond: accepted.notFound?.respond ?? null };
 }
 
@@ -137,7 +139,7 @@ export function assembleListener(listener: ListenerConfig, baseDir: string): Lis
   };
 }
 
-export function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string): UpstreamConfig {
+function assembleUpstream(upstream: UpstreamDeclaration, baseDir: string): UpstreamConfig {
   const { targets, balance, connections, tls, hostHeader, auth } = upstream;
   const { ca, cert, key } = tls;
   return {
@@ -164,7 +166,7 @@ function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthCo
   return { ...auth, clientCredentials: { ...clientCredentials, tls: { ca: resolvePem(baseDir, ca) } } };
 }
 
-export function assembleStore(store: StoreDeclaration, baseDir: string): StoreConfig {
+function assembleStore(store: StoreDeclaration, baseDir: string): StoreConfig {
   const { type, url, username, password, timeout, prefix, tls } = store;
   const ca = tls.ca === undefined ? undefined : resolvePem(baseDir, tls.ca);
   return { type, url, username, password, timeout, prefix, tls: { ca, insecure: tls.insecure } };
@@ -175,7 +177,7 @@ function resolvePem(baseDir: string, value: string): string {
   return isPemText(value) ? value : resolve(baseDir, value);
 }
 
-export function assembleConsumerSources(
+function assembleConsumerSources(
   { files, database }: ConsumerSources,
   baseDir: string,
 ): GatewayConfig['consumerSources'] {
@@ -185,7 +187,51 @@ export function assembleConsumerSources(
   };
 }
 
-export function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {
+function assembleQuotas({ database }: GatewayDeclaration['quotas'], baseDir: string): GatewayConfig['quotas'] {
+  return { database: database === undefined ? null : resolve(baseDir, database) };
+}
+
+function assembleAccessLog(accessLog: AccessLogConfig | null, baseDir: string): AccessLogConfig | null {
   if (accessLog === null || accessLog.file === 'stdout' || accessLog.file === 'stderr') return accessLog;
   return { ...accessLog, file: resolve(baseDir, accessLog.file) };
+}
+
+/** What the whole is put together from besides the sections that stay as they are. */
+export interface GatewayParts {
+  readonly baseDir: string;
+  readonly policies: ResolvedPolicies;
+  readonly routes: Record<string, RouteConfig>;
+  readonly listeners: Record<string, ListenerConfig>;
+  readonly consumers: readonly ConsumerConfig[] | null;
+}
+
+/** The configuration, or null when a section is missing because it is wrong. */
+export function assembleGateway(sections: Sections, parts: GatewayParts): GatewayConfig | null {
+  const { baseDir, policies, routes, listeners, consumers } = parts;
+  const { admin, threads, consumerSources, identity, stores, quotas, upstreams, telemetry } = sections.accepted;
+  if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
+  if (consumers === null || stores === undefined || quotas === undefined) return null;
+  if (upstreams === undefined || telemetry === undefined) return null;
+  return {
+    baseDir,
+    listeners,
+    admin,
+    threads,
+    consumers,
+    consumerSources: assembleConsumerSources(consumerSources, baseDir),
+    identity: identity ?? null,
+    stores: Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, assembleStore(store, baseDir)])),
+    quotas: assembleQuotas(quotas, baseDir),
+    upstreams: Object.fromEntries(
+      Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
+    ),
+    routes,
+    notFound: assembleNotFound(sections, policies),
+    defaultPolicies: policies.defaults.length,
+    telemetry: {
+      accessLog: assembleAccessLog(telemetry.accessLog, baseDir),
+      metrics: telemetry.metrics,
+      debug: telemetry.debug ?? null,
+    },
+  };
 }

@@ -6,12 +6,8 @@ import { type Clock, systemClock } from '../util/clock.ts';
 import {
   type ResolvedPolicies,
   RouteAssembler,
-  assembleAccessLog,
-  assembleConsumerSources,
+  assembleGateway,
   assembleListener,
-  assembleStore,
-  assembleNotFound,
-  assembleUpstream,
   resolvePolicies,
 } from './assemble.ts';
 import { type ConsumerDocument, ConsumerEntries } from './consumer-entries.ts';
@@ -26,6 +22,7 @@ import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkLimits } from './checks/limits.ts';
 import { checkUpstreamHeaders } from './checks/upstream-headers.ts';
+import { checkQuotas } from './checks/quotas.ts';
 import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
@@ -229,7 +226,9 @@ class Loader {
     const callers = hasAll ? () => knownCallers(consumers) : null;
     checkAuthorization(policies.lists, callers, this.findings);
     checkLimits(policies.lists, callers, this.findings);
-    return this.result(document, this.assemble(sections, policies, routes, listeners, consumers));
+    checkQuotas(sections, policies.lists, this.findings);
+    const parts = { baseDir: this.baseDir, policies, routes, listeners, consumers };
+    return this.result(document, assembleGateway(sections, parts));
   }
 
   /** The consumers of the configuration itself and of the files that it names; null for a section that is wrong. */
@@ -311,42 +310,6 @@ class Loader {
       listeners[name] = assembleListener(listener, this.baseDir);
     }
     return listeners;
-  }
-
-  /** The configuration, or null when a section is missing because it is wrong. */
-  private assemble(
-    sections: Sections,
-    policies: ResolvedPolicies,
-    routes: Record<string, RouteConfig>,
-    listeners: Record<string, ListenerConfig>,
-    consumers: readonly ConsumerConfig[] | null,
-  ): GatewayConfig | null {
-    const { baseDir } = this;
-    const { admin, threads, consumerSources, identity, stores, upstreams, telemetry } = sections.accepted;
-    if (admin === undefined || threads === undefined || consumerSources === undefined) return null;
-    if (consumers === null || stores === undefined) return null;
-    if (upstreams === undefined || telemetry === undefined) return null;
-    return {
-      baseDir,
-      listeners,
-      admin,
-      threads,
-      consumers,
-      consumerSources: assembleConsumerSources(consumerSources, baseDir),
-      identity: identity ?? null,
-      stores: Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, assembleStore(store, baseDir)])),
-      upstreams: Object.fromEntries(
-        Object.entries(upstreams).map(([name, upstream]) => [name, assembleUpstream(upstream, baseDir)]),
-      ),
-      routes,
-      notFound: assembleNotFound(sections, policies),
-      defaultPolicies: policies.defaults.length,
-      telemetry: {
-        accessLog: assembleAccessLog(telemetry.accessLog, baseDir),
-        metrics: telemetry.metrics,
-        debug: telemetry.debug ?? null,
-      },
-    };
   }
 
   private result(document: SourceDocument, config: GatewayConfig | null): LoadResult {

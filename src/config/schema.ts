@@ -6,6 +6,7 @@
  */
 import { z } from '../util/schema.ts';
 import { cacheSchema, storeSchema } from './schema/access.ts';
+import { quotasSchema } from './schema/quotas.ts';
 import { consumerSchema, consumerSourcesSchema } from './schema/consumer.ts';
 import { identitySchema } from './schema/identity.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
@@ -32,6 +33,7 @@ export const gatewaySchema = z.strictObject({
   admin: adminSchema.prefault({}).describe('The socket for operators: health, metrics, API and dashboard.'),
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
   stores: z.record(name, storeSchema).default({}).describe('Where state is shared between machines.'),
+  quotas: quotasSchema.prefault({}).describe('What becomes of quotas when the gateway is restarted.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
   consumerSources: consumerSourcesSchema.prefault({}).describe('Where there are more consumers than here.'),
   identity: identitySchema
@@ -183,6 +185,8 @@ export interface GatewayConfig {
   /** null where the gateway says nothing of itself. */
   readonly identity: IdentityConfig | null;
   readonly stores: Readonly<Record<string, StoreConfig>>;
+  /** An absolute path; null where quotas are counted in memory alone. */
+  readonly quotas: { readonly database: string | null };
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
   readonly routes: Readonly<Record<string, RouteConfig>>;
   readonly notFound: NotFoundConfig;

@@ -64,16 +64,22 @@ export async function createGateway(config: ConfigInput): Promise<EmbeddedGatewa
   };
 }
 
+function onlyForRun(section: string, reason: string): Problem {
+  return {
+    file: 'gateway.config.ts',
+    line: 1,
+    column: 1,
+    severity: 'error',
+    code: 'NOT_AVAILABLE',
+    message: `${section}.database ${reason}`,
+    path: [section, 'database'],
+  };
+}
+
 /** It would be read once and never again: what writes it is the admin API. */
-const noDatabase: Problem = {
-  file: 'gateway.config.ts',
-  line: 1,
-  column: 1,
-  severity: 'error',
-  code: 'NOT_AVAILABLE',
-  message: 'consumerSources.database belongs to the admin API, which only `gatewright run` has',
-  path: ['consumerSources', 'database'],
-};
+const noDatabase = onlyForRun('consumerSources', 'belongs to the admin API, which only `gatewright run` has');
+/** Files are written by the thread that serves nobody, and here there is none. */
+const noQuotas = onlyForRun('quotas', 'is written by the main thread of `gatewright run`, and here it is yours');
 
 async function load(config: ConfigInput): Promise<LoadResult & { readonly config: GatewayConfig }> {
   const loaded = await parseConfig('', {
@@ -85,7 +91,9 @@ async function load(config: ConfigInput): Promise<LoadResult & { readonly config
       path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
   });
   if (loaded.config === null) throw new ConfigError(loaded.problems);
-  if (loaded.config.consumerSources.database !== null) throw new ConfigError([noDatabase]);
+  const { consumerSources, quotas } = loaded.config;
+  if (consumerSources.database !== null) throw new ConfigError([noDatabase]);
+  if (quotas.database !== null) throw new ConfigError([noQuotas]);
   const refused = (await loaded.analyse()).filter(({ severity }) => severity === 'error');
   if (refused.length > 0) throw new ConfigError(refused);
   return { ...loaded, config: loaded.config };

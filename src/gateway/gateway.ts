@@ -2,6 +2,7 @@
 import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
+import type { QuotaKeeping } from '../stores/quota-keeper.ts';
 import type { LimitTotals } from '../stores/shared-limits.ts';
 import type { CountedMetrics } from '../telemetry/metrics/counted-series.ts';
 
@@ -52,6 +53,8 @@ export interface GatewayStatus {
   readonly authentication: AttemptTotals;
   /** Decisions of limits since the start, of all threads. */
   readonly limits: LimitTotals;
+  /** How it is with the database of quotas; null without one. */
+  readonly quotas: QuotaKeeping | null;
 }
 
 export interface GatewayCounts extends CountedMetrics {

@@ -304,7 +304,7 @@ export class LocalGateway implements Gateway {
       heapBytes: getHeapStatistics().used_heap_size,
     };
     const { attemptTotals: authentication, limitTotals: limits } = this.services;
-    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits });
+    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits, quotas: null });
   }
 
   counted(maxSeries: number): GatewayCounts {

@@ -51,6 +51,21 @@ export interface TableDecision {
   decide(words: Float64Array, isNew: boolean, nowMs: number, expiresAtMs: number): number;
 }
 
+/** Room for what a bucket holds. */
+export class BucketCopy {
+  /** Four words for each way. */
+  readonly hashes = new Int32Array(ways * hashWords);
+  /** When the entry of each way expires; 0: there is none. */
+  readonly expiresAtMs = new Float64Array(ways);
+  /** Those of the first way, then those of the second, and so on. */
+  readonly words: Float64Array;
+
+  /** @param words of an entry. */
+  constructor(words: number) {
+    this.words = new Float64Array(ways * words);
+  }
+}
+
 export interface TableShape {
   /** How many living entries it is made for; there is more room than that, so that hardly any bucket is full. */
   readonly capacity: number;
@@ -125,6 +140,11 @@ export class SharedTable {
     return Atomics.load(new Int32Array(buffer, 0, headerWords), atEvicted) >>> 0;
   }
 
+  /** Gives an empty table another seed. Whoever attached before hashes by the old one. */
+  static reseed(buffer: SharedArrayBuffer, seed: Int32Array): void {
+    new Int32Array(buffer, 0, headerWords).set(seed.subarray(0, hashWords), atSeed);
+  }
+
   private constructor(buffer: SharedArrayBuffer, thread: number) {
     this.buffer = buffer;
     this.header = new Int32Array(buffer, 0, headerWords);
@@ -138,6 +158,15 @@ export class SharedTable {
   /** Entries there is room for. */
   get slots(): number {
     return this.records.cells * ways;
+  }
+
+  get buckets(): number {
+    return this.records.cells;
+  }
+
+  /** What keys are hashed with: with the same one, a key has the same digest in another table. */
+  get seed(): Int32Array {
+    return this.header.slice(atSeed, atSeed + hashWords);
   }
 
   /** Entries that made room for others while they lived, modulo 2³². */
@@ -159,10 +188,55 @@ export class SharedTable {
    * changed then, and the caller has to fail in the direction that is safe for it.
    */
   update(key: string, nowMs: number, decision: TableDecision, salt: Int32Array | null = null): boolean {
-    const { digest, records } = this;
+    const { digest } = this;
     this.hash.hash(key, digest);
     if (salt !== null) for (let i = 0; i < hashWords; i++) digest[i] ^= salt[i];
-    const bucket = (digest[0] >>> 0) % records.cells;
+    return this.updateOne(nowMs, decision);
+  }
+
+  /**
+   * The same for a key of which only the digest is known: its hash by this seed, with the salt in it.
+   * @param digest four words.
+   */
+  updateDigest(digest: Int32Array, nowMs: number, decision: TableDecision): boolean {
+    for (let i = 0; i < hashWords; i++) this.digest[i] = digest[i];
+    return this.updateOne(nowMs, decision);
+  }
+
+  /** Which bucket a digest belongs to. */
+  bucketOf(digest: Int32Array): number {
+    return (digest[0] >>> 0) % this.records.cells;
+  }
+
+  /** Another number after each change of a bucket. */
+  versionOf(bucket: number): number {
+    return this.records.versionOf(bucket);
+  }
+
+  /** See `SharedRecords.peekVersion`. */
+  peekVersion(bucket: number): number {
+    return this.records.peekVersion(bucket);
+  }
+
+  /** Copies what a bucket holds at one moment. @returns false when others kept changing it, and what is there is worth nothing. */
+  copyBucket(bucket: number, into: BucketCopy): boolean {
+    const { records, hashesAt } = this;
+    const { ints, floats } = records;
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const record = records.read(bucket);
+      const { hashes, expiresAtMs, words } = into;
+      for (let i = 0; i < ways; i++) expiresAtMs[i] = floats[record / 2 + i];
+      for (let i = 0; i < words.length; i++) words[i] = floats[record / 2 + ways + i];
+      for (let i = 0; i < hashes.length; i++) hashes[i] = ints[record + hashesAt + i];
+      if (records.isCurrent()) return true;
+    }
+    return false;
+  }
+
+  /** Decides about the entry of the digest at hand. */
+  private updateOne(nowMs: number, decision: TableDecision): boolean {
+    const { digest, records } = this;
+    const bucket = this.bucketOf(digest);
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const record = records.read(bucket);
       const way = this.wayOf(record);

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { GatewayCounts } from '../gateway/gateway.ts';
 import { createServicesMemory, evictedIn } from '../gateway/services.ts';
+import { QuotaKeeper, type QuotaKeeping } from '../stores/quota-keeper.ts';
 import { type LimitTotals, SharedLimits } from '../stores/shared-limits.ts';
 import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
 import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
@@ -21,6 +22,8 @@ export class SharedState {
   private readonly series = new CountedSeries();
   /** What threads count in, by seat. A thread counts on where the one before it on its seat has ended. */
   private readonly metrics = new Map<number, SharedArrayBuffer>();
+  /** Has quotas survive the process. */
+  readonly quotas: QuotaKeeper;
 
   /** @param threads how many may live at a time. */
   constructor(threads: number, env: DocumentDeskEnv) {
@@ -28,6 +31,7 @@ export class SharedState {
     this.services = createServicesMemory(threads);
     this.documents = new DocumentDesk(env);
     this.limits = new SharedLimits(this.services.limits, threads, systemClock);
+    this.quotas = new QuotaKeeper(this.services.limits.quotas, threads, { clock: systemClock, log: env.log });
   }
 
   /**
@@ -49,8 +53,13 @@ export class SharedState {
   }
 
   /** What all threads have counted since the start. */
-  get totals(): { readonly authentication: AttemptTotals; readonly limits: LimitTotals } {
-    return { authentication: SharedDamping.totalsIn(this.services.damping), limits: this.limits.totals };
+  get totals(): {
+    readonly authentication: AttemptTotals;
+    readonly limits: LimitTotals;
+    readonly quotas: QuotaKeeping | null;
+  } {
+    const authentication = SharedDamping.totalsIn(this.services.damping);
+    return { authentication, limits: this.limits.totals, quotas: this.quotas.status };
   }
 
   /** See `Gateway.counted`. */
@@ -77,5 +86,6 @@ export class SharedState {
   /** No thread is left. */
   close(): void {
     this.documents.close();
+    this.quotas.leave();
   }
 }

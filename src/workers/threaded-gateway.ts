@@ -91,12 +91,13 @@ export class ThreadedGateway implements Gateway {
   start(): Promise<readonly ListenerAddress[]> {
     const { first } = this;
     this.first = null;
-    if (first === null) return Promise.reject(new Error('the gateway was started already'));
-    return this.apply(first);
+    return first === null ? Promise.reject(new Error('the gateway was started already')) : this.apply(first);
   }
 
   apply(publication: Publication): Promise<readonly ListenerAddress[]> {
-    return this.turns.alone(() => this.change(publication));
+    const { database } = publication.config.quotas;
+    const change = (): ReturnType<typeof this.apply> => this.change(publication);
+    return this.turns.alone(() => this.shared.quotas.turnTo(database, this.served === null, change));
   }
 
   private get addresses(): ListenerAddress[] {
@@ -185,8 +186,7 @@ export class ThreadedGateway implements Gateway {
   ): Promise<void> {
     const { served: before } = this;
     const surplus = this.slots.slice(slots.length);
-    this.slots = slots;
-    this.served = next;
+    [this.slots, this.served] = [slots, next];
     const commits = candidates.map((candidate) => candidate.commit());
     await Promise.all(commits.map(({ done }) => done));
     const handOver = this.createHandOver(before?.listeners ?? {});

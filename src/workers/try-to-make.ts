@@ -39,11 +39,18 @@ export async function tryToMake({ config, secrets, definitionOf }: Makings): Pro
   }
 }
 
-function findDatabaseProblem({ consumerSources: { database } }: GatewayConfig): Finding | null {
-  const problem = database === null ? null : databaseProblem(database);
-  if (problem === null) return null;
-  const message = `the database of consumers ${database} ${problem}`;
-  return { severity: 'error', code: 'CANNOT_SERVE', message, path: ['consumerSources', 'database'] };
+function findDatabaseProblem({ consumerSources, quotas }: GatewayConfig): Finding | null {
+  const all = {
+    consumerSources: ['consumers', consumerSources.database],
+    quotas: ['quotas', quotas.database],
+  } as const;
+  for (const [section, [what, database]] of Object.entries(all)) {
+    const problem = database === null ? null : databaseProblem(database);
+    if (problem === null) continue;
+    const message = `the database of ${what} ${database} ${problem}`;
+    return { severity: 'error', code: 'CANNOT_SERVE', message, path: [section, 'database'] };
+  }
+  return null;
 }
 
 class UnconnectedServices extends LocalServices {

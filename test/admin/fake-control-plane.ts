@@ -115,6 +115,7 @@ export class FakeControlPlane implements ControlPlane {
       })),
       authentication: { failed: 12, slowed: 4, refused: 1 },
       limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
+      quotas: { database: '/var/lib/quotas.db', writtenAt: 1_700_000_000_000, failures: 0, problem: null },
     };
   }
 

@@ -126,6 +126,12 @@ suite('gatewright check', () => {
       '1:29',
       /users is not a database/,
     ],
+    [
+      'a database of quotas that is none',
+      authenticated('{quota: {limit: 5, per: day}}', 'quotas: {database: ./users}\n'),
+      '1:20',
+      /the database of quotas .*users is not a database/,
+    ],
   ] as const) {
     test(`finds what only shows when it is made, and where it stands: ${what}`, async () => {
       const io = workIn({ 'gateway.yaml': config, users: 'ada:$apr1$x$abcdefghijklmnopqrstu/\n' });
@@ -137,7 +143,8 @@ suite('gatewright check', () => {
   }
 
   test('leaves no database behind where it only looks', async () => {
-    const io = workIn({ 'gateway.yaml': authenticated('apiKey', 'consumerSources: {database: ./consumers.db}\n') });
+    const more = 'consumerSources: {database: ./consumers.db}\nquotas: {database: ./quotas.db}\n';
+    const io = workIn({ 'gateway.yaml': authenticated('apiKey, {quota: {limit: 5, per: day}}', more) });
     assert.equal(await runCheck(undefined, text, io), 0);
     assert.deepEqual(readdirSync(io.cwd), ['gateway.yaml']);
   });

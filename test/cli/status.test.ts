@@ -68,6 +68,7 @@ upstreams (3)
 
 attempts to authenticate: 12 failed, 4 slowed down, 1 refused
 limits: 7 refused, 3 would have been; 2 keys forgotten early, 0 not decided
+quotas: /var/lib/quotas.db written 2023-11-14T22:13:20.000Z; 0 attempts have failed
 
 problems (1)
 /gw/gateway.yaml:7:3  warning  UNUSED  upstreams.unused is not used by anything

@@ -10,35 +10,12 @@ import { eventually } from '../support/changes.ts';
 import { Command, folderWith, withPorts } from '../support/command.ts';
 import { freePort } from '../support/free-port.ts';
 import { ask, Clients } from '../support/threaded.ts';
+import { isRunning, upgrade } from '../support/upgrade.ts';
 
 const replying = (body: string, more: object = {}): object =>
   withPorts({ telemetry: { accessLog: false }, threads: 2, routes: { all: { respond: { body } } }, ...more });
 
 const failed = 'no other process has taken over; this one serves on';
-
-/** Tells a process to be replaced. @returns the id of the one that has taken over, which ends with the test. */
-async function upgrade(t: TestContext, gateway: Command, pid = gateway.pid): Promise<number> {
-  const from = gateway.log.length;
-  process.kill(pid, 'SIGUSR2');
-  const taken = await gateway.logged('another process has taken over', from);
-  const successor = Number(taken['pid']);
-  t.after(() => {
-    try {
-      process.kill(successor, 'SIGKILL');
-    } catch {
-      // It has ended by itself.
-    }
-  });
-  return successor;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 const readiness = async (gateway: Command): Promise<number> =>
   (await fetch(`${gateway.admin}/readyz`, { headers: { connection: 'close' } })).status;

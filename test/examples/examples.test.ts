@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,6 +60,7 @@ test('the lines of a README are found with the status that their comment promise
     'authorization',
     'oidc',
     'limits',
+    'quotas',
     'signatures',
     'tls',
     'typescript',
@@ -247,6 +249,17 @@ describeExample('oidc', (example) => {
     const left = await browser.submit(leaving, { logout: 'yes' });
     assert.equal(left.body, 'You are logged out.\n');
     assert.equal((await browser.ask(`${shop}/orders`, undefined, { accept: '*/*' })).status, 401);
+  });
+});
+
+describeExample('quotas', (example) => {
+  it('keeps what it has counted in a file', async () => {
+    await example().curl(`curl -i ${url}/reports/1`);
+    const { text } = await example().curl('curl http://127.0.0.1:9901/api/v1/status');
+    const { quotas } = JSON.parse(text) as { quotas: unknown };
+    const database = join(example().folder, 'quotas.db');
+    assert.partialDeepStrictEqual(quotas, { database, failures: 0, problem: null });
+    assert.ok(existsSync(database));
   });
 });
 

@@ -157,6 +157,8 @@ describe('a gateway inside another program', () => {
   it('has no database of consumers, as nobody could change it', async () => {
     const config: ConfigInput = { ...replying('0'), consumerSources: { database: './consumers.db' } };
     await assert.rejects(createGateway(config), /consumerSources\.database belongs to the admin API/);
+    const kept: ConfigInput = { ...replying('0'), quotas: { database: './quotas.db' } };
+    await assert.rejects(createGateway(kept), /quotas\.database is written by the main thread of `gatewright run`/);
   });
 
   it('does not begin to listen again when it is stopped while it moves', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { SharedTable, type TableDecision } from '../../src/util/shared-table.ts';
+import { BucketCopy, SharedTable, type TableDecision } from '../../src/util/shared-table.ts';
 
 /** Adds to the first word and keeps the entry until a time. */
 class Addition implements TableDecision {
@@ -178,6 +178,43 @@ describe('SharedTable', () => {
     assert.throws(() => create(1.5), RangeError);
     assert.throws(() => create(2 ** 25), RangeError);
     assert.throws(() => create(1, -1), RangeError);
+  });
+
+  it('tells which buckets have changed, and what is in them', () => {
+    const buffer = create(1, 2);
+    const [writer, reader] = [SharedTable.attach(buffer, 0), SharedTable.attach(buffer, 1)];
+    const copy = new BucketCopy(2);
+    assert.equal(reader.buckets, 1);
+    assert.equal(reader.versionOf(0), 0);
+    add(writer, 'a', 0, 1000, 7);
+    const version = reader.versionOf(0);
+    assert.notEqual(version, 0);
+    look(writer, 'a', 0);
+    assert.equal(reader.versionOf(0), version, 'who only looks changes nothing');
+    assert.equal(reader.peekVersion(0), version);
+    assert.ok(reader.copyBucket(0, copy));
+    const way = copy.expiresAtMs.indexOf(1000);
+    assert.deepEqual([...copy.words.subarray(way * 2, way * 2 + 2)], [7, 0]);
+    assert.equal(copy.expiresAtMs.filter((ms) => ms > 0).length, 1);
+
+    const digest = copy.hashes.slice(way * 4, way * 4 + 4);
+    assert.equal(reader.bucketOf(digest), 0);
+    assert.ok(reader.updateDigest(digest, 0, Object.assign(new Addition(), { amount: 3 })));
+    assert.deepEqual(look(writer, 'a', 0), [10, 0]);
+  });
+
+  it('knows keys by the same digests as a table of the same seed', () => {
+    const [first, second] = [create(1), create(1)];
+    SharedTable.reseed(second, SharedTable.attach(first, 0).seed);
+    const digests = [first, second].map((buffer) => {
+      const table = SharedTable.attach(buffer, 0);
+      add(table, 'a', 0, 1000);
+      const copy = new BucketCopy(1);
+      assert.ok(table.copyBucket(0, copy));
+      return Array.from(copy.hashes);
+    });
+    assert.deepEqual(digests[0], digests[1]);
+    assert.ok(digests[0].some((word) => word !== 0));
   });
 
   it('draws a seed for every table', () => {

@@ -13,6 +13,7 @@ import { type DirectedKinds, type FieldRules, compareFields, showDuration } from
 import * as judge from './judges.ts';
 import { keysOf, ownValue } from './plain-compare.ts';
 import { PolicyComparison } from './policies.ts';
+import { compareQuotas } from './quotas.ts';
 import { RouteComparison } from './routes.ts';
 import { compareAdmin, compareListeners, describeListener, identityOfListener } from './sockets.ts';
 import { compareUpstreams } from './upstreams.ts';
@@ -77,6 +78,7 @@ const knownSections: readonly string[] = [
   'admin',
   'consumers',
   'consumerSources',
+  'quotas',
   'upstreams',
   'routes',
   'notFound',
@@ -108,6 +110,7 @@ class ConfigComparison {
     }
     const sources = compareConsumerSources(before.consumerSources, after.consumerSources, comparison);
     changes.add('consumerSources', null, sources);
+    changes.add('quotas', null, compareQuotas(before.quotas, after.quotas, comparison));
     changes.add('notFound', null, routes.compareNotFound(before.notFound, after.notFound));
     changes.add('admin', null, compareAdmin(before.admin, after.admin, comparison));
     changes.add(

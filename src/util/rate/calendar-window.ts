@@ -6,7 +6,10 @@
 import type { Period } from './calendar-period.ts';
 import type { RateAlgorithm, UndoDecision } from './rate-algorithm.ts';
 
-const [atCount, atPeriod] = [0, 1];
+/** Where in an entry are what was charged, and when the period has begun that it was charged in (of the wall clock). */
+export const calendarWords = { count: 0, period: 1 } as const;
+
+const { count: atCount, period: atPeriod } = calendarWords;
 /** An entry is kept for longer than its period, so that a clock that is put back by up to a day finds it. */
 const graceMs = 86_400_000;
 

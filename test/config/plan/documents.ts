@@ -50,6 +50,7 @@ export function withRoutes(routes: Readonly<Record<string, readonly PolicyUse[]>
     consumers: [],
     consumerSources: { files: [], database: null },
     stores: {},
+    quotas: { database: null },
     upstreams: {},
     routes: Object.fromEntries(
       Object.entries(routes).map(([name, policies]) => [

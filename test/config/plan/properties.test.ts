@@ -37,6 +37,7 @@ consumers:
     jwt: {subject: s}
     certificates: [{san: "DNS:a"}]
 consumerSources: {database: ./consumers.db}
+quotas: {database: ./quotas.db}
 notFound: {policies: [securityHeaders], respond: {body: nothing here}}
 `);
 const certificates = [{ cert: '/gw/a.pem', key: '/gw/a.key' }];
