@@ -1,6 +1,6 @@
 /** What a measurement says about the promise: kept, broken, or not to be told. */
 import type { LimitFinding, LimitMeasurement } from './limit-measurement.ts';
-import { mostAtOnce } from './promised-limit.ts';
+import { type PromisedLimit, mostAtOnce } from './promised-limit.ts';
 import { formatDuration } from '../../util/units.ts';
 
 type Measured = Omit<LimitMeasurement, 'findings' | 'verdict'>;
@@ -57,9 +57,21 @@ function doubtsAbout({ sent, refused, other, failed, load, statuses, trouble, sp
   return findings;
 }
 
-function usableFindings({ usable, admitted, due }: Measured): LimitFinding[] {
+function usableFindings(measured: Measured): LimitFinding[] {
+  const { usable, admitted, due, answers, clientPauseMs } = measured;
   if (admitted >= due * leastUsable - 1) return [];
-  return [broken(`${admitted} were admitted of ${due} that were due: ${percent(usable)} of the limit is usable`)];
+  const text = `${admitted} were admitted of ${due} that were due: ${percent(usable)} of the limit is usable`;
+  const stillMs = Math.max(clientPauseMs, answers.longestMs);
+  // What was due is as uncertain as the moments of the decisions are.
+  if (stillMs <= bearableMs(measured.promised)) return [broken(text)];
+  return [
+    doubt(`${text}; but something stood still for ${Math.round(stillMs)} ms: measure on a machine with less to do`),
+  ];
+}
+
+/** What may stand still in between without it being a guess what was due: a part of the time in which a limit recovers. */
+function bearableMs(promised: PromisedLimit): number {
+  return (mostAtOnce(promised) * promised.windowMs) / promised.limit / 4;
 }
 
 function stallFindings({ answers, clientPauseMs }: Measured, stallMs: number): LimitFinding[] {

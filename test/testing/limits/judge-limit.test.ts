@@ -119,6 +119,7 @@ suite('the verdict on a limit', () => {
   };
   const waited = { waited: 3, gotIn: 3, refusedThoughLeft: 0, leftTried: 5, longestToldSeconds: 1, stopped: null };
 
+  const refused = ({ atMs }: Recorded): Recorded => ({ atMs, status: 429 });
   const nine = (status: number): Recorded[] => kept.slice(0, 9).map(({ atMs }) => ({ atMs, status }));
 
   test('is that it holds', () => {
@@ -136,9 +137,17 @@ suite('the verdict on a limit', () => {
   });
 
   test('is that it is broken when too little comes through', () => {
-    const { verdict, texts } = judged(kept.map((one) => (one.atMs < 2000 ? one : { ...one, status: 429 })));
+    const { verdict, texts } = judged(kept.map((one) => (one.atMs < 2000 ? one : refused(one))));
     assert.equal(verdict, 'broken');
     assert.deepEqual(texts, ['broken: 20 were admitted of 30 that were due: 66.7 % of the limit is usable']);
+  });
+
+  test('is a doubt where that may come of something that stood still', () => {
+    const short = kept.map((one) => (one.atMs < 2000 ? one : refused(one)));
+    const { verdict, texts } = judged(short, { clientPauseMs: 251 });
+    assert.equal(verdict, 'in doubt');
+    assert.match(texts[0], /66\.7 % of the limit is usable; but something stood still for 251 ms/);
+    assert.equal(judged(short, { clientPauseMs: 250 }).verdict, 'broken');
   });
 
   for (const [what, recorded, about, expected] of [
