@@ -42,7 +42,10 @@ export function exactnessConfig(cases: readonly ExactnessCase[], threads: number
     policies: [
       {
         rateLimit: {
-          ...{ name, algorithm, rate, by: `header:${keyHeader}` },
+          name,
+          algorithm,
+          rate,
+          by: `header:${keyHeader}`,
           ...(burst === undefined ? {} : { burst }),
           ...more,
         },
