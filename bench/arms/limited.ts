@@ -59,11 +59,10 @@ function haproxyArms(promised: PromisedLimit): readonly LimitedArm[] {
       arm: haproxyArm(
         'haproxy-req-rate',
         'HAProxy, `http_req_rate` in a stick table',
-        stickTable(
-          'http_req_rate(1s)',
-          `
-  http-request track-sc0 src
-  http-request deny deny_status 429 if { sc_http_req_rate(0) gt ${limit} }`,
+        lines(
+          'stick-table type ip size 100k expire 60s store http_req_rate(1s)',
+          'http-request track-sc0 src',
+          `http-request deny deny_status 429 if { sc_http_req_rate(0) gt ${limit} }`,
         ),
       ),
     },
@@ -74,18 +73,15 @@ function haproxyArms(promised: PromisedLimit): readonly LimitedArm[] {
       arm: haproxyArm(
         'haproxy-gpc-rate',
         'HAProxy, `gpc0_rate`, which counts what it admits',
-        stickTable(
-          'gpc0,gpc0_rate(1s)',
-          `
-  http-request track-sc0 src
-  http-request deny deny_status 429 if { sc_gpc0_rate(0) ge ${limit} }
-  http-request sc-inc-gpc0(0)`,
+        lines(
+          'stick-table type ip size 100k expire 60s store gpc0,gpc0_rate(1s)',
+          'http-request track-sc0 src',
+          `http-request deny deny_status 429 if { sc_gpc0_rate(0) ge ${limit} }`,
+          'http-request sc-inc-gpc0(0)',
         ),
       ),
     },
   ];
 }
 
-function stickTable(stores: string, rules: string): string {
-  return `stick-table type ip size 100k expire 60s store ${stores}${rules}`;
-}
+const lines = (...rules: readonly string[]): string => rules.join('\n  ');

@@ -132,6 +132,14 @@ suite('measureLimit', () => {
     assert.equal(got.host, new URL(server.url).host);
   });
 
+  test('sends to several gateways alike, which share one limit or do not', async (t) => {
+    const servers = [await limitingServer(t, good), await limitingServer(t, good)];
+    const measured = await measureLimit({ url: servers.map(({ url }) => url), ...quick });
+    assert.ok(measured.window.certain >= 40, `${measured.window.certain}: each has let its own through`);
+    assert.equal(measured.verdict, 'broken');
+    for (const { heads } of servers) assert.ok(heads.length > measured.sent / 5, `${heads.length} of ${measured.sent}`);
+  });
+
   test('over TLS, and only to whom it trusts unless told otherwise', async (t) => {
     const { key, cert } = makeCertificate({ altNames: ['IP:127.0.0.1'] });
     const server = await limitingServer(t, { ...good, tls: { key, cert } });
