@@ -88,7 +88,8 @@ class Bucket {
   }
 
   left(now: number): number {
-    return Math.floor((this.mostMs - Math.max(0, this.paidAtMs - now)) / this.intervalMs);
+    // What sums of intervals may be off is not a permit less.
+    return Math.floor((this.mostMs - Math.max(0, this.paidAtMs - now)) / this.intervalMs + 1e-6);
   }
 
   /** Until there is one. */
