@@ -3,20 +3,25 @@ import { join } from 'node:path';
 import { firstLineOf } from '../lab.ts';
 import { routePrefixes, type Arm, type Assignment } from './arm.ts';
 
-export const haproxy: Arm = {
-  name: 'haproxy',
-  title: 'HAProxy',
-  routes: true,
-  installHint: 'apt-get install haproxy',
-  version: () => firstLineOf('haproxy', ['-v'])?.replace(/^HAProxy version (\S+).*$/, '$1'),
-  prepare(assignment) {
-    const file = join(assignment.directory, 'haproxy.cfg');
-    writeFileSync(file, configuration(assignment));
-    return { command: 'haproxy', args: ['-db', '-q', '-f', file] };
-  },
-};
+export const haproxy: Arm = haproxyArm('haproxy', 'HAProxy');
 
-function configuration({ directory, port, upstreamPort, tls, routes, clients }: Assignment): string {
+/** @param rules more lines of the frontend. */
+export function haproxyArm(name: string, title: string, rules = ''): Arm {
+  return {
+    name,
+    title,
+    routes: true,
+    installHint: 'apt-get install haproxy',
+    version: () => firstLineOf('haproxy', ['-v'])?.replace(/^HAProxy version (\S+).*$/, '$1'),
+    prepare(assignment) {
+      const file = join(assignment.directory, 'haproxy.cfg');
+      writeFileSync(file, configuration(assignment, rules));
+      return { command: 'haproxy', args: ['-db', '-q', '-f', file] };
+    },
+  };
+}
+
+function configuration({ directory, port, upstreamPort, tls, routes, clients }: Assignment, rules: string): string {
   return `
 global
   nbthread 1
@@ -36,6 +41,7 @@ defaults
 
 frontend web
   bind 127.0.0.1:${port}${tls ? ` ssl crt ${tls.combinedFile}` : ''}
+  ${rules}
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Proto ${tls ? 'https' : 'http'}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]

@@ -5,7 +5,7 @@ import { temporaryPaths } from '../upstream.ts';
 import { routePrefixes, type Arm, type Assignment } from './arm.ts';
 
 /** nginx as its documentation says to proxy with keep-alive: response buffering on, as it is by default. */
-export const nginx: Arm = nginxArm('nginx', 'nginx', '');
+export const nginx: Arm = nginxArm('nginx', 'nginx', {});
 
 /**
  * nginx with buffers that suit large bodies on this machine. Not what the bars refer to; shown beside it in the
@@ -14,10 +14,20 @@ export const nginx: Arm = nginxArm('nginx', 'nginx', '');
 export const nginxLargeBuffers: Arm = nginxArm(
   'nginx-large-buffers',
   'nginx, 16 × 64 KiB buffers, no temporary files',
-  'proxy_buffers 16 64k; proxy_busy_buffers_size 512k; proxy_max_temp_file_size 0; client_body_buffer_size 64k;',
+  {
+    tuning:
+      'proxy_buffers 16 64k; proxy_busy_buffers_size 512k; proxy_max_temp_file_size 0; client_body_buffer_size 64k;',
+  },
 );
 
-function nginxArm(name: string, title: string, tuning: string): Arm {
+export interface NginxSettings {
+  /** More lines of the server. */
+  readonly tuning?: string;
+  /** More lines outside of it. */
+  readonly http?: string;
+}
+
+export function nginxArm(name: string, title: string, settings: NginxSettings): Arm {
   return {
     name,
     title,
@@ -26,13 +36,16 @@ function nginxArm(name: string, title: string, tuning: string): Arm {
     version: () => firstLineOf('nginx', ['-v'])?.replace(/^.*nginx\//, ''),
     prepare(assignment) {
       const file = join(assignment.directory, 'nginx.conf');
-      writeFileSync(file, configuration(assignment, tuning));
+      writeFileSync(file, configuration(assignment, settings));
       return { command: 'nginx', args: ['-p', assignment.directory, '-c', file] };
     },
   };
 }
 
-function configuration({ directory, port, upstreamPort, tls, routes, clients }: Assignment, tuning: string): string {
+function configuration(
+  { directory, port, upstreamPort, tls, routes, clients }: Assignment,
+  { tuning = '', http = '' }: NginxSettings,
+): string {
   const pass = 'proxy_pass http://origin;';
   const locations =
     routes === 0
@@ -53,6 +66,7 @@ http {
   keepalive_requests 100000000;
   client_max_body_size 0;
   variables_hash_max_size 2048;
+  ${http}
 
   upstream origin {
     server 127.0.0.1:${upstreamPort};

@@ -3,6 +3,7 @@ import { apiKey, jwt, session } from './authentication.ts';
 import { idle } from './idle.ts';
 import { clientCertificates, signatures } from './proofs.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
+import { limitsCost, limitsExact } from './limits-compared.ts';
 import { rateLimit } from './limits.ts';
 import { reload, reload10k } from './reload.ts';
 import { routes1000, routes100000 } from './routing.ts';
@@ -26,6 +27,8 @@ export const SCENARIOS: readonly Scenario[] = [
   signatures,
   clientCertificates,
   rateLimit,
+  limitsCost,
+  limitsExact,
   idle,
   streamDown,
   streamUp,

@@ -59,6 +59,10 @@ function printInvitation(port: number, adminPort: number): void {
     [`curl -i ${url}/orders`, '401 the orders want a key'],
     [`curl -i ${url}/orders ${key} -d '{"product": 1, "quantity": 2}'`, '201 from the orders service'],
     [`curl -N ${url}/orders/events ${key}`, '200 server-sent events as they happen; Ctrl-C ends them'],
+    [`curl -i ${url}/joke`, '200 ratelimit: "default";r=2;t=10: two more are left'],
+    [`curl -i ${url}/joke`, '200 ratelimit: "default";r=1;t=20'],
+    [`curl -i ${url}/joke`, '200 ratelimit: "default";r=0: that was the last one for now'],
+    [`curl -i ${url}/joke`, '429 retry-after: 10'],
     [`curl -s ${url}/echo -d hello`, '200 the request as the service got it: via, x-forwarded-for …'],
     [`curl -i -X DELETE ${url}/products`, '405 the gateway knows which methods are allowed'],
     [`curl -i ${url}/shop/1`, '308 moved'],
@@ -73,6 +77,10 @@ Its admin port, with /livez and /readyz, is http://127.0.0.1:${adminPort}
 Try in another terminal:
 
 ${lines.map(([command, comment]) => `  ${command.padEnd(width)}  # ${comment}`).join('\n')}
+
+How exactly the limit is kept, at a hundred times what it allows (half a minute):
+
+  npm run gatewright -- limits-test ${url}/joke --rate 3/30s --load 100x --waits 1
 
 Ctrl-C stops everything. Below is the access log.
 `);

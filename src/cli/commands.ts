@@ -2,11 +2,16 @@
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodes, processIo } from './cli-io.ts';
 import type { ExplainOptions } from './explain.ts';
+import type { LimitsTestOptions } from './limits-test.ts';
 import type { NewKeyOptions } from './new-key.ts';
 import type { PlanOptions } from './plan.ts';
 import { version } from './version.ts';
 
 const format = new Option('--format <format>', 'how to print the result').choices(['text', 'json']).default('text');
+
+const limitsFormat = new Option('--format <format>', 'how to print the result')
+  .choices(['text', 'json', 'markdown'])
+  .default('text');
 
 /** What is wrong, what was probably meant, and where to look. */
 function toOneLine(text: string): string {
@@ -91,6 +96,35 @@ program
   .action(async (method: string, url: string, options: ExplainOptions) => {
     const { runExplain } = await import('./explain.ts');
     process.exitCode = await runExplain(method, url, options, processIo);
+  });
+
+program
+  .command('limits-test')
+  .argument('<urls...>', 'where to send requests; several when gateways share one limit')
+  .requiredOption('--rate <rate>', 'what the limit is said to be, such as 100/1s')
+  .option('--burst <n>', 'how many may come at once besides the one that is due (default: the limit, less one)')
+  .option('--algorithm <name>', 'gcra, sliding-window or fixed-window', 'gcra')
+  .option('--clients <n>', 'threads that send', '4')
+  .option('--connections <n>', 'connections of all of them together', '64')
+  .option('--duration <time>', 'for how long', '20s')
+  .option('--load <times>', 'how many times as many requests as the limit allows, such as 10x', '10x')
+  .option('-H, --header <line>', "a header as 'name: value'; may be repeated", collect, [])
+  .option('--method <method>', 'the method of the requests', 'GET')
+  .option('--by-header <name>', 'a header whose value says who is counted: send many')
+  .option('--keys <n>', 'how many different values of it')
+  .option('--refused <statuses>', 'statuses of a refusal', '429,503')
+  .option('--timeout <time>', 'when an answer is no longer waited for', '10s')
+  .option('--stall <time>', 'an answer that takes longer is a failure', '2s')
+  .option('--waits <n>', 'how many times a client waits as it is told and comes again', '3')
+  .option('--longest-wait <time>', 'the longest that it waits each time', '10s')
+  .option('--insecure', 'do not verify the certificate of the gateway')
+  .option('--same-clock', 'make no allowance for the clock of the gateway: it runs on this machine, and precisely')
+  .option('--json', 'the same as --format json')
+  .addOption(limitsFormat)
+  .description('measure how a gateway keeps a rate limit, this one or any other')
+  .action(async (urls: readonly string[], options: LimitsTestOptions) => {
+    const { runLimitsTest } = await import('./limits-test.ts');
+    process.exitCode = await runLimitsTest(urls, options, processIo);
   });
 
 program

@@ -16,7 +16,7 @@ describe('gatewright', () => {
     const asked = await Command.run(t, ['--help']);
     assert.equal(asked.exitCode, 0);
     assert.equal(asked.stderr, '');
-    for (const command of ['run', 'check', 'plan', 'schema', 'init', 'status']) {
+    for (const command of ['run', 'check', 'plan', 'limits-test', 'schema', 'init', 'status']) {
       assert.match(asked.stdout, new RegExp(`^  ${command} `, 'm'));
     }
 
@@ -31,6 +31,7 @@ describe('gatewright', () => {
       ['run', /\[file\][\s\S]*by default gateway\.yaml/],
       ['check', /--format <format>[\s\S]*"text", "json"/],
       ['plan', /<new>[\s\S]*--against <old>[\s\S]*--admin <url>[\s\S]*--fail-on <kinds>/],
+      ['limits-test', /<urls...>[\s\S]*--rate <rate>[\s\S]*--by-header <name>[\s\S]*--json/],
       ['schema', /JSON Schema/],
       ['init', /gateway\.yaml/],
       ['status', /--admin <url>[\s\S]*127\.0\.0\.1:9901[\s\S]*--format <format>/],

@@ -47,6 +47,21 @@ describe('the quickstart', { skip: unlessInstalled('curl') }, () => {
     }
   });
 
+  it('says how many are left, and when to come again', async () => {
+    const lines = curlLines(invitation).filter(({ command }) => command.includes('/joke'));
+    assert.deepEqual(
+      lines.map(({ status }) => status),
+      [200, 200, 200, 429],
+    );
+    // The lines before have used it up, but for what has come back since then.
+    let { status, text } = await runCurl(lines[3].command, folder);
+    for (let i = 0; i < 4 && status === 200; i++) ({ status, text } = await runCurl(lines[3].command, folder));
+    assert.equal(status, 429);
+    assert.match(text, /^retry-after: \d+\r\n/im);
+    assert.match(text, /^ratelimit: "default";r=0;t=\d+\r\n/im);
+    assert.match(invitation, /npm run gatewright -- limits-test http:\S+\/joke --rate 3\/30s /);
+  });
+
   it('passes events on as they happen', async () => {
     const line = curlLines(invitation).find(({ command }) => command.includes('events'));
     assert.ok(line);
