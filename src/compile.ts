@@ -12,6 +12,7 @@ import { errors } from './errors.ts';
 import { splitByWeight } from './proxy/balance.ts';
 import type { Route, RouteAction, RouteHandling, RouteRewrite } from './proxy/route.ts';
 import { Router, type RouteRule } from './proxy/router/router.ts';
+import { neverRefused } from './proxy/shedding.ts';
 import type { Snapshot } from './proxy/snapshot.ts';
 import type { Upstream } from './proxy/upstream.ts';
 import { IpSet } from './util/ip-set.ts';
@@ -80,18 +81,21 @@ async function compileSnapshot(
   const rules: RouteRule<RouteInfo, RouteHandling>[] = [];
   for (const name in config.routes) {
     if (pace.isDue) await pace.rest();
-    const chain = policies.chain(name, config.routes[name].policies);
+    const { policies: uses, importance } = config.routes[name];
+    const chain = policies.chain(name, uses, importance);
     // Most are made at once, and waiting for each of a hundred thousand would take longer than to make it.
-    rules.push(compileRule(config.routes[name], chain instanceof Promise ? await chain : chain, shared));
+    const weight = policies.importanceOf(importance, uses);
+    rules.push(compileRule(config.routes[name], chain instanceof Promise ? await chain : chain, weight, shared));
   }
   const { notFound } = config;
   return {
     router: await pace.run(Router.compileInSteps(rules)),
     notFound: {
       info: { name: '', methods: null },
-      chain: await policies.chain('notFound', notFound.policies),
+      chain: await policies.chain('notFound', notFound.policies, 'normal'),
       action: { kind: 'reply', reply: notFound.respond === null ? noRoute : compileReply(notFound.respond) },
       timeouts: noTimeouts,
+      ...policies.importanceOf('normal', notFound.policies),
     },
     trustedProxies: new Map(
       Object.entries(config.listeners).map(([name, { trustedProxies }]) => [name, IpSet.parse(trustedProxies)]),
@@ -116,7 +120,11 @@ const noTimeouts = { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinit
 class SharedParts {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   private readonly plainActions = new Map<string, RouteAction>();
-  private readonly plainHandlings = new Map<RouteAction, Map<Route['timeouts'], RouteHandling>>();
+  /** By importance. */
+  private readonly plainHandlings = Array.from(
+    { length: neverRefused + 1 },
+    () => new Map<RouteAction, Map<Route['timeouts'], RouteHandling>>(),
+  );
   private readonly timeouts = new Map<string, Route['timeouts']>();
 
   constructor(upstreams: ReadonlyMap<string, Upstream>) {
@@ -134,14 +142,11 @@ class SharedParts {
   }
 
   /** One for all routes that have the same action without policies. */
-  handling(chain: Route['chain'], action: RouteAction, timeouts: Route['timeouts']): RouteHandling {
-    const make = (): RouteHandling => ({ chain, action, timeouts });
+  handling({ chain, action, timeouts, importance, callerMayHave }: RouteHandling): RouteHandling {
+    const make = (): RouteHandling => ({ chain, action, timeouts, importance, callerMayHave });
     if (chain.length > 0 || !this.isPlain(action)) return make();
-    return computed(
-      computed(this.plainHandlings, action, () => new Map<Route['timeouts'], RouteHandling>()),
-      timeouts,
-      make,
-    );
+    const alike = computed(this.plainHandlings[importance], action, () => new Map<Route['timeouts'], RouteHandling>());
+    return computed(alike, timeouts, make);
   }
 
   private isPlain(action: RouteAction): boolean {
@@ -172,10 +177,14 @@ function computed<K, V>(known: Map<K, V>, key: K, make: () => V): V {
 function compileRule(
   config: RouteConfig,
   chain: Route['chain'],
+  weight: Pick<RouteHandling, 'importance' | 'callerMayHave'>,
   shared: SharedParts,
 ): RouteRule<RouteInfo, RouteHandling> {
-  const { name, match, timeouts } = config;
-  const handling = shared.handling(chain, compileAction(config, shared), shared.timeoutsOf(timeouts));
+  const { name, match } = config;
+  const { importance, callerMayHave } = weight;
+  const action = compileAction(config, shared);
+  const timeouts = shared.timeoutsOf(config.timeouts);
+  const handling = shared.handling({ chain, action, timeouts, importance, callerMayHave });
   return toRule(config, { name, methods: match.methods ?? null }, handling);
 }
 

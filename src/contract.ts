@@ -38,6 +38,7 @@ export {
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 export {
   CallError,
+  type AdaptiveLimit,
   type AttemptDamping,
   type CallRequest,
   type CallResponse,
@@ -218,6 +219,11 @@ export interface Outcome {
   readonly durationMs: number;
   /** Attempts made upstream; 0 when the gateway answered itself. */
   readonly attempts: number;
+  /**
+   * How long the upstream had the whole request before the head of its response came, or before the exchange ended without
+   * one. How slowly a client sends or reads has no part in it. -1 when the upstream never had it.
+   */
+  readonly upstreamMs: number;
 }
 
 export type MaybePromise<T> = T | Promise<T>;

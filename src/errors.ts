@@ -190,6 +190,14 @@ export const errors = {
     title: 'The gateway is shutting down',
     help: 'The process was asked to stop and finishes what it has begun. Another instance should have the traffic by now.',
   },
+  OVERLOADED: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    proxyStatus: 'proxy_internal_response',
+    title: 'The gateway has more to do than it can',
+    help: 'The event loop of the thread, or its memory, is past what `overload` allows, and requests are refused, the least important first; or the body would have had to be kept while memory is short. `Retry-After` says when to try again. `gatewright status` shows the measures; give the gateway more threads or memory, or find out what keeps it busy.',
+  },
   TOO_MANY_CONNECTIONS: {
     status: 503,
     source: 'gateway',

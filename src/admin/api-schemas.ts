@@ -2,6 +2,7 @@
 import { z } from '../util/schema.ts';
 
 const count = z.int().min(0);
+const share = z.number().min(0).max(1);
 const wallTime = z.int().describe('Milliseconds since the epoch.');
 
 const revision = z
@@ -50,6 +51,16 @@ export const statusSchema = z.strictObject({
       served: count,
       heapBytes: count.describe('Of its heap, what is in use.'),
       stallMs: z.number().min(0).describe('The longest that its event loop stood still lately, in milliseconds.'),
+      overload: z
+        .strictObject({
+          lagMs: z.number().min(0).describe('By how much its event loop is late all the time.'),
+          memory: share.describe('Which share of its memory is in use; 0 where that is not looked at.'),
+          refused: z
+            .strictObject({ low: share, normal: share, high: share })
+            .describe('Which share of the requests is refused, by importance.'),
+        })
+        .nullable()
+        .describe('How much there is to do; null without `overload` in the configuration.'),
     }),
   ),
   listeners: z.array(z.strictObject({ name: z.string(), url: z.string(), connections: count })),
@@ -77,6 +88,14 @@ export const statusSchema = z.strictObject({
     })
     .nullable()
     .describe('How it is with the database of quotas; null without one.'),
+  overload: z
+    .strictObject({
+      low: count,
+      normal: count,
+      high: count,
+      bodies: count.describe('Refused because their bodies would have had to be kept while memory was short.'),
+    })
+    .describe('Requests that were refused for overload since the start, by importance.'),
 });
 
 export const snapshotSchema = z.strictObject({

@@ -35,10 +35,10 @@ function statusEndpoint(clock: Pick<Clock, 'wallNow'>): Endpoint {
     summary: 'The version, what serves, and how its threads and listeners are.',
     answer: { type: JSON_TYPE, schema: statusSchema },
     async handle(_, control) {
-      const { threads, listeners, authentication, limits, quotas } = await control.status();
+      const { threads, listeners, authentication, limits, quotas, overload } = await control.status();
       const { version, startedAt, isReady: ready, revision } = control;
       const uptimeMs = Math.max(0, Math.round(clock.wallNow() - startedAt));
-      const counted = { authentication, limits, quotas };
+      const counted = { authentication, limits, quotas, overload };
       return { json: { version, startedAt, uptimeMs, ready, revision, threads, listeners, ...counted } };
     },
   });

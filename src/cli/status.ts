@@ -11,6 +11,14 @@ export interface StatusOptions {
 /** Of what is long only the beginning is shown; the admin API has the rest. */
 const shownRows = 20;
 
+const refusedClasses = ['low', 'normal', 'high'] as const;
+
+interface ThreadLoad {
+  readonly lagMs: unknown;
+  readonly memory: unknown;
+  readonly refused?: Readonly<Record<(typeof refusedClasses)[number], unknown>>;
+}
+
 /** What of the answers of the admin API is shown. They are of a gateway that may be newer or older than this command. */
 interface Status {
   readonly version: string;
@@ -22,14 +30,15 @@ interface Status {
     readonly appliedAt: number;
     readonly cause: string;
   };
-  readonly threads: readonly Readonly<
+  readonly threads: readonly (Readonly<
     Record<'thread' | 'state' | 'revision' | 'restarts' | 'connections' | 'inFlight' | 'served' | 'stallMs', unknown>
-  >[];
+  > & { readonly overload?: ThreadLoad | null })[];
   readonly listeners: readonly Readonly<Record<'name' | 'url' | 'connections', unknown>>[];
   /** Missing from a gateway that does not count them yet. */
   readonly authentication?: Readonly<Record<'failed' | 'slowed' | 'refused', unknown>>;
   readonly limits?: Readonly<Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown>>;
   readonly quotas?: Readonly<Record<'database' | 'writtenAt' | 'failures' | 'problem', unknown>> | null;
+  readonly overload?: Readonly<Record<(typeof refusedClasses)[number] | 'bodies', unknown>>;
 }
 
 interface Upstreams {
@@ -108,7 +117,7 @@ function reasonIn(json: unknown): string {
 }
 
 function toText({ status, upstreams, problems }: Report): string {
-  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits, quotas } = status;
+  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits, quotas, overload } = status;
   const appliedAt = new Date(revision.appliedAt).toISOString();
   const lines = [
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
@@ -146,6 +155,7 @@ function toText({ status, upstreams, problems }: Report): string {
     ...attemptLines(authentication),
     ...limitLines(limits),
     ...quotaLines(quotas),
+    ...overloadLines(overload, threads),
     '',
     ...problemLines(problems),
   ];
@@ -172,6 +182,25 @@ function quotaLines(quotas: Status['quotas']): string[] {
   const at = typeof writtenAt === 'number' ? new Date(writtenAt).toISOString() : 'never';
   const state = typeof problem === 'string' ? `NOT WRITTEN since ${at}: ${problem}` : `written ${at}`;
   return [`quotas: ${String(database)} ${state}; ${String(failures)} attempts have failed`];
+}
+
+/** Of threads only those that refuse somebody. */
+function overloadLines(total: Status['overload'], threads: Status['threads']): string[] {
+  if (total === undefined) return [];
+  const { low, normal, high, bodies } = total;
+  const counts = `${String(low)} low, ${String(normal)} normal, ${String(high)} high, ${String(bodies)} bodies`;
+  return [`refused for overload: ${counts}`, ...threads.flatMap(threadLoadLine)];
+}
+
+function threadLoadLine({ thread, overload }: Status['threads'][number]): string[] {
+  const { lagMs, memory, refused } = overload ?? {};
+  const shares = refusedClasses.flatMap((name) => {
+    const share = Number(refused?.[name]);
+    return share > 0 ? [`${Math.round(share * 100)} % of ${name}`] : [];
+  });
+  if (shares.length === 0) return [];
+  const measures = `lag ${String(lagMs)} ms, memory ${Math.round(Number(memory) * 100)} %`;
+  return [`  thread ${String(thread)} REFUSES ${shares.join(', ')} (${measures})`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

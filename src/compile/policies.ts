@@ -16,12 +16,14 @@ import type {
 } from '../contract.ts';
 import { innerUses } from '../config/inner-uses.ts';
 import type { Path } from '../config/problem.ts';
-import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import type { GatewayConfig, Importance, PolicyUse } from '../config/schema.ts';
 import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
+import type { ImportanceClass, Shedding } from '../proxy/shedding.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Lease } from '../util/keep.ts';
 import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
 import { CompileError } from './compile-error.ts';
+import { CallerImportance, classOf } from './shedding.ts';
 import { createIdentity } from './identity.ts';
 
 /** What a thread gives to its policies, whichever configuration they are part of. */
@@ -47,6 +49,7 @@ export interface PolicyMakerEnv {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly services: PolicyServices;
+  readonly shedding: Shedding;
   /** The definition of a policy use: from the registry, or from the module that it names. */
   definitionOf(use: PolicyUse): PolicyDefinition;
   /** A line in the application log. */
@@ -70,6 +73,7 @@ export class PolicyMaker {
   private readonly env: PolicyMakerEnv;
   /** What policies have asked for that has to be let go with the configuration. */
   private readonly leases: Lease<unknown>[];
+  private readonly importance: CallerImportance;
   private identity: GatewayIdentity | null = null;
   /** What the policies have called secret of a request: see `Policy.secretFields`. */
   readonly secretFields = new Set<string>();
@@ -78,13 +82,23 @@ export class PolicyMaker {
     this.config = config;
     this.env = env;
     this.leases = leases;
+    this.importance = new CallerImportance(config, env.shedding, (use) => env.definitionOf(use));
+  }
+
+  /** See `RouteHandling`. */
+  importanceOf(
+    route: Importance,
+    uses: readonly PolicyUse[],
+  ): { readonly importance: ImportanceClass; readonly callerMayHave: ImportanceClass | null } {
+    const importance = classOf(route);
+    return { importance, callerMayHave: this.importance.mostFor(importance, uses) };
   }
 
   /**
    * The policies of a route. A promise only where one of them is made asynchronously.
    * @throws {CompileError} when one of them cannot be made.
    */
-  chain(route: string, uses: readonly PolicyUse[]): MaybePromise<PolicyChain> {
+  chain(route: string, uses: readonly PolicyUse[], importance: Importance): MaybePromise<PolicyChain> {
     if (uses.length === 0) return noPolicies;
     const chain: NamedPolicy[] = [];
     const pending: Promise<void>[] = [];
@@ -101,7 +115,8 @@ export class PolicyMaker {
       done.catch(() => {});
       pending.push(done);
     }
-    return pending.length === 0 ? compileChain(chain) : Promise.all(pending).then(() => compileChain(chain));
+    const finish = (): PolicyChain => compileChain(this.importance.withDecision(classOf(importance), uses, chain));
+    return pending.length === 0 ? finish() : Promise.all(pending).then(finish);
   }
 
   /** Those of the defaults stand before those of the route. */

@@ -98,11 +98,12 @@ export class RouteAssembler {
   }
 
   assemble(name: string, route: RouteDeclaration): RouteConfig {
-    const { match, priority, upstream, redirect, respond, rewrite, timeouts } = route;
+    const { match, priority, importance, upstream, redirect, respond, rewrite, timeouts } = route;
     return {
       name,
       match,
       priority,
+      importance,
       policies: this.policies.byRoute.get(name) ?? this.policies.defaults,
       upstream: upstream ?? null,
       redirect: redirect ?? null,
@@ -217,6 +218,7 @@ export function assembleGateway(sections: Sections, parts: GatewayParts): Gatewa
     listeners,
     admin,
     threads,
+    overload: sections.accepted.overload ?? null,
     consumers,
     consumerSources: assembleConsumerSources(consumerSources, baseDir),
     identity: identity ?? null,

@@ -21,6 +21,7 @@ import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
 import { checkLimits } from './checks/limits.ts';
+import { checkOverload } from './checks/overload.ts';
 import { checkUpstreamHeaders } from './checks/upstream-headers.ts';
 import { checkQuotas } from './checks/quotas.ts';
 import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/stores.ts';
@@ -226,6 +227,7 @@ class Loader {
     const callers = hasAll ? () => knownCallers(consumers) : null;
     checkAuthorization(policies.lists, callers, this.findings);
     checkLimits(policies.lists, callers, this.findings);
+    checkOverload(sections, policies.lists, callers, this.findings);
     checkQuotas(sections, policies.lists, this.findings);
     const parts = { baseDir: this.baseDir, policies, routes, listeners, consumers };
     return this.result(document, assembleGateway(sections, parts));

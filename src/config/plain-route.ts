@@ -32,7 +32,14 @@ export function readPlainRoute(route: unknown): RouteDeclaration | null {
     else return null;
   }
   if (match === null || upstream === '') return null;
-  return { match, priority: 0, policies, upstream: [{ upstream, weight: 1 }], timeouts: NO_TIMEOUTS };
+  return {
+    match,
+    priority: 0,
+    importance: 'normal',
+    policies,
+    upstream: [{ upstream, weight: 1 }],
+    timeouts: NO_TIMEOUTS,
+  };
 }
 
 function readPlainMatch(match: unknown): Match | null {

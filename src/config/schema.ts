@@ -9,12 +9,14 @@ import { cacheSchema, storeSchema } from './schema/access.ts';
 import { quotasSchema } from './schema/quotas.ts';
 import { consumerSchema, consumerSourcesSchema } from './schema/consumer.ts';
 import { identitySchema } from './schema/identity.ts';
+import { type Importance, overloadSchema } from './schema/overload.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
 import { telemetrySchema } from './schema/telemetry.ts';
 import { upstreamSchema } from './schema/upstream.ts';
 
+export type { Importance } from './schema/overload.ts';
 export type { FieldMatch } from './schema/route.ts';
 
 const name = z.string().refine(isName, { error: NAME_RULE });
@@ -32,6 +34,9 @@ export const gatewaySchema = z.strictObject({
     .describe('Sockets that requests come in on. By default one named `web` on port 8080.'),
   admin: adminSchema.prefault({}).describe('The socket for operators: health, metrics, API and dashboard.'),
   threads: threads.default('auto').describe('How many threads serve traffic; `auto` is one for each core.'),
+  overload: overloadSchema
+    .optional()
+    .describe('What is refused when there is more to do than can be done. Without it nothing is.'),
   stores: z.record(name, storeSchema).default({}).describe('Where state is shared between machines.'),
   quotas: quotasSchema.prefault({}).describe('What becomes of quotas when the gateway is restarted.'),
   consumers: z.record(name, consumerSchema).default({}).describe('Who may call.'),
@@ -98,6 +103,7 @@ export type UpstreamConfig = Readonly<
   }
 >;
 export type UpstreamAuthConfig = NonNullable<UpstreamConfig['auth']>;
+export type OverloadConfig = Readonly<z.output<typeof overloadSchema>>;
 export type IdentityConfig = Readonly<z.output<typeof identitySchema>>;
 export type UpstreamTlsConfig = UpstreamConfig['tls'];
 export type StoreDeclaration = z.output<typeof storeSchema>;
@@ -117,6 +123,7 @@ export interface RouteConfig {
   readonly name: string;
   readonly match: MatchConfig;
   readonly priority: number;
+  readonly importance: Importance;
   /** `defaults.policies`, then its own. */
   readonly policies: readonly PolicyUse[];
   /** Exactly one of `upstream`, `redirect` and `respond` is not null. */
@@ -178,6 +185,8 @@ export interface GatewayConfig {
   readonly listeners: Readonly<Record<string, ListenerConfig>>;
   readonly admin: AdminConfig;
   readonly threads: number | 'auto';
+  /** null where nothing is refused for it. */
+  readonly overload: OverloadConfig | null;
   /** Those of the configuration itself and of its files. */
   readonly consumers: readonly ConsumerConfig[];
   /** Absolute paths. */

@@ -201,6 +201,8 @@ export interface LimitCharge {
 
 /** How many are on their way at once, by key, over all threads. */
 export interface PermitPool {
+  /** How many were held by all when this thread has taken a permit last, that one included. */
+  readonly inFlight: number;
   /** Takes a permit if fewer than the limit are held. */
   tryAcquire(key: string): boolean;
   /** Waits for one if fewer than `queue` do. */
@@ -213,12 +215,22 @@ export interface PermitPool {
   release(key: string): void;
 }
 
+/** A limit that is found from how long an upstream takes to answer, over all threads. */
+export interface AdaptiveLimit {
+  /** How many may be on their way at once, for the moment. */
+  readonly current: number;
+  /** What a request has taken that was answered. @param inFlight how many there were when it began. */
+  note(latencyMs: number, inFlight: number): void;
+}
+
 /** What limits count in. */
 export interface LimitStore {
   /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
   limiter(identity: string, rule: LimitRule): Limiter;
   /** @param queue how many may wait. */
-  permits(identity: string, limit: number, queue: number): PermitPool;
+  permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool;
+  /** @param bounds what the limit is never below, and never above. */
+  adaptive(identity: string, bounds: { readonly min: number; readonly max: number }): AdaptiveLimit;
   /** Notes that a limit has refused a request, or would have. */
   noteRefusal(isEnforced: boolean): void;
 }

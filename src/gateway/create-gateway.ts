@@ -9,7 +9,8 @@ import { AppLog } from '../telemetry/app-log.ts';
 import type { MetricsFormat } from '../telemetry/metrics/exposition.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Gateway, ListenerAddress, Publication } from './gateway.ts';
-import { LocalGateway, type PolicyModules } from './local-gateway.ts';
+import type { PolicyModules } from './gateway-env.ts';
+import { LocalGateway } from './local-gateway.ts';
 import { metricsText } from './metrics-text.ts';
 
 /** A configuration that has errors. */

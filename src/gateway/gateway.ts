@@ -2,6 +2,7 @@
 import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
+import type { SheddingTotals } from '../proxy/shedding.ts';
 import type { QuotaKeeping } from '../stores/quota-keeper.ts';
 import type { LimitTotals } from '../stores/shared-limits.ts';
 import type { CountedMetrics } from '../telemetry/metrics/counted-series.ts';
@@ -55,6 +56,18 @@ export interface GatewayStatus {
   readonly limits: LimitTotals;
   /** How it is with the database of quotas; null without one. */
   readonly quotas: QuotaKeeping | null;
+  /** Requests that were refused for `overload` since the start, of all threads. */
+  readonly overload: SheddingTotals;
+}
+
+/** How much there is to do on a thread, and what is refused for it. */
+export interface ThreadOverload {
+  /** By how much its event loop was late all the time, of the last half second or more. */
+  readonly lagMs: number;
+  /** Which share of its memory is in use; 0 where that is not looked at. */
+  readonly memory: number;
+  /** Which share of the requests is refused, by importance. */
+  readonly refused: { readonly low: number; readonly normal: number; readonly high: number };
 }
 
 export interface GatewayCounts extends CountedMetrics {
@@ -88,6 +101,8 @@ export interface ThreadStatus {
   readonly stallMs: number;
   /** Of its heap, what is in use. */
   readonly heapBytes: number;
+  /** null where nothing is looked at: there is no `overload` in what it serves. */
+  readonly overload: ThreadOverload | null;
 }
 
 export interface ListenerStatus extends ListenerAddress {

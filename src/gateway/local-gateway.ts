@@ -3,10 +3,9 @@ import { randomBytes } from 'node:crypto';
 import type { Server, Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
-import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { builtinNames } from '../config/policy-registry.ts';
-import type { AccessLogConfig, GatewayConfig } from '../config/schema.ts';
+import type { AccessLogConfig, GatewayConfig, OverloadConfig } from '../config/schema.ts';
 import type { ConsumerChange, PreparedConsumers } from '../consumers/consumer-index.ts';
 import type { CredentialUse } from '../consumers/used-credentials.ts';
 import { builtinPolicies } from '../policies/index.ts';
@@ -17,54 +16,25 @@ import type { Surroundings } from '../proxy/snapshot.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
-import { systemClock, type Clock } from '../util/clock.ts';
+import { systemClock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { Pace } from '../util/pace.ts';
 import { Turns } from '../util/turns.ts';
-import type { Admission } from '../wire/admission.ts';
-import type { HttpCallerEnv } from '../wire/call/http-caller.ts';
 import { Timer, TimerWheel } from '../wire/timer-wheel.ts';
 import { accessEntry, reasonsWithout } from './access-entry.ts';
 import {
   drainGraceMs,
   type Gateway,
   type GatewayCounts,
-  type GatewayLog,
   type GatewayStatus,
   type ListenerAddress,
   type Publication,
 } from './gateway.ts';
+import type { GatewayEnv, PolicyModules } from './gateway-env.ts';
 import { OpenListeners } from './open-listeners.ts';
+import { OverloadControl } from './overload-control.ts';
 import type { Opening } from './places.ts';
 import { LocalServices, type ServicesEnv } from './services.ts';
-
-export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
-
-export interface GatewayEnv {
-  readonly log: GatewayLog;
-  /** The policies that a configuration brings along, by the absolute path of their module. */
-  modulesOf(config: GatewayConfig): PolicyModules | Promise<PolicyModules>;
-  /** Which thread this is; in the access log. */
-  readonly thread?: number;
-  /** Told of every exchange that has ended, besides the access log. */
-  readonly observe?: Observer;
-  readonly clock?: Clock;
-  /** At least 32 random bytes that all threads share: see `ListenerTlsEnv`. */
-  readonly ticketSecret?: Uint8Array;
-  /** Counts connections where other threads count theirs as well: see `Opening.counter`. */
-  readonly admission?: (counter: number) => Admission;
-  /**
-   * For a gateway without a network: connections to targets are opened by this, and clients come by `accept`. On either
-   * side TLS counts as terminated.
-   */
-  readonly connect?: ConnectTarget;
-  /** Likewise for what the gateway asks others on its own behalf. */
-  readonly connectCall?: HttpCallerEnv['connect'];
-  /** What to count in: see `ThreadMetrics`. */
-  readonly metrics?: SharedArrayBuffer;
-  /** What policies are given; by default what one event loop alone has need of. It is closed with the gateway. */
-  readonly services?: (env: ServicesEnv) => LocalServices;
-}
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
 export interface Prepared {
@@ -81,6 +51,7 @@ interface Generation {
   readonly compiled: Compiled;
   readonly accessLog: Lease<AccessLog> | null;
   readonly maxSeries: number;
+  readonly overload: OverloadConfig | null;
   /** What no log may show. */
   readonly secrets: readonly string[];
 }
@@ -102,6 +73,7 @@ export class LocalGateway implements Gateway {
   private readonly services: LocalServices;
   private readonly metrics: ThreadMetrics;
   private readonly series = new CountedSeries();
+  private readonly overload: OverloadControl;
   private readonly startedAt: number;
   private serving: Generation | null = null;
   private readonly turns = new Turns();
@@ -127,6 +99,8 @@ export class LocalGateway implements Gateway {
       metrics: this.metrics,
     };
     this.services = env.services?.(servicesEnv) ?? new LocalServices(servicesEnv);
+    const { memoryShare } = env;
+    this.overload = new OverloadControl({ clock, log, totals: this.services.sheddingMemory, memoryShare });
     this.around = {
       clock,
       wheel,
@@ -134,6 +108,7 @@ export class LocalGateway implements Gateway {
       observe: null,
       traffic: { begun: 0, ended: 0 },
       meter: this.metrics,
+      shedding: this.overload.shedding,
     };
     this.listeners = new OpenListeners({
       clock,
@@ -192,6 +167,7 @@ export class LocalGateway implements Gateway {
         compiled,
         accessLog,
         maxSeries: config.telemetry.metrics.maxSeries,
+        overload: config.overload,
         secrets: publication.secrets,
       };
       return {
@@ -232,6 +208,7 @@ export class LocalGateway implements Gateway {
     this.serving = next;
     this.around.observe = this.observerOf(next);
     this.metrics.begin(next.maxSeries);
+    this.overload.use(next.overload);
     if (before === null) return;
     this.endRoutesThatAreGone(before, next);
     letGo(before);
@@ -302,9 +279,11 @@ export class LocalGateway implements Gateway {
       served: ended,
       stallMs: 0,
       heapBytes: getHeapStatistics().used_heap_size,
+      overload: this.overload.status,
     };
-    const { attemptTotals: authentication, limitTotals: limits } = this.services;
-    return Promise.resolve({ threads: [thread], listeners, upstreams, authentication, limits, quotas: null });
+    const { attemptTotals: authentication, limitTotals: limits, sheddingTotals: overload } = this.services;
+    const counted = { authentication, limits, quotas: null, overload };
+    return Promise.resolve({ threads: [thread], listeners, upstreams, ...counted });
   }
 
   counted(maxSeries: number): GatewayCounts {
@@ -324,6 +303,7 @@ export class LocalGateway implements Gateway {
   private async close(): Promise<void> {
     const { serving } = this;
     this.serving = null;
+    this.overload.close();
     this.services.close();
     if (serving === null) return;
     serving.compiled.close();
@@ -337,6 +317,7 @@ export class LocalGateway implements Gateway {
       wheel,
       keep: this.keep,
       services: this.services,
+      shedding: this.overload.shedding,
       definitionOf,
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),

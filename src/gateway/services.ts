@@ -15,6 +15,7 @@ import type {
   ValueStore,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
+import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
@@ -32,6 +33,8 @@ export interface ServicesMemory {
   readonly noted: SharedArrayBuffer;
   readonly damping: DampingMemory;
   readonly limits: LimitMemory;
+  /** See `Shedding`. */
+  readonly shedding: SharedArrayBuffer;
 }
 
 /** @param threads how many may live at a time. */
@@ -40,6 +43,7 @@ export function createServicesMemory(threads: number): ServicesMemory {
     noted: NotedTexts.create(threads),
     damping: SharedDamping.create(threads),
     limits: createLimitMemory(threads),
+    shedding: Shedding.createTotals(),
   };
 }
 
@@ -112,6 +116,15 @@ export class LocalServices implements PolicyServices {
   /** Attempts to authenticate, of all threads. */
   get attemptTotals(): AttemptTotals {
     return SharedDamping.totalsIn(this.ownMemory().damping);
+  }
+
+  /** Where requests that were refused for overload are counted. */
+  get sheddingMemory(): SharedArrayBuffer {
+    return this.ownMemory().shedding;
+  }
+
+  get sheddingTotals(): SheddingTotals {
+    return Shedding.totalsIn(this.sheddingMemory);
   }
 
   get limits(): LimitStore {

@@ -1,4 +1,13 @@
-import { type Exchange, type PermitPool, type Policy, type PolicyEnv, type Reply, definePolicy } from '../contract.ts';
+import {
+  type AdaptiveLimit,
+  type Exchange,
+  type Outcome,
+  type PermitPool,
+  type Policy,
+  type PolicyEnv,
+  type Reply,
+  definePolicy,
+} from '../contract.ts';
 import { errors } from '../errors.ts';
 import { z } from '../util/schema.ts';
 import { duration } from '../util/units.ts';
@@ -15,13 +24,26 @@ import { WaitingRoom } from './limits/waiting-room.ts';
 /** Of `queueTimeout`. */
 const usualWaitMs = 1_000;
 
+/** Of `min` and `max`. */
+const [usualMin, usualMax] = [4, 1_000];
+const bound = z.int().min(1).max(1_000_000);
+
 const options = z
   .strictObject({
     limit: z
-      .union([z.int().min(1).max(1_000_000), z.literal('adaptive')])
-      .refine((limit) => limit !== 'adaptive', { error: 'not available yet: write a number' })
-      .describe('How many may be on their way at once.'),
-    by,
+      .union([bound, z.literal('adaptive')])
+      .describe(
+        'How many may be on their way at once; `adaptive` to have it found from how long the upstream takes to answer.',
+      ),
+    min: bound.optional().describe('What an adaptive limit is never below, by default 4.'),
+    max: bound.optional().describe('What an adaptive limit is never above, by default 1000.'),
+    by: by
+      .unwrap()
+      .optional()
+      .meta({ default: 'consumer' })
+      .describe(
+        `${by.description} An adaptive limit is for all who call: \`route\`, which is then the default, or \`global\`.`,
+      ),
     queue: z.int().min(0).max(100_000).default(0).describe('How many more may wait, over all threads.'),
     queueTimeout: duration({ min: 1, max: 300_000 })
       .optional()
@@ -33,9 +55,33 @@ const options = z
   .refine(({ queue, queueTimeout }) => queue > 0 || queueTimeout === undefined, {
     error: 'nobody waits without a `queue`: say how many may',
     path: ['queueTimeout'],
+  })
+  .refine(({ limit, min }) => limit === 'adaptive' || min === undefined, {
+    error: 'a limit that is a number has no bounds: write `limit: adaptive`',
+    path: ['min'],
+  })
+  .refine(({ limit, max }) => limit === 'adaptive' || max === undefined, {
+    error: 'a limit that is a number has no bounds: write `limit: adaptive`',
+    path: ['max'],
+  })
+  .refine(({ min = usualMin, max = usualMax }) => min <= max, {
+    error: `is less than \`min\`, which is ${usualMin} where it is not given`,
+    path: ['max'],
+  })
+  .refine(({ limit, by: given = 'route' }) => limit !== 'adaptive' || given === 'route' || given === 'global', {
+    error: 'what an upstream bears has nothing to do with who calls: write `route` or `global`',
+    path: ['by'],
   });
 
 type Options = z.infer<typeof options>;
+
+/** What a request holds on its way. */
+interface Held {
+  readonly pool: PermitPool;
+  readonly key: string;
+  /** How many there were when it began, itself included. */
+  readonly inFlight: number;
+}
 
 /** Lets so many requests be on their way at once, exactly, whichever thread they came to. */
 export const concurrency = definePolicy({
@@ -57,13 +103,19 @@ class Concurrency implements Policy {
   private readonly onUnenforced: () => void;
   private readonly reply: Reply;
   /** What each exchange holds, so that it is given back once, whatever has become of the consumer meanwhile. */
-  private readonly held = new Map<Exchange, { readonly pool: PermitPool; readonly key: string }>();
+  private readonly held = new Map<Exchange, Held>();
+  private readonly adaptive: AdaptiveLimit | null;
 
   constructor(given: Options, env: PolicyEnv) {
     const name = limitName({ kind: 'concurrency', name: given.name }, env);
-    const { limit } = given;
-    const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: given.by }, [limit], env);
-    this.key = new LimitKey(given.by, env.route);
+    const { limit: written, min = usualMin, max = usualMax } = given;
+    const isAdaptive = written === 'adaptive';
+    const { by: who = isAdaptive ? 'route' : 'consumer' } = given;
+    const numbers = isAdaptive ? [written, min, max] : [written];
+    const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: who }, numbers, env);
+    this.adaptive = isAdaptive ? env.limits.adaptive(identity, { min, max }) : null;
+    const limit = this.adaptive ?? (written as number);
+    this.key = new LimitKey(who, env.route);
     this.pool = env.limits.permits(identity, limit, given.queue);
     this.poolByAddress = env.limits.permits(`${identity} by address`, limit, given.queue);
     this.isExempt = exemption(given.exempt);
@@ -100,15 +152,16 @@ class Concurrency implements Policy {
   }
 
   private hold(exchange: Exchange, pool: PermitPool, key: string): void {
-    this.held.set(exchange, { pool, key });
+    this.held.set(exchange, { pool, key, inFlight: pool.inFlight });
     this.counters.allowed.add();
   }
 
-  onFinish(exchange: Exchange): void {
+  onFinish(exchange: Exchange, outcome: Outcome): void {
     this.room.leave(exchange);
     const held = this.held.get(exchange);
     if (held === undefined) return;
     this.held.delete(exchange);
+    if (this.adaptive !== null && isSample(outcome)) this.adaptive.note(outcome.upstreamMs, held.inFlight);
     held.pool.release(held.key);
     this.room.callNext(held.pool, held.key);
   }
@@ -123,4 +176,12 @@ class Concurrency implements Policy {
     undoCharges(exchange);
     return this.reply;
   }
+}
+
+/**
+ * Whether it says how long the upstream takes. A failure that comes quickly says nothing of how much more it bears, nor does a
+ * client that did not wait; an answer that did not come in time says that it takes at least so long.
+ */
+function isSample({ upstreamMs, status, code }: Outcome): boolean {
+  return upstreamMs >= 0 && ((code === null && status < 500) || code === 'UPSTREAM_TIMEOUT');
 }

@@ -117,12 +117,23 @@ export function passesTrailers({ chosen }: ProxyExchange, { credential }: Pick<U
   return onRequest.length + onUpstreamRequest.length === 0 && credential === null;
 }
 
-/** The request of an upstream connection. @param withTrailers whether trailers go on as well. */
-export function connectionSink(connection: UpstreamConnection, withTrailers: boolean): BodySink {
+/**
+ * The request of an upstream connection.
+ * @param withTrailers whether trailers go on as well.
+ * @param call told when the last of it has been handed over.
+ */
+export function connectionSink(
+  connection: UpstreamConnection,
+  withTrailers: boolean,
+  call: { onRequestSent(): void },
+): BodySink {
   return {
     data: (bytes) => connection.sendData(bytes),
     flush: (source) => connection.flush(source),
-    end: (trailers) => connection.sendEnd(withTrailers ? trailers : null),
+    end: (trailers) => {
+      call.onRequestSent();
+      return connection.sendEnd(withTrailers ? trailers : null);
+    },
   };
 }
 

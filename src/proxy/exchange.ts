@@ -369,7 +369,13 @@ export class ProxyExchange implements Exchange, StreamHandler {
       bytesOut: this.tunnelled?.bytesOut ?? this.stream.bytesOut,
       durationMs,
       attempts: this.forward === null ? 0 : this.forward.attempts,
+      upstreamMs: this.forward === null ? -1 : this.upstreamMs(this.forward),
     };
+  }
+
+  private upstreamMs({ wholeAt, answeredAt }: Forward): number {
+    const untilMs = answeredAt === 0 ? this.around.clock.now() : answeredAt;
+    return wholeAt === 0 || untilMs < wholeAt ? -1 : untilMs - wholeAt;
   }
 }
 

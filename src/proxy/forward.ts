@@ -31,7 +31,7 @@ export type ForwardAction = Extract<RouteAction, { kind: 'forward' }>;
 
 /** RFC 9110, section 9.2.2. */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-/** Methods for which an absent body is said to be empty (RFC 9110, section 8.6). */
+/** An absent body is said to be empty (RFC 9110, section 8.6). */
 const expectsBody = new Set(['POST', 'PUT', 'PATCH']);
 /** Failures after which the target has not seen the request, so that the next one may have it. */
 const beforeSending: ReadonlySet<ErrorCode> = new Set([
@@ -60,6 +60,8 @@ export class Forward implements UpstreamCall {
   /** When the last attempt began, and when the head of its response came, 0 for never: see `TimerWheel.turnAt`. */
   sentAt = 0;
   answeredAt = 0;
+  /** From when it was only the target that was waited for; 0 while it still waits for the client. */
+  wholeAt = 0;
   upstream: Upstream;
   target: Target | null = null;
   /** Where the response body goes: null for straight to the client. */
@@ -189,6 +191,7 @@ export class Forward implements UpstreamCall {
       return;
     }
     this.connection = connection;
+    this.wholeAt = whole === null || transforms.length > 0 ? 0 : this.sentAt;
     exchange.trace?.note('connection');
     const head = this.head(transforms.length > 0 ? null : whole);
     if (transforms.length > 0) this.sendTransformed(connection, head, transforms, whole);
@@ -241,7 +244,11 @@ export class Forward implements UpstreamCall {
     this.bodyBegun = true;
     if (length >= 0) connection.sendHead(this, `${head}content-length: ${length}\r\n\r\n`, false);
     else connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    stream.readBody(connectionSink(connection, passesTrailers(this.exchange, this.upstream)));
+    stream.readBody(connectionSink(connection, passesTrailers(this.exchange, this.upstream), this));
+  }
+
+  onRequestSent(): void {
+    this.wholeAt = this.exchange.around.clock.now();
   }
 
   private sendTransformed(
@@ -253,7 +260,7 @@ export class Forward implements UpstreamCall {
     const { exchange } = this;
     this.bodyBegun = true;
     connection.sendHead(this, `${head}transfer-encoding: chunked\r\n\r\n`, true);
-    const sink = new TransformSink(transforms, connectionSink(connection, false), (policy, error) =>
+    const sink = new TransformSink(transforms, connectionSink(connection, false, this), (policy, error) =>
       failPolicy(exchange, policy, error),
     );
     this.requestTransform = sink;

@@ -8,6 +8,7 @@ import { runRequestPolicies } from './policies.ts';
 import { sendReply } from './respond.ts';
 import { compileChain, type Route } from './route.ts';
 import { chooseRoute } from './choose-route.ts';
+import { type Shedding, neverRefused } from './shedding.ts';
 import type { Snapshot, Surroundings } from './snapshot.ts';
 import { openTrace } from './trace.ts';
 
@@ -17,6 +18,8 @@ const unrouted: Route = {
   chain: compileChain([]),
   action: { kind: 'reply', reply: { status: errors.BAD_REQUEST.status, code: 'BAD_REQUEST' } },
   timeouts: { connectMs: Infinity, firstByteMs: Infinity, idleMs: Infinity, totalMs: Infinity },
+  importance: neverRefused,
+  callerMayHave: null,
 };
 
 const nobody = IpSet.parse([]);
@@ -35,6 +38,7 @@ export class Entrance implements RequestHandler {
 
   onRequest(stream: ServerStream): void {
     const snapshot = this.current();
+    const { shedding } = this.around;
     const trusted = snapshot.trustedProxies.get(this.listener) ?? nobody;
     const exchange = new ProxyExchange(stream, this.around, this.listener, trusted, unrouted);
     try {
@@ -42,6 +46,7 @@ export class Entrance implements RequestHandler {
       const refusal = chooseRoute(exchange, snapshot);
       exchange.trace?.note('router');
       if (refusal === null) {
+        if (shedding.level > 0 && isShed(exchange, shedding)) return;
         runRequestPolicies(exchange, 0);
         return;
       }
@@ -58,4 +63,12 @@ export class Entrance implements RequestHandler {
     exchange.noteFailure(code, reason);
     sendReply(exchange, failure(code));
   }
+}
+
+/** Before any policy has to do with it: what is refused should cost next to nothing. */
+function isShed(exchange: ProxyExchange, shedding: Shedding): boolean {
+  const reply = shedding.refusalFor(exchange.chosen);
+  if (reply === null) return false;
+  sendReply(exchange, reply);
+  return true;
 }

@@ -48,6 +48,14 @@ function hasItsBody(exchange: ProxyExchange, step: PolicyChain['onRequest'][numb
     failPolicy(exchange, step.policy, error);
     return false;
   }
+  const { shedding } = exchange.around;
+  if (shedding.isMemoryShort && !exchange.bodyCollected && exchange.requestBody === null) {
+    const refusal = shedding.refusalOfBody(exchange.chosen, exchange.stream.bodyLength);
+    if (refusal !== null) {
+      sendReply(exchange, refusal);
+      return false;
+    }
+  }
   return collectRequest(exchange, step.buffersRequest, goOn);
 }
 

@@ -1,6 +1,7 @@
 /** What is compiled from the routes of the configuration. Frozen; belongs to one snapshot. */
 import type { Policy, Reply, RouteInfo } from '../contract.ts';
 import type { RedirectTemplate, Template } from './rewrite.ts';
+import type { ImportanceClass } from './shedding.ts';
 import type { Upstream } from './upstream.ts';
 
 /** One route: what it is called, and what happens to its requests. */
@@ -13,6 +14,9 @@ export interface RouteHandling {
   readonly chain: PolicyChain;
   readonly action: RouteAction;
   readonly timeouts: RouteTimeouts;
+  readonly importance: ImportanceClass;
+  /** The most important that a caller can make it, once it is known; null where that makes no difference. */
+  readonly callerMayHave: ImportanceClass | null;
 }
 
 /** What happens to a request that has passed the policies. */

@@ -6,6 +6,7 @@ import type { TimerWheel } from '../wire/timer-wheel.ts';
 import type { Observer } from './finish.ts';
 import type { Route, RouteHandling } from './route.ts';
 import type { Router } from './router/router.ts';
+import type { Shedding } from './shedding.ts';
 import type { DebugHeader } from './trace.ts';
 
 export interface Snapshot {
@@ -27,6 +28,7 @@ export interface Surroundings {
   readonly observe: Observer | null;
   readonly traffic: Traffic;
   readonly meter: Meter;
+  readonly shedding: Shedding;
 }
 
 /** Where it is counted what becomes of exchanges. */

@@ -1,13 +1,15 @@
 /** What limits count in: `LimitStore` in memory that all threads share. */
 import { hash } from 'node:crypto';
-import type { LimitRule, LimitStore, LimitVerdict, Limiter, PermitPool } from '../contract.ts';
+import type { AdaptiveLimit, LimitRule, LimitStore, LimitVerdict, Limiter, PermitPool } from '../contract.ts';
 import { CalendarPeriods } from '../util/rate/calendar-period.ts';
 import { CalendarWindow } from '../util/rate/calendar-window.ts';
 import { FixedWindow } from '../util/rate/fixed-window.ts';
 import { Gcra } from '../util/rate/gcra.ts';
+import { type AdaptiveBounds, adaptiveWords } from '../util/rate/adaptive-limit.ts';
 import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
 import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
 import { SharedTable } from '../util/shared-table.ts';
+import { SharedAdaptiveLimit } from './shared-adaptive-limit.ts';
 import { SharedPool } from './shared-pool.ts';
 
 /**
@@ -29,6 +31,8 @@ export interface LimitMemory {
   readonly logs: SharedArrayBuffer;
   /** Who is on the way, and who waits. */
   readonly permits: SharedArrayBuffer;
+  /** Limits that adapt themselves. */
+  readonly adaptive: SharedArrayBuffer;
   readonly totals: SharedArrayBuffer;
 }
 
@@ -54,6 +58,8 @@ export interface LimitCapacity {
 
 const defaultCapacity: LimitCapacity = { rates: 1_000_000, windows: 262_144, logs: 32_768, permits: 16_384 };
 const longWindowMs = 60_000;
+/** One for each use of such a policy; there are never many. */
+const adaptiveLimits = 4_096;
 const [refusedTotal, wouldRefuseTotal] = [0, 1];
 
 /** @param threads how many may live at a time. */
@@ -68,6 +74,7 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     quotas: table(capacity.windows, 2),
     logs: table(capacity.logs, slidingWindowWords),
     permits: table(capacity.permits, threads),
+    adaptive: table(adaptiveLimits, adaptiveWords),
     totals: new SharedArrayBuffer(2 * 8),
   };
 }
@@ -79,9 +86,7 @@ export interface LimitClock {
 }
 
 export class SharedLimits implements LimitStore {
-  private readonly tables: Readonly<
-    Record<'rates' | 'longRates' | 'windows' | 'quotas' | 'logs' | 'permits', SharedTable>
-  >;
+  private readonly tables: Readonly<Record<Exclude<keyof LimitMemory, 'totals'>, SharedTable>>;
   private readonly totalCells: BigInt64Array<SharedArrayBuffer>;
   private readonly seat: number;
   private readonly clock: LimitClock;
@@ -96,6 +101,7 @@ export class SharedLimits implements LimitStore {
       quotas: attach(memory.quotas),
       logs: attach(memory.logs),
       permits: attach(memory.permits),
+      adaptive: attach(memory.adaptive),
     };
     this.totalCells = new BigInt64Array(memory.totals);
     this.seat = seat;
@@ -107,8 +113,12 @@ export class SharedLimits implements LimitStore {
     return new SharedLimiter(table, algorithm, saltOf(identity), this.clock);
   }
 
-  permits(identity: string, limit: number, queue: number): PermitPool {
+  permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool {
     return new SharedPool(this.tables.permits, saltOf(identity), { seat: this.seat, limit, queue }, this.clock);
+  }
+
+  adaptive(identity: string, bounds: AdaptiveBounds): AdaptiveLimit {
+    return new SharedAdaptiveLimit(this.tables.adaptive, saltOf(identity), bounds, this.clock);
   }
 
   noteRefusal(isEnforced: boolean): void {

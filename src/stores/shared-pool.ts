@@ -1,5 +1,5 @@
 /** How many requests are on their way at once, by key: `PermitPool` in memory that all threads share. */
-import type { PermitPool } from '../contract.ts';
+import type { AdaptiveLimit, PermitPool } from '../contract.ts';
 import type { SharedTable, TableDecision } from '../util/shared-table.ts';
 
 /**
@@ -15,7 +15,7 @@ const whileHeld = Number.MAX_VALUE;
 
 interface PoolShape {
   readonly seat: number;
-  readonly limit: number;
+  readonly limit: number | AdaptiveLimit;
   /** How many may wait. */
   readonly queue: number;
 }
@@ -25,6 +25,8 @@ export class SharedPool implements PermitPool {
   private readonly salt: Int32Array;
   private readonly clock: { now(): number };
   private readonly step: Step;
+  private readonly adaptive: AdaptiveLimit | null;
+  inFlight = 0;
 
   /** Gives back all that a thread held. @returns whether that is done for every key; if not, it can be called again. */
   static forget(table: SharedTable, seat: number, nowMs: number): boolean {
@@ -42,6 +44,7 @@ export class SharedPool implements PermitPool {
     this.salt = salt;
     this.clock = clock;
     this.step = new Step(shape);
+    this.adaptive = typeof shape.limit === 'number' ? null : shape.limit;
   }
 
   tryAcquire(key: string): boolean {
@@ -68,7 +71,10 @@ export class SharedPool implements PermitPool {
     const { step } = this;
     step.held = held;
     step.queued = queued;
-    return this.table.update(key, this.clock.now(), step, this.salt) && step.isDone;
+    if (this.adaptive !== null) step.limit = this.adaptive.current;
+    if (!this.table.update(key, this.clock.now(), step, this.salt) || !step.isDone) return false;
+    this.inFlight = step.allHeld;
+    return true;
   }
 
   /**
@@ -86,16 +92,20 @@ export class SharedPool implements PermitPool {
 class Step implements TableDecision {
   held = 0;
   queued = 0;
+  limit: number;
   isDone = false;
+  /** Of all threads, with what this step has changed. */
+  allHeld = 0;
   private readonly shape: PoolShape;
 
   constructor(shape: PoolShape) {
     this.shape = shape;
+    this.limit = typeof shape.limit === 'number' ? shape.limit : shape.limit.current;
   }
 
   decide(words: Float64Array): number {
-    const { held, queued } = this;
-    const { seat, limit, queue } = this.shape;
+    const { held, queued, limit } = this;
+    const { seat, queue } = this.shape;
     let allHeld = 0;
     let allWaiting = 0;
     for (const share of words) {
@@ -107,6 +117,7 @@ class Step implements TableDecision {
     const [ownHeld, ownWaiting] = [heldIn(words[seat]) + held, waitingIn(words[seat]) + queued];
     if (!this.isDone || ownHeld < 0) return NaN;
     words[seat] = ownHeld + Math.max(0, ownWaiting) * waiting;
+    this.allHeld = allHeld + held;
     return allHeld + held + Math.max(0, allWaiting + queued) > 0 ? whileHeld : 0;
   }
 }

@@ -1,10 +1,11 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
-import type { GatewayCounts } from '../gateway/gateway.ts';
+import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
 import { createServicesMemory, evictedIn } from '../gateway/services.ts';
-import { QuotaKeeper, type QuotaKeeping } from '../stores/quota-keeper.ts';
-import { type LimitTotals, SharedLimits } from '../stores/shared-limits.ts';
-import { type AttemptTotals, SharedDamping } from '../stores/shared-damping.ts';
+import { Shedding } from '../proxy/shedding.ts';
+import { QuotaKeeper } from '../stores/quota-keeper.ts';
+import { SharedLimits } from '../stores/shared-limits.ts';
+import { SharedDamping } from '../stores/shared-damping.ts';
 import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { systemClock } from '../util/clock.ts';
@@ -53,13 +54,13 @@ export class SharedState {
   }
 
   /** What all threads have counted since the start. */
-  get totals(): {
-    readonly authentication: AttemptTotals;
-    readonly limits: LimitTotals;
-    readonly quotas: QuotaKeeping | null;
-  } {
-    const authentication = SharedDamping.totalsIn(this.services.damping);
-    return { authentication, limits: this.limits.totals, quotas: this.quotas.status };
+  get totals(): Pick<GatewayStatus, 'authentication' | 'limits' | 'quotas' | 'overload'> {
+    return {
+      authentication: SharedDamping.totalsIn(this.services.damping),
+      limits: this.limits.totals,
+      quotas: this.quotas.status,
+      overload: Shedding.totalsIn(this.services.shedding),
+    };
   }
 
   /** See `Gateway.counted`. */

@@ -73,6 +73,7 @@ export class ThreadSlot {
       served: 0,
       stallMs: 0,
       heapBytes: 0,
+      overload: null,
     } as const;
     return { ...(own ?? unknown), restarts };
   }

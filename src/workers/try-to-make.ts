@@ -12,6 +12,7 @@ import { databaseProblem } from '../consumers/database-problem.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { nothingFetched } from '../gateway/remote-documents.ts';
 import { LocalServices } from '../gateway/services.ts';
+import { Shedding } from '../proxy/shedding.ts';
 import { systemClock } from '../util/clock.ts';
 import { Keep } from '../util/keep.ts';
 import { TimerWheel } from '../wire/timer-wheel.ts';
@@ -27,7 +28,8 @@ export async function tryToMake({ config, secrets, definitionOf }: Makings): Pro
   const around = { clock: systemClock, wheel: new TimerWheel(systemClock), info: () => {}, warn: () => {} };
   const services = new UnconnectedServices({ ...around, documents: nothingFetched });
   try {
-    const compiled = await compile(config, { ...around, keep: new Keep(), services, secrets, definitionOf });
+    const shedding = new Shedding(Shedding.createTotals());
+    const compiled = await compile(config, { ...around, keep: new Keep(), services, shedding, secrets, definitionOf });
     compiled.close();
     return findDatabaseProblem(config);
   } catch (error) {

@@ -105,6 +105,7 @@ export class FakeControlPlane implements ControlPlane {
           served: 9,
           stallMs: 1.5,
           heapBytes: 12_345_678,
+          overload: { lagMs: 260, memory: 0.42, refused: { low: 1, normal: 0.25, high: 0 } },
           ...numbers,
         },
       ],
@@ -116,6 +117,7 @@ export class FakeControlPlane implements ControlPlane {
       authentication: { failed: 12, slowed: 4, refused: 1 },
       limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
       quotas: { database: '/var/lib/quotas.db', writtenAt: 1_700_000_000_000, failures: 0, problem: null },
+      overload: { low: 31, normal: 6, high: 0, bodies: 2 },
     };
   }
 

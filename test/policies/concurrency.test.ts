@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { Policy, Reply } from '../../src/contract.ts';
+import type { Outcome, Policy, Reply } from '../../src/contract.ts';
 import { concurrency } from '../../src/policies/concurrency.ts';
 import { rateLimit } from '../../src/policies/rate-limit.ts';
 import { FakeEnv, FakeExchange, type FakeRequest, createPolicy, outcomeOf } from '../support/fake-exchange.ts';
@@ -47,8 +47,8 @@ class Requests {
     return state;
   }
 
-  end({ exchange }: { readonly exchange: FakeExchange }): void {
-    for (const policy of this.policies) policy.onFinish?.(exchange, outcomeOf(200));
+  end({ exchange }: { readonly exchange: FakeExchange }, outcome: Partial<Outcome> = {}): void {
+    for (const policy of this.policies) policy.onFinish?.(exchange, { ...outcomeOf(200), ...outcome });
   }
 
   private async run(exchange: FakeExchange): Promise<Reply | undefined> {
@@ -193,11 +193,73 @@ suite('concurrency', () => {
     for (const one of all) requests.end(one);
   });
 
+  test('adapts, where it is told to, to how long the upstream takes, as one for all threads', async () => {
+    const [one, other] = [new SlowEnv(), new SlowEnv()];
+    other.limitMemory = one.limitMemory;
+    const options = { limit: 'adaptive', min: 2, max: 50 };
+    const [here, there] = [
+      new Requests(createPolicy(concurrency, options, one)),
+      new Requests(createPolicy(concurrency, options, other)),
+    ];
+    const room = async (): Promise<number> => {
+      const all = Array.from({ length: 60 }, (_, index) => (index % 2 === 0 ? here : there).begin());
+      await settled();
+      for (const [index, request] of all.entries()) (index % 2 === 0 ? here : there).end(request, { upstreamMs: -1 });
+      return all.filter(({ outcome }) => outcome === 'passed').length;
+    };
+    const pass = async (upstreamMs: number, outcome: Partial<Outcome> = {}): Promise<void> => {
+      for (let round = 0; round < 100; round++) {
+        one.nowMs = other.nowMs += 50;
+        const all = Array.from({ length: 60 }, () => [here.begin(), there.begin()]).flat();
+        await settled();
+        for (const [index, request] of all.entries()) {
+          (index % 2 === 0 ? here : there).end(request, { ...outcome, upstreamMs });
+        }
+      }
+    };
+    assert.equal(await room(), 20, 'at first');
+    await pass(10);
+    assert.equal(await room(), 50, 'as long as it takes no longer');
+    await pass(900, { status: 503 });
+    await pass(900, { status: 499, code: 'CLIENT_CLOSED' });
+    await pass(-1);
+    assert.equal(await room(), 50, 'by what says nothing of it');
+  });
+
+  test('falls at once when answers take much longer, or do not come', async () => {
+    for (const outcome of [{}, { status: 504, code: 'UPSTREAM_TIMEOUT' }] as const) {
+      const env = new SlowEnv();
+      const requests = new Requests(createPolicy(concurrency, { limit: 'adaptive', max: 50, name: 'all' }, env));
+      const round = async (upstreamMs: number, result: Partial<Outcome>): Promise<number> => {
+        env.nowMs += 50;
+        const all = Array.from({ length: 60 }, () => requests.begin());
+        await settled();
+        for (const request of all) requests.end(request, { ...result, upstreamMs });
+        return all.filter((request) => request.outcome === 'passed').length;
+      };
+      for (let i = 0; i < 60; i++) await round(10, {});
+      assert.equal(await round(10, {}), 50);
+      let passed = 50;
+      // Before it is halved to see whether all only takes longer, which here it does.
+      for (let i = 0; i < 10; i++) passed = Math.min(passed, await round(70, outcome));
+      assert.ok(passed < 30, String(passed));
+      for (let i = 0; i < 200; i++) passed = await round(70, outcome);
+      assert.equal(passed, 50);
+    }
+  });
+
   test('refuses options that promise what is not there', () => {
     for (const options of [
       {},
       { limit: 0 },
-      { limit: 'adaptive' },
+      { limit: 'adaptable' },
+      { limit: 'adaptive', by: 'consumer' },
+      { limit: 'adaptive', by: ['route', 'ip'] },
+      { limit: 'adaptive', min: 0 },
+      { limit: 'adaptive', min: 10, max: 9 },
+      { limit: 'adaptive', max: 3 },
+      { limit: 5, min: 1 },
+      { limit: 5, max: 10 },
       { limit: 1, queue: -1 },
       { limit: 1, queue: 1, queueTimeout: '1h' },
       { limit: 1, queueTimeout: '5s' },

@@ -46,7 +46,11 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
     { limit: 1_000_000_000_000, per: 'month', headers: 'none' },
     { limit: 1000, per: 'day', timezone: 'Europe/Berlin', by: 'claim:sub', headers: 'none' },
   ],
-  concurrency: [{ limit: 10 }, { limit: 10, queue: 5, queueTimeout: '5s', by: 'global' }],
+  concurrency: [
+    { limit: 10 },
+    { limit: 'adaptive', min: 2, by: 'global' },
+    { limit: 10, queue: 5, queueTimeout: '5s', by: 'global' },
+  ],
   bodyLimit: [{ max: '1KiB' }],
   securityHeaders: [{}, { override: true, contentSecurityPolicy: "default-src 'self'", hsts: { maxAge: '1d' } }],
   apiKey: [{}, { header: 'x-key', query: 'api_key', cookie: 'key', forward: true, optional: true, realm: 'the "api"' }],

@@ -206,7 +206,7 @@ export async function runThrough(
 }
 
 export function outcomeOf(status: number, bytesOut = 0): Outcome {
-  return { status, code: null, bytesIn: 0, bytesOut, durationMs: 1, attempts: 1 };
+  return { status, code: null, bytesIn: 0, bytesOut, durationMs: 1, attempts: 1, upstreamMs: 1 };
 }
 
 /** An environment whose clock stands still until it is set, and that keeps its warnings. */

@@ -5,7 +5,8 @@ import type { PolicyDefinition } from '../../src/contract.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { ConfigInput, GatewayConfig } from '../../src/config/schema.ts';
 import type { GatewayLog, ListenerAddress, Publication } from '../../src/gateway/gateway.ts';
-import { LocalGateway, type PolicyModules } from '../../src/gateway/local-gateway.ts';
+import type { PolicyModules } from '../../src/gateway/gateway-env.ts';
+import { LocalGateway } from '../../src/gateway/local-gateway.ts';
 import { builtinPolicies } from '../../src/policies/index.ts';
 import type { Observer } from '../../src/proxy/finish.ts';
 import { type Clock, systemClock } from '../../src/util/clock.ts';
@@ -55,6 +56,8 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** What the configuration's `use: ./name.ts` stands for, by that name. */
   readonly modules?: Readonly<Record<string, PolicyDefinition>>;
+  /** How much of the memory is in use, where it is looked at. */
+  readonly memoryShare?: () => number;
   /** What `${env:NAME}` in the configuration stands for; that of the process when left out. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -108,6 +111,7 @@ export class TestGateway {
           modulesOf: (published) => self.modules.get(published) ?? modules,
           observe: (...args) => self.observe(...args),
           clock: options.clock ?? systemClock,
+          memoryShare: options.memoryShare,
         }),
     );
     harness.note(await harness.gateway.start());

@@ -12,6 +12,7 @@ import { type PairedEntries, pairEntries } from './entries.ts';
 import { type DirectedKinds, type FieldRules, compareFields, showDuration } from './fields.ts';
 import * as judge from './judges.ts';
 import { keysOf, ownValue } from './plain-compare.ts';
+import { compareOverload } from './overload.ts';
 import { PolicyComparison } from './policies.ts';
 import { compareQuotas } from './quotas.ts';
 import { RouteComparison } from './routes.ts';
@@ -76,6 +77,7 @@ const knownSections: readonly string[] = [
   'defaultPolicies',
   'listeners',
   'admin',
+  'overload',
   'consumers',
   'consumerSources',
   'quotas',
@@ -112,6 +114,7 @@ class ConfigComparison {
     changes.add('consumerSources', null, sources);
     changes.add('quotas', null, compareQuotas(before.quotas, after.quotas, comparison));
     changes.add('notFound', null, routes.compareNotFound(before.notFound, after.notFound));
+    changes.add('overload', null, compareOverload(before.overload, after.overload, comparison));
     changes.add('admin', null, compareAdmin(before.admin, after.admin, comparison));
     changes.add(
       'telemetry',

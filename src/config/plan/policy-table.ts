@@ -150,7 +150,13 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
   compress: { role: plainRole, options: { minBytes: { show: showSize } } },
   concurrency: {
     role: limit,
-    options: { ...limitOptions, queue: { kinds: queueKinds }, queueTimeout: { show: showDuration, kinds: queueKinds } },
+    options: {
+      ...limitOptions,
+      min: { judge: judge.higherIsWeaker },
+      max: { judge: judge.higherIsWeaker },
+      queue: { kinds: queueKinds },
+      queueTimeout: { show: showDuration, kinds: queueKinds },
+    },
   },
   cors: {
     role: cors,

@@ -3,6 +3,7 @@ import { canonicalIp } from '../../util/ip-set.ts';
 import { z } from '../../util/schema.ts';
 import { duration, percentage, size } from '../../util/units.ts';
 import { authority, headerName, method, responseHeaders } from './http-text.ts';
+import { importance } from './overload.ts';
 import { flag, integer, notAvailable, oneOrMore, reference } from './scalars.ts';
 
 const MAX_WEIGHT = 10_000;
@@ -222,6 +223,9 @@ export const routeSchema = z.strictObject({
   priority: integer(-1_000_000, 1_000_000)
     .default(0)
     .describe('Among several routes that match, the highest wins, before anything else is compared.'),
+  importance: importance
+    .default('normal')
+    .describe('With `overload`: the less important requests are refused first, `critical` ones never.'),
   policies: z.array(policyUseSchema).default([]).describe('What is done with the requests, in this order.'),
   upstream: upstream.optional().describe('Send them to an upstream, or split them over several by weight.'),
   rewrite: rewrite.optional().describe('Change what the upstream gets.'),

@@ -240,6 +240,19 @@ suite('the plan of policies', () => {
       ],
     );
     assert.deepEqual(policyPlan([use('quota', { limit: 5 })], []), ['limit-removed | limit removed (quota)']);
+    assert.deepEqual(
+      policyPlan(
+        [use('concurrency', { limit: 'adaptive', min: 5, max: 100 })],
+        [use('concurrency', { limit: 'adaptive', min: 6, max: 50 })],
+      ),
+      [
+        'limit-raised | limit raised: min 5 → 6 (concurrency)',
+        'limit-lowered | limit lowered: max 100 → 50 (concurrency)',
+      ],
+    );
+    assert.deepEqual(policyPlan([use('concurrency', { limit: 5 })], [use('concurrency', { limit: 'adaptive' })]), [
+      'limit-changed | limit changed: limit 5 → adaptive (concurrency)',
+    ]);
     assert.deepEqual(policyPlan([], [use('concurrency', { limit: 5 })]), ['limit-added | limit added (concurrency)']);
     assert.deepEqual(policyPlan([use('quota', { limit: 5 })], [use('quota', { limit: 6 })]), [
       'limit-raised | limit raised: limit 5 → 6 (quota)',
