@@ -15,8 +15,10 @@ import type {
   GatewayIdentity,
   LimitCharge,
   LimitStore,
+  LimiterSource,
   RemoteDocument,
   SharedMemory,
+  StoreUse,
   ValueStore,
 } from './contract/services.ts';
 import type { ErrorCode } from './errors.ts';
@@ -52,9 +54,14 @@ export {
   type LimitStore,
   type LimitVerdict,
   type Limiter,
+  type LimiterSource,
+  type MemoryLimiter,
+  type MemoryLimiterSource,
   type PermitPool,
   type RemoteDocument,
   type SharedMemory,
+  type StoreFailure,
+  type StoreUse,
   type ValueStore,
 } from './contract/services.ts';
 
@@ -306,6 +313,11 @@ export interface PolicyEnv {
   store(name: string): Promise<ValueStore>;
   /** What all threads of this machine count in. */
   readonly limits: LimitStore;
+  /**
+   * What several machines count in together: a store of the configuration. It need not answer for this.
+   * @throws when there is no such store, or when what it takes to speak to it is not installed.
+   */
+  limitsIn(store: string, use: StoreUse): Promise<LimiterSource>;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

@@ -158,6 +158,14 @@ export const errors = {
     title: 'Too many requests at once',
     help: 'As many requests as a `concurrency` policy of the route allows are on their way, and its queue is full or the request has waited in it for `queueTimeout`. Send fewer at a time.',
   },
+  LIMIT_STORE_UNAVAILABLE: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    proxyStatus: 'proxy_internal_error',
+    title: 'Requests cannot be counted at the moment',
+    help: 'A limit of the route is counted in a store that several machines share (`store`), the store does not answer, and the limit is not to be passed uncounted (`onStoreFailure: closed`). The application log says what has become of the store; it is tried again in the background. The request may be repeated.',
+  },
   AUTH_UNAVAILABLE: {
     status: 503,
     source: 'gateway',

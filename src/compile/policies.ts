@@ -5,6 +5,7 @@ import type {
   DocumentSource,
   GatewayIdentity,
   InnerPolicy,
+  LimiterSource,
   MaybePromise,
   Policy,
   PolicyCounterLabels,
@@ -12,6 +13,7 @@ import type {
   PolicyDefinition,
   PolicyEnv,
   RemoteDocument,
+  StoreUse,
   ValueStore,
 } from '../contract.ts';
 import { innerUses } from '../config/inner-uses.ts';
@@ -42,6 +44,8 @@ export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' 
 
 export interface StoreShare {
   readonly values: ValueStore;
+  /** What limits are counted in there. Rejects as `ready` does. */
+  limits(use: StoreUse): Promise<LimiterSource>;
   readonly ready: Promise<void>;
 }
 
@@ -184,18 +188,19 @@ export class PolicyMaker {
         this.leases.push(lease);
         return lease.value;
       },
-      store: (name) => this.store(name),
+      store: async (name) => (await this.store(name)).values,
+      limitsIn: async (name, use) => (await this.store(name)).limits(use),
       identity: () => this.ownIdentity(),
       counter: (name, labels) => services.counter(route, name, labels),
     };
   }
 
-  private async store(name: string): Promise<ValueStore> {
+  private async store(name: string): Promise<StoreShare> {
     const onProblem = (message: string): void => this.env.warn(message, { store: name });
     const lease = this.env.services.store(name, this.config, onProblem);
     this.leases.push(lease);
     await lease.value.ready;
-    return lease.value.values;
+    return lease.value;
   }
 
   /** One for all policies. */

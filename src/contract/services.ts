@@ -1,4 +1,5 @@
 /** What the gateway does for policies that cannot do it alone: what all threads share, and what others have to be asked. */
+import type { MaybePromise } from '../contract.ts';
 import type { Claims } from './authentication.ts';
 
 /** A request that the gateway makes on its own behalf, whole and bounded. */
@@ -176,14 +177,24 @@ export interface LimitVerdict {
   /** When it was charged, and as what, for `undo`. */
   readonly chargedAtMs: number;
   readonly mark: number;
+  /**
+   * Where it was charged: in memory, or in a store that other machines have as well. `none`: the store that should have been asked
+   * does not answer, nothing was charged, and `isAllowed` is what was configured for that.
+   */
+  readonly source: 'memory' | 'store' | 'none';
 }
 
 /** A limit, for all threads and configurations that have it. Each key is counted by itself. */
 export interface Limiter {
-  /** Decides and charges in one step. */
-  charge(key: string, cost: number): LimitVerdict;
+  /** Decides and charges in one step. A promise where somebody else has to be asked; it is never rejected. */
+  charge(key: string, cost: number): MaybePromise<LimitVerdict>;
   /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
-  undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+  undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>): void;
+}
+
+/** One that decides at once. */
+export interface MemoryLimiter extends Limiter {
+  charge(key: string, cost: number): LimitVerdict;
 }
 
 /**
@@ -223,10 +234,32 @@ export interface AdaptiveLimit {
   note(latencyMs: number, inFlight: number): void;
 }
 
-/** What limits count in. */
-export interface LimitStore {
-  /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
+/** What rates and quotas are counted in. */
+export interface LimiterSource {
+  /**
+   * @param identity the same for what is to be the same limit, whichever thread, machine or configuration it is part of.
+   * @throws for a rule that cannot be counted there.
+   */
   limiter(identity: string, rule: LimitRule): Limiter;
+}
+
+export interface MemoryLimiterSource extends LimiterSource {
+  limiter(identity: string, rule: LimitRule): MemoryLimiter;
+}
+
+/**
+ * What becomes of requests while a store does not answer: they are counted in the memory of the machine, pass uncounted, or are
+ * refused.
+ */
+export type StoreFailure = 'local' | 'open' | 'closed';
+
+/** How limits use a store. */
+export interface StoreUse {
+  readonly onStoreFailure: StoreFailure;
+}
+
+/** What the limits of a machine count in. */
+export interface LimitStore extends MemoryLimiterSource {
   /** @param queue how many may wait. */
   permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool;
   /** @param bounds what the limit is never below, and never above. */

@@ -10,8 +10,10 @@ import type {
   LimitStore,
   PolicyCounterLabels,
   PolicyCounterName,
+  LimiterSource,
   RemoteDocument,
   SharedMemory,
+  StoreUse,
   ValueStore,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
@@ -19,8 +21,11 @@ import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
+import { DecisionBatches } from '../stores/decision-batches.ts';
+import { RedisLimits } from '../stores/redis-limits.ts';
 import { RedisValues } from '../stores/redis-values.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
+import type { Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
@@ -173,23 +178,57 @@ export class LocalServices implements PolicyServices {
     const { url, username, password, timeout: timeoutMs, prefix, tls } = config;
     const make = (): RedisStore => {
       const settings = { url, username, password, timeoutMs, tls };
-      return new RedisStore(new RedisConnection(settings, onProblem), prefix);
+      return new RedisStore(new RedisConnection(settings, onProblem), prefix, this.sharedLimits(), this.env.clock);
     };
-    return this.keep.lease(identityOf('store', config), make, ({ connection }) => connection.close());
+    return this.keep.lease(identityOf('store', config), make, (kept) => kept.close());
   }
 }
 
 /** One connection of this thread, and what is kept there. */
 class RedisStore implements StoreShare {
-  readonly connection: RedisConnection;
   readonly values: ValueStore;
+  private readonly connection: RedisConnection;
+  private readonly prefix: string;
+  private readonly local: SharedLimits;
+  private readonly clock: Clock;
+  private batches: DecisionBatches | null = null;
 
-  constructor(connection: RedisConnection, prefix: string) {
-    this.connection = connection;
+  constructor(connection: RedisConnection, prefix: string, local: SharedLimits, clock: Clock) {
     this.values = new RedisValues(connection, prefix);
+    this.connection = connection;
+    this.prefix = prefix;
+    this.local = local;
+    this.clock = clock;
   }
 
   get ready(): Promise<void> {
     return this.connection.ready;
+  }
+
+  async limits({ onStoreFailure }: StoreUse): Promise<LimiterSource> {
+    const { connection, prefix, local, clock } = this;
+    await connection.ready;
+    // A gateway that starts does not begin with an outage only because nobody has connected yet.
+    await connection.attempted;
+    this.batches ??= new DecisionBatches({
+      connection,
+      prefix,
+      now: () => clock.now(),
+      onAsked: (count) => local.noteAsked(count),
+    });
+    const { batches } = this;
+    const env = {
+      batches,
+      prefix,
+      local,
+      wallNow: () => clock.wallNow(),
+      onFailed: (isLocal: boolean) => local.noteStoreFailure(isLocal),
+    };
+    return new RedisLimits(env, onStoreFailure);
+  }
+
+  close(): void {
+    this.batches?.close();
+    this.connection.close();
   }
 }

@@ -1,4 +1,11 @@
-import { type Consumer, type LimitRule, type PolicyEnv, definePolicy } from '../contract.ts';
+import {
+  type Consumer,
+  type LimitRule,
+  type LimiterSource,
+  type Policy,
+  type PolicyEnv,
+  definePolicy,
+} from '../contract.ts';
 import { z } from '../util/schema.ts';
 import { type Rate, duration, formatRate, rate } from '../util/units.ts';
 import { CountedLimit, type Tier, unenforcedNotice } from './limits/counted-limit.ts';
@@ -8,7 +15,7 @@ import { limitCounters } from './limits/limit-counters.ts';
 import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
 import { limitIdentity, limitName } from './limits/limit-identity.ts';
 import { LimitKey, by } from './limits/limit-key.ts';
-import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
+import { limiterSource, problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
 
 /** Beyond these, sums of intervals would not be exact any more. */
 const mostPermits = 1_000_000_000;
@@ -45,7 +52,7 @@ const options = z
     enforce: unenforcedOption,
     headers: fieldsOption,
     name: nameOption,
-    ...ownMemory,
+    ...storeOptions,
   })
   .superRefine((given, context) => {
     for (const message of problemsOf(given)) context.addIssue({ code: 'custom', message });
@@ -58,7 +65,7 @@ const everybody = 'default';
 
 function problemsOf(given: Options): string[] {
   const { rate: whole, limit, window, rates = {}, burst, algorithm, cost: each } = given;
-  const problems: string[] = [];
+  const problems = [...problemsOfStore(given)];
   const isSplit = limit !== undefined || window !== undefined;
   const ways = Number(whole !== undefined) + Number(isSplit) + Number(Object.hasOwn(rates, everybody));
   if (ways !== 1) problems.push('write one of `rate`, `limit` with `window`, and `rates` with a `default`');
@@ -90,27 +97,40 @@ export const rateLimit = definePolicy({
   summary: 'Limits how many requests may come in which time: by consumer, address, or whatever tells them apart.',
   options,
   create(given, env) {
-    const name = limitName({ kind: 'rateLimit', name: given.name }, env);
-    return new CountedLimit({
-      code: 'RATE_LIMITED',
-      name,
-      key: new LimitKey(given.by, env.route),
-      cost: costReader(given.cost, env.route),
-      tierOf: tiersFor(given, name, env),
-      isExempt: exemption(given.exempt),
-      enforce: given.enforce,
-      limits: env.limits,
-      counters: limitCounters(given.name, env),
-      onUnenforced: unenforcedNotice(name, env),
-    });
+    const source = limiterSource(given, env);
+    if (!(source instanceof Promise)) return rateLimitIn(source, given, env);
+    return source.then((made) => rateLimitIn(made, given, env));
   },
 });
 
-function tiersFor(given: Options, name: string, env: PolicyEnv): (consumer: Consumer | null) => Tier {
+function rateLimitIn(source: LimiterSource, given: Options, env: PolicyEnv): Policy {
+  const name = limitName({ kind: 'rateLimit', name: given.name }, env);
+  return new CountedLimit({
+    code: 'RATE_LIMITED',
+    name,
+    key: new LimitKey(given.by, env.route),
+    cost: costReader(given.cost, env.route),
+    tierOf: tiersFor(given, { name, env, source }),
+    isExempt: exemption(given.exempt),
+    enforce: given.enforce,
+    limits: env.limits,
+    counters: limitCounters(given.name, env),
+    onUnenforced: unenforcedNotice(name, env),
+  });
+}
+
+/** What the tiers of a limit are made with. */
+interface Around {
+  readonly name: string;
+  readonly env: PolicyEnv;
+  readonly source: LimiterSource;
+}
+
+function tiersFor(given: Options, around: Around): (consumer: Consumer | null) => Tier {
   const { rates = {} } = given;
   const [first] = ratesOf(given);
-  const others = new Map(Object.entries(rates).map(([who, one]) => [who, tierFor(given, one, name, env)]));
-  const usual = others.get(everybody) ?? tierFor(given, first, name, env);
+  const others = new Map(Object.entries(rates).map(([who, one]) => [who, tierFor(given, one, around)]));
+  const usual = others.get(everybody) ?? tierFor(given, first, around);
   others.delete(everybody);
   if (others.size === 0) return () => usual;
   const known = new WeakMap<Consumer, Tier>();
@@ -126,7 +146,7 @@ function tiersFor(given: Options, name: string, env: PolicyEnv): (consumer: Cons
   };
 }
 
-function tierFor(given: Options, one: Rate, name: string, env: PolicyEnv): Tier {
+function tierFor(given: Options, one: Rate, { name, env, source }: Around): Tier {
   const { limit, windowMs } = one;
   const { algorithm, by: key, burst } = given;
   const rule: LimitRule =
@@ -135,8 +155,8 @@ function tierFor(given: Options, one: Rate, name: string, env: PolicyEnv): Tier 
       : { algorithm, limit, windowMs };
   const identity = limitIdentity({ kind: 'rateLimit', name: given.name, by: key }, rule, env);
   return {
-    limiter: env.limits.limiter(identity, rule),
-    byAddress: env.limits.limiter(`${identity} by address`, rule),
+    limiter: source.limiter(identity, rule),
+    byAddress: source.limiter(`${identity} by address`, rule),
     fields: new LimitFields(given.headers, name, limit, windowMs),
     windowMs,
   };

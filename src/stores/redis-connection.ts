@@ -27,6 +27,9 @@ export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
 }
 
+/** An answer of the protocol. */
+export type RedisAnswer = Awaited<ReturnType<RedisClientType['sendCommand']>>;
+
 /** The commands that anybody here needs; all arguments are data, and nothing of them is taken for a command. */
 export type RedisCommands = Pick<RedisClientType, 'get' | 'set' | 'del'>;
 
@@ -46,14 +49,59 @@ export class RedisConnection {
   private isClosed = false;
   /** What was last said about it: each outage is told once. */
   private isDown = false;
+  private readonly readyListeners: (() => void)[] = [];
+  /** Resolves when the first attempt to connect has come to something, whatever it is. */
+  readonly attempted: Promise<void>;
+  private onAttempted: () => void = () => {};
 
   /** @param onProblem for the log: once when an outage begins, and once when it is over. */
   constructor(settings: RedisSettings, onProblem: (message: string) => void) {
     this.settings = settings;
     this.onProblem = onProblem;
+    this.attempted = new Promise((resolve) => (this.onAttempted = resolve));
     this.ready = this.open();
     // Whoever waits for it is told.
     this.ready.catch(() => {});
+  }
+
+  /** How long an answer may take, in milliseconds. */
+  get timeoutMs(): number {
+    return this.settings.timeoutMs;
+  }
+
+  /** Whether commands can be given at all. */
+  get isReady(): boolean {
+    return this.client?.isReady === true;
+  }
+
+  /** Whether keys live on several nodes, so that a command is about one of them. */
+  get spreads(): boolean {
+    return false;
+  }
+
+  /** Called each time it is connected. */
+  onReady(listener: () => void): void {
+    this.readyListeners.push(listener);
+  }
+
+  /**
+   * Runs a script, given itself or by its digest. Has no time-out: whoever asks for many things has one for all of them.
+   * Rejects with what the server or the library says.
+   */
+  evaluate(
+    command: 'EVAL' | 'EVALSHA',
+    script: string,
+    keys: readonly string[],
+    args: readonly string[],
+  ): Promise<RedisAnswer> {
+    const { client } = this;
+    if (client === null) return Promise.reject(new StoreUnavailable('the store is not connected'));
+    return client.sendCommand([command, script, String(keys.length), ...keys, ...args]);
+  }
+
+  /** For the log: that the store is of no use, or is again. Each outage is told once, whoever finds out. */
+  report(isDown: boolean, message: string): void {
+    this.tell(isDown, message);
   }
 
   /** @throws {StoreUnavailable} when there is no answer within the time-out. */
@@ -82,6 +130,7 @@ export class RedisConnection {
     this.isClosed = true;
     if (this.client?.isOpen === true) this.client.destroy();
     this.client = null;
+    this.onAttempted();
   }
 
   private async open(): Promise<void> {
@@ -107,8 +156,15 @@ export class RedisConnection {
         ...this.tlsOptions(),
       },
     }) as RedisClientType;
-    client.on('error', (error: Error) => this.tell(true, `the store cannot be reached: ${reasonOf(error)}`));
-    client.on('ready', () => this.tell(false, 'the store answers again'));
+    client.on('error', (error: Error) => {
+      this.tell(true, `the store cannot be reached: ${reasonOf(error)}`);
+      this.onAttempted();
+    });
+    client.on('ready', () => {
+      this.tell(false, 'the store answers again');
+      this.onAttempted();
+      for (const listener of this.readyListeners) listener();
+    });
     this.client = client;
     // It goes on trying; what goes wrong is an event.
     client.connect().catch(() => {});

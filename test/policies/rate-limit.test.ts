@@ -250,9 +250,8 @@ suite('rateLimit', () => {
       [{ rate: '10/1m', by: 'header:a b' }, /no name/],
       [{ rate: '10/1m', by: 'user' }, /is none of/],
       [{ rate: '10/1m', by: [] }, /by|small/i],
-      [{ rate: '10/1m', store: 'shared' }, /not available yet/],
       [{ rate: '10/1m', mode: 'lease' }, /not available yet/],
-      [{ rate: '10/1m', onStoreFailure: 'local' }, /not available yet/],
+      [{ rate: '10/1m', onStoreFailure: 'local' }, /memory does not fail/],
       [{ rate: '10/1m', name: 'a"b' }, /a name has/],
     ];
     for (const [options, reason] of refused) {

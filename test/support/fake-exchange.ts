@@ -12,6 +12,7 @@ import type {
   GatewayIdentity,
   InnerPolicy,
   LimitCharge,
+  LimiterSource,
   Outcome,
   Peer,
   Policy,
@@ -22,6 +23,7 @@ import type {
   Reply,
   RouteInfo,
   SharedMemory,
+  StoreUse,
   ValueStore,
 } from '../../src/contract.ts';
 import { CallError } from '../../src/contract.ts';
@@ -271,6 +273,13 @@ export class FakeEnv implements PolicyEnv {
 
   store(_name: string): Promise<ValueStore> {
     throw new Error('the test has no stores');
+  }
+
+  /** What limits in a store are counted in; none as long as the test does not say. */
+  shared: LimiterSource | null = null;
+
+  limitsIn(_store: string, _use: StoreUse): Promise<LimiterSource> {
+    return this.shared === null ? Promise.reject(new Error('the test has no stores')) : Promise.resolve(this.shared);
   }
 
   earlierAuthenticators(): readonly Authenticator[] {

@@ -1,0 +1,202 @@
+/**
+ * Decisions of limits on their way to Redis or Valkey and back. What is asked for in one turn of the event loop goes out as one
+ * command, or as one for each key where keys live on several nodes. Nobody waits for longer than the time-out, nothing queues
+ * up while the store is sick, and an answer that comes too late is nobody's any more.
+ */
+import { hash } from 'node:crypto';
+import { type LimitOperation, probeOperation, type ScriptAnswer } from './limit-operations.ts';
+import { limitScript } from './limit-script.ts';
+import { type RedisConnection, StoreUnavailable } from './redis-connection.ts';
+import { StoreBreaker } from './store-breaker.ts';
+
+/** Whoever waits for a decision. One of both is called, once. */
+export interface Decided {
+  onAnswer(answer: ScriptAnswer): void;
+  /** It is not known whether it was charged. */
+  onFailure(): void;
+}
+
+export interface DecisionEnv {
+  readonly connection: Pick<RedisConnection, 'evaluate' | 'report' | 'timeoutMs' | 'isReady' | 'spreads' | 'onReady'>;
+  readonly prefix: string;
+  now(): number;
+  /** So many decisions were asked for. */
+  onAsked(count: number): void;
+  /** Instead of the server's time; for tests. */
+  readonly script?: string;
+}
+
+/** One script keeps the server from everybody else, so it is a short one: 256 decisions take it half a millisecond. */
+const mostKeys = 256;
+/** Each has a character of ASCII. */
+const mostOperations = 90;
+/** Commands without an answer yet. With more of them one would not be answered in time anyway. */
+const mostPending = 128;
+const firstCode = 33;
+
+export class DecisionBatches {
+  readonly breaker: StoreBreaker;
+  private readonly env: DecisionEnv;
+  private readonly script: string;
+  private readonly digest: string;
+  private readonly answer: { numbers: readonly number[]; at: number; nowUs: number } = { numbers: [], at: 0, nowUs: 0 };
+  private open: Batch | null = null;
+  private pending = 0;
+  private readonly flush = (): void => {
+    const { open } = this;
+    this.open = null;
+    if (open !== null) void this.send(open);
+  };
+
+  constructor(env: DecisionEnv) {
+    const { connection } = env;
+    this.env = env;
+    this.script = env.script ?? limitScript;
+    this.digest = hash('sha1', this.script);
+    this.breaker = new StoreBreaker({
+      now: () => env.now(),
+      probe: () => this.probe(),
+      tell: (isDown, message) => connection.report(isDown, message),
+    });
+    connection.onReady(() => this.breaker.look());
+    if (!connection.isReady) this.breaker.trip('the store cannot be reached');
+  }
+
+  /** Whether it makes sense to ask. If not, it costs nothing to know. */
+  get isWell(): boolean {
+    const { breaker } = this;
+    if (!breaker.isWell) return false;
+    if (this.env.connection.isReady) return this.pending < mostPending;
+    breaker.trip('the store cannot be reached');
+    return false;
+  }
+
+  /** Only where it makes sense to ask. Decisions about the same key are made in their order. */
+  ask(key: string, operation: LimitOperation, decided: Decided): void {
+    let batch = this.open;
+    if (batch === null) {
+      this.open = batch = new Batch();
+      setImmediate(this.flush);
+    }
+    batch.add(key, operation, decided);
+    if (batch.size < (this.env.connection.spreads ? 1 : mostKeys) && batch.operations.size < mostOperations) return;
+    this.open = null;
+    void this.send(batch);
+  }
+
+  close(): void {
+    this.breaker.close();
+    const { open } = this;
+    this.open = null;
+    open?.fail();
+  }
+
+  private async send(batch: Batch): Promise<void> {
+    const { connection } = this.env;
+    // Of several that were asked for in the same turn, an earlier one may have failed.
+    if (!this.isWell) {
+      batch.fail();
+      return;
+    }
+    this.env.onAsked(batch.size);
+    this.pending++;
+    const timer = setTimeout(() => {
+      this.breaker.trip(`the store has not answered within ${connection.timeoutMs} ms`);
+      batch.fail();
+    }, connection.timeoutMs);
+    try {
+      batch.tell(await this.evaluate(batch), this.answer);
+    } catch (error) {
+      if (!batch.isOver) this.breaker.trip(`the store has refused a command: ${reasonOf(error)}`);
+      batch.fail();
+    } finally {
+      clearTimeout(timer);
+      this.pending--;
+    }
+  }
+
+  private async evaluate(batch: Batch): Promise<unknown> {
+    const { connection } = this.env;
+    const { keys, codes } = batch;
+    const args = [codes];
+    for (const operation of batch.operations.keys()) for (const arg of operation.args) args.push(arg);
+    try {
+      return await connection.evaluate('EVALSHA', this.digest, keys, args);
+    } catch (error) {
+      // Nothing was done: the server has forgotten the script, or has never seen it.
+      if (batch.isOver || !reasonOf(error).startsWith('NOSCRIPT')) throw error;
+      return await connection.evaluate('EVAL', this.script, keys, args);
+    }
+  }
+
+  private async probe(): Promise<void> {
+    const { connection, prefix } = this.env;
+    if (!connection.isReady) throw new StoreUnavailable('the store cannot be reached');
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const batch = new Batch();
+    batch.add(`${prefix}{probe}`, probeOperation, { onAnswer: () => resolve(), onFailure: () => reject(new Error()) });
+    const timer = setTimeout(() => batch.fail(), connection.timeoutMs);
+    this.evaluate(batch).then(
+      (answer) => batch.tell(answer, this.answer),
+      () => batch.fail(),
+    );
+    await promise.finally(() => clearTimeout(timer));
+  }
+}
+
+/** Decisions that are asked for with one command. */
+class Batch {
+  readonly keys: string[] = [];
+  readonly operations = new Map<LimitOperation, string>();
+  codes = '';
+  isOver = false;
+  private readonly waiting: Decided[] = [];
+  private answers = 1;
+  private readonly lengths: number[] = [];
+
+  get size(): number {
+    return this.keys.length;
+  }
+
+  add(key: string, operation: LimitOperation, decided: Decided): void {
+    let code = this.operations.get(operation);
+    if (code === undefined) {
+      code = String.fromCharCode(firstCode + this.operations.size);
+      this.operations.set(operation, code);
+    }
+    this.keys.push(key);
+    this.codes += code;
+    this.waiting.push(decided);
+    this.answers += operation.answers;
+    this.lengths.push(operation.answers);
+  }
+
+  /** @throws when it is no answer to what was asked for; nobody was told then. */
+  tell(given: unknown, answer: { numbers: readonly number[]; at: number; nowUs: number }): void {
+    if (this.isOver) return;
+    if (!isNumbers(given, this.answers)) throw new StoreUnavailable('the answer is none of the script');
+    this.isOver = true;
+    answer.numbers = given;
+    answer.nowUs = given[0];
+    let at = 1;
+    for (let i = 0; i < this.waiting.length; i++) {
+      answer.at = at;
+      this.waiting[i].onAnswer(answer);
+      at += this.lengths[i];
+    }
+  }
+
+  fail(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    for (const decided of this.waiting) decided.onFailure();
+  }
+}
+
+function isNumbers(given: unknown, length: number): given is number[] {
+  return Array.isArray(given) && given.length === length && given.every((one) => typeof one === 'number');
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'no reason';
+}
