@@ -61,6 +61,7 @@ export {
   type RemoteDocument,
   type SharedMemory,
   type StoreFailure,
+  type StoreLease,
   type StoreUse,
   type ValueStore,
 } from './contract/services.ts';

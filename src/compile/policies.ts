@@ -189,7 +189,7 @@ export class PolicyMaker {
         return lease.value;
       },
       store: async (name) => (await this.store(name)).values,
-      limitsIn: async (name, use) => (await this.store(name)).limits(use),
+      limitsIn: async (name, how) => (await this.store(name)).limits(how),
       identity: () => this.ownIdentity(),
       counter: (name, labels) => services.counter(route, name, labels),
     };

@@ -178,10 +178,10 @@ export interface LimitVerdict {
   readonly chargedAtMs: number;
   readonly mark: number;
   /**
-   * Where it was charged: in memory, or in a store that other machines have as well. `none`: the store that should have been asked
+   * Where it was charged: in memory, in a store that other machines have as well, or to what was leased from one. `none`: the store that should have been asked
    * does not answer, nothing was charged, and `isAllowed` is what was configured for that.
    */
-  readonly source: 'memory' | 'store' | 'none';
+  readonly source: 'memory' | 'store' | 'lease' | 'none';
 }
 
 /** A limit, for all threads and configurations that have it. Each key is counted by itself. */
@@ -253,9 +253,14 @@ export interface MemoryLimiterSource extends LimiterSource {
  */
 export type StoreFailure = 'local' | 'open' | 'closed';
 
+/** How many permits a machine takes from a store at a time: a number, or a share of the limit. */
+export type StoreLease = { readonly size: number } | { readonly share: number };
+
 /** How limits use a store. */
 export interface StoreUse {
   readonly onStoreFailure: StoreFailure;
+  /** Null where each request is decided by the store. */
+  readonly lease: StoreLease | null;
 }
 
 /** What the limits of a machine count in. */

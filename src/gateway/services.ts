@@ -1,4 +1,5 @@
 /** What the policies of a thread are given. */
+import { availableParallelism } from 'node:os';
 import type { PolicyServices, StoreShare } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
@@ -10,22 +11,16 @@ import type {
   LimitStore,
   PolicyCounterLabels,
   PolicyCounterName,
-  LimiterSource,
   RemoteDocument,
   SharedMemory,
-  StoreUse,
-  ValueStore,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
-import { DecisionBatches } from '../stores/decision-batches.ts';
-import { RedisLimits } from '../stores/redis-limits.ts';
-import { RedisValues } from '../stores/redis-values.ts';
+import { RedisStore } from '../stores/redis-store.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
-import type { Clock } from '../util/clock.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
@@ -84,6 +79,7 @@ export class LocalServices implements PolicyServices {
   private attempts: SharedDamping | null = null;
   private counted: SharedLimits | null = null;
   private metrics: ThreadMetrics | null;
+  private readonly closing = new Set<Promise<void>>();
 
   constructor(env: ServicesEnv) {
     this.env = env;
@@ -104,6 +100,16 @@ export class LocalServices implements PolicyServices {
   close(): void {
     this.ownDocuments.close();
     this.caller.close();
+  }
+
+  /** Resolves when what was to be told to stores that were let go is told, which takes no longer than their time-outs. */
+  async settled(): Promise<void> {
+    await Promise.all(this.closing);
+  }
+
+  private letGo(store: RedisStore): void {
+    const closed = store.close().finally(() => this.closing.delete(closed));
+    this.closing.add(closed);
   }
 
   sharedMemory(name: string): SharedMemory {
@@ -172,63 +178,24 @@ export class LocalServices implements PolicyServices {
     return this.documents.lease(source);
   }
 
-  store(name: string, { stores }: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare> {
+  store(
+    name: string,
+    { stores, threads: given }: GatewayConfig,
+    onProblem: (message: string) => void,
+  ): Lease<StoreShare> {
     const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
     const { url, username, password, timeout: timeoutMs, prefix, tls } = config;
+    const threads = given === 'auto' ? availableParallelism() : given;
     const make = (): RedisStore => {
       const settings = { url, username, password, timeoutMs, tls };
-      return new RedisStore(new RedisConnection(settings, onProblem), prefix, this.sharedLimits(), this.env.clock);
+      return new RedisStore(new RedisConnection(settings, onProblem), {
+        prefix,
+        local: this.sharedLimits(),
+        clock: this.env.clock,
+        threads,
+      });
     };
-    return this.keep.lease(identityOf('store', config), make, (kept) => kept.close());
-  }
-}
-
-/** One connection of this thread, and what is kept there. */
-class RedisStore implements StoreShare {
-  readonly values: ValueStore;
-  private readonly connection: RedisConnection;
-  private readonly prefix: string;
-  private readonly local: SharedLimits;
-  private readonly clock: Clock;
-  private batches: DecisionBatches | null = null;
-
-  constructor(connection: RedisConnection, prefix: string, local: SharedLimits, clock: Clock) {
-    this.values = new RedisValues(connection, prefix);
-    this.connection = connection;
-    this.prefix = prefix;
-    this.local = local;
-    this.clock = clock;
-  }
-
-  get ready(): Promise<void> {
-    return this.connection.ready;
-  }
-
-  async limits({ onStoreFailure }: StoreUse): Promise<LimiterSource> {
-    const { connection, prefix, local, clock } = this;
-    await connection.ready;
-    // A gateway that starts does not begin with an outage only because nobody has connected yet.
-    await connection.attempted;
-    this.batches ??= new DecisionBatches({
-      connection,
-      prefix,
-      now: () => clock.now(),
-      onAsked: (count) => local.noteAsked(count),
-    });
-    const { batches } = this;
-    const env = {
-      batches,
-      prefix,
-      local,
-      wallNow: () => clock.wallNow(),
-      onFailed: (isLocal: boolean) => local.noteStoreFailure(isLocal),
-    };
-    return new RedisLimits(env, onStoreFailure);
-  }
-
-  close(): void {
-    this.batches?.close();
-    this.connection.close();
+    return this.keep.lease(identityOf('store', config, threads), make, (kept) => this.letGo(kept));
   }
 }

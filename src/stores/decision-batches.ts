@@ -1,7 +1,8 @@
 /**
- * Decisions of limits on their way to Redis or Valkey and back. What is asked for in one turn of the event loop goes out as one
- * command, or as one for each key where keys live on several nodes. Nobody waits for longer than the time-out, nothing queues
- * up while the store is sick, and an answer that comes too late is nobody's any more.
+ * Decisions of limits on their way to Redis or Valkey and back. What is asked for in one turn of the event loop, and while the last
+ * command is on its way, goes out as one command, or as one for each key where keys live on several nodes: most of what
+ * a command costs is its way through the kernel. Nobody waits for longer than the time-out, nothing queues up while the store is
+ * sick, and an answer that comes too late is nobody's any more.
  */
 import { hash } from 'node:crypto';
 import { type LimitOperation, probeOperation, type ScriptAnswer } from './limit-operations.ts';
@@ -30,6 +31,8 @@ export interface DecisionEnv {
 const mostKeys = 256;
 /** Each has a character of ASCII. */
 const mostOperations = 90;
+/** With so many commands without an answer, what comes next is collected until one of them has its answer. */
+const mostOnTheWay = 1;
 /** Commands without an answer yet. With more of them one would not be answered in time anyway. */
 const mostPending = 128;
 const firstCode = 33;
@@ -42,10 +45,9 @@ export class DecisionBatches {
   private readonly answer: { numbers: readonly number[]; at: number; nowUs: number } = { numbers: [], at: 0, nowUs: 0 };
   private open: Batch | null = null;
   private pending = 0;
+  private readonly settling: (() => void)[] = [];
   private readonly flush = (): void => {
-    const { open } = this;
-    this.open = null;
-    if (open !== null) void this.send(open);
+    if (this.pending < mostOnTheWay) this.sendOpen();
   };
 
   constructor(env: DecisionEnv) {
@@ -75,13 +77,19 @@ export class DecisionBatches {
   ask(key: string, operation: LimitOperation, decided: Decided): void {
     let batch = this.open;
     if (batch === null) {
-      this.open = batch = new Batch();
+      this.open = batch = this.begin();
       setImmediate(this.flush);
     }
     batch.add(key, operation, decided);
-    if (batch.size < (this.env.connection.spreads ? 1 : mostKeys) && batch.operations.size < mostOperations) return;
-    this.open = null;
-    void this.send(batch);
+    const most = this.env.connection.spreads ? 1 : mostKeys;
+    if (batch.size >= most || batch.operations.size >= mostOperations) this.sendOpen();
+  }
+
+  /** Sends what was asked for, and resolves when all of it was answered or has failed. */
+  settle(): Promise<void> {
+    this.sendOpen();
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.settling.push(resolve));
   }
 
   close(): void {
@@ -91,8 +99,25 @@ export class DecisionBatches {
     open?.fail();
   }
 
+  /** The time-out begins when the first of them is asked for, not when it is sent. */
+  private begin(): Batch {
+    const { timeoutMs } = this.env.connection;
+    const batch = new Batch();
+    batch.timer = setTimeout(() => {
+      this.breaker.trip(`the store has not answered within ${timeoutMs} ms`);
+      batch.fail();
+      if (this.open === batch) this.open = null;
+    }, timeoutMs);
+    return batch;
+  }
+
+  private sendOpen(): void {
+    const { open } = this;
+    this.open = null;
+    if (open !== null) void this.send(open);
+  }
+
   private async send(batch: Batch): Promise<void> {
-    const { connection } = this.env;
     // Of several that were asked for in the same turn, an earlier one may have failed.
     if (!this.isWell) {
       batch.fail();
@@ -100,18 +125,16 @@ export class DecisionBatches {
     }
     this.env.onAsked(batch.size);
     this.pending++;
-    const timer = setTimeout(() => {
-      this.breaker.trip(`the store has not answered within ${connection.timeoutMs} ms`);
-      batch.fail();
-    }, connection.timeoutMs);
     try {
       batch.tell(await this.evaluate(batch), this.answer);
     } catch (error) {
       if (!batch.isOver) this.breaker.trip(`the store has refused a command: ${reasonOf(error)}`);
       batch.fail();
     } finally {
-      clearTimeout(timer);
       this.pending--;
+      // What was asked for by those who have just been answered goes with it.
+      if (this.open !== null) setImmediate(this.flush);
+      if (this.pending === 0) for (const resolve of this.settling.splice(0)) resolve();
     }
   }
 
@@ -134,13 +157,12 @@ export class DecisionBatches {
     if (!connection.isReady) throw new StoreUnavailable('the store cannot be reached');
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const batch = new Batch();
+    batch.timer = setTimeout(() => batch.fail(), connection.timeoutMs);
     batch.add(`${prefix}{probe}`, probeOperation, { onAnswer: () => resolve(), onFailure: () => reject(new Error()) });
-    const timer = setTimeout(() => batch.fail(), connection.timeoutMs);
-    this.evaluate(batch).then(
-      (answer) => batch.tell(answer, this.answer),
-      () => batch.fail(),
-    );
-    await promise.finally(() => clearTimeout(timer));
+    this.evaluate(batch)
+      .then((answer) => batch.tell(answer, this.answer))
+      .catch(() => batch.fail());
+    await promise;
   }
 }
 
@@ -150,6 +172,7 @@ class Batch {
   readonly operations = new Map<LimitOperation, string>();
   codes = '';
   isOver = false;
+  timer: NodeJS.Timeout | null = null;
   private readonly waiting: Decided[] = [];
   private answers = 1;
   private readonly lengths: number[] = [];
@@ -175,7 +198,7 @@ class Batch {
   tell(given: unknown, answer: { numbers: readonly number[]; at: number; nowUs: number }): void {
     if (this.isOver) return;
     if (!isNumbers(given, this.answers)) throw new StoreUnavailable('the answer is none of the script');
-    this.isOver = true;
+    this.end();
     answer.numbers = given;
     answer.nowUs = given[0];
     let at = 1;
@@ -188,8 +211,13 @@ class Batch {
 
   fail(): void {
     if (this.isOver) return;
-    this.isOver = true;
+    this.end();
     for (const decided of this.waiting) decided.onFailure();
+  }
+
+  private end(): void {
+    this.isOver = true;
+    if (this.timer !== null) clearTimeout(this.timer);
   }
 }
 

@@ -18,6 +18,8 @@ export interface RedisLimitsEnv {
   readonly prefix: string;
   /** What this machine counts in while the store does not answer. */
   readonly local: MemoryLimiterSource;
+  /** Monotonic milliseconds. */
+  now(): number;
   wallNow(): number;
   /** A decision was not made by the store; `isLocal`: but in the memory of this machine. */
   onFailed(isLocal: boolean): void;
@@ -99,7 +101,7 @@ class PendingCharge implements Decided {
 }
 
 /** What decides instead of a store that does not answer. */
-class Substitute {
+export class Substitute {
   private readonly local: MemoryLimiter | null;
   private readonly verdict: LimitVerdict;
   private readonly env: Pick<RedisLimitsEnv, 'onFailed'>;

@@ -103,6 +103,43 @@ suite('two gateways on one store', { skip: unlessInstalled('redis-server') }, ()
   }
 });
 
+/** The lease of a machine, by default: a twentieth of the limit. */
+const leased = [
+  { options: { rate: '200/1s' }, limit: 200, capacity: 200, most: 399, lease: 10 },
+  { options: { rate: '200/1s', burst: 20 }, limit: 200, capacity: 21, most: 220, lease: 10 },
+  { options: { rate: '200/1s', algorithm: 'sliding-window' }, limit: 200, capacity: 200, most: 200, lease: 10 },
+  {
+    options: { rate: '200/1s', algorithm: 'sliding-window', lease: { size: 40 } },
+    limit: 200,
+    capacity: 200,
+    most: 200,
+    lease: 40,
+  },
+];
+
+suite('two gateways that lease from one store', { skip: unlessInstalled('redis-server') }, () => {
+  for (const { options, limit, capacity, most, lease } of leased) {
+    test(
+      `stay within the limit and what they have in hand: ${JSON.stringify(options)}`,
+      { timeout: 120_000 },
+      async (t) => {
+        const { answers, admitted, spanMs, passed } = await hammerTwo(t, { ...options, mode: 'lease' });
+        const inWindow = mostForCertain(admitted, 1000);
+        const due = capacity + (limit * spanMs) / 1000;
+        t.diagnostic(
+          `${answers.length} requests in ${Math.round(spanMs)} ms, ${admitted.length} admitted (${passed.map((some) => some.length).join(' and ')}), ` +
+            `at most ${inWindow} within a window, ${((100 * admitted.length) / due).toFixed(2)} % of what is due`,
+        );
+        assert.ok(answers.length > 5 * admitted.length, 'more came than may pass');
+        assert.ok(inWindow <= most + 2 * lease, `${inWindow} within a window`);
+        assert.ok(admitted.length <= due + 1, 'in all no more than was leased');
+        const usable = most === limit ? limit * (1 + Math.floor(spanMs / 1000)) : due - 1;
+        if (capacity === limit) assert.ok(admitted.length >= 0.95 * usable, `only ${admitted.length} of ${usable}`);
+      },
+    );
+  }
+});
+
 const promptMs = 2_000;
 
 async function startOne(t: TestContext, url: string, limits: readonly LimitUse[], timeout = '300ms') {

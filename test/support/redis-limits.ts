@@ -60,6 +60,7 @@ export class RedisThread {
       batches,
       prefix: 'gw:',
       local,
+      now: () => performance.now(),
       wallNow: () => clock.wallNow(),
       onFailed: (isLocal: boolean) => local.noteStoreFailure(isLocal),
     };
