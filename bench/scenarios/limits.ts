@@ -40,6 +40,7 @@ export const rateLimit: Scenario = {
 
 /** Rows whose limit is counted in a store that other machines could have as well. */
 export const REDIS_EXACT_ARM = 'redis-exact';
+export const REDIS_LEASE_ARM = 'redis-lease';
 
 /** Far longer than a store may usually take: it has the core of the load to itself as little as wrk has. */
 const storeTimeout = '2s';
@@ -49,7 +50,7 @@ export const sharedLimit: Scenario = {
   title: 'Rate limits in Redis',
   method:
     'As the scenario before, with one limit that is counted in a redis-server on the core of the load: each request decided there ' +
-    '(`exact`). The processor time is that of the gateway alone.',
+    '(`exact`), and leased from there (`lease`). The processor time is that of the gateway alone.',
   metrics: LOAD_METRICS,
   reference: UNLIMITED_ARM,
   arms: ['gatewright'],
@@ -78,6 +79,7 @@ export const sharedLimit: Scenario = {
       return await runLoad(bench, [
         arm(UNLIMITED_ARM, 'Gatewright without a limit', null),
         arm(REDIS_EXACT_ARM, 'Gatewright, one limit in Redis', 'exact'),
+        arm(REDIS_LEASE_ARM, 'Gatewright, one limit leased from Redis', 'lease'),
       ]);
     } finally {
       await bench.lab.stop(redis);
