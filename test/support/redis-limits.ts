@@ -1,9 +1,10 @@
 /** Limits in a real redis-server, as a thread of a gateway has them. */
-import type { LimiterSource, StoreFailure } from '../../src/contract.ts';
+import type { LimiterSource, StoreFailure, StoreLease } from '../../src/contract.ts';
 import { DecisionBatches } from '../../src/stores/decision-batches.ts';
 import { limitScript, serverTime } from '../../src/stores/limit-script.ts';
 import { RedisConnection, type RedisSettings } from '../../src/stores/redis-connection.ts';
-import { RedisLimits } from '../../src/stores/redis-limits.ts';
+import { LeasedLimits } from '../../src/stores/leased-limits.ts';
+import { RedisLimits, type RedisLimitsEnv } from '../../src/stores/redis-limits.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import type { Clock } from '../../src/util/clock.ts';
 import { eventually } from './changes.ts';
@@ -53,10 +54,19 @@ export class RedisThread {
     });
   }
 
-  /** What limits with this option count in. */
+  /** What limits that are decided by the store count in. */
   limits(onStoreFailure: StoreFailure = 'closed'): LimiterSource {
+    return new RedisLimits(this.env(), onStoreFailure);
+  }
+
+  /** What limits that lease from it count in. */
+  leased(lease: StoreLease, threads = 1, onStoreFailure: StoreFailure = 'closed'): LeasedLimits {
+    return new LeasedLimits(this.env(), onStoreFailure, lease, threads);
+  }
+
+  private env(): RedisLimitsEnv {
     const { batches, memory: local, clock } = this;
-    const env = {
+    return {
       batches,
       prefix: 'gw:',
       local,
@@ -64,7 +74,6 @@ export class RedisThread {
       wallNow: () => clock.wallNow(),
       onFailed: (isLocal: boolean) => local.noteStoreFailure(isLocal),
     };
-    return new RedisLimits(env, onStoreFailure);
   }
 
   close(): void {
