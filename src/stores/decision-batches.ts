@@ -85,7 +85,7 @@ export class DecisionBatches {
     if (batch.size >= most || batch.operations.size >= mostOperations) this.sendOpen();
   }
 
-  /** Sends what was asked for, and resolves when all of it was answered or has failed. */
+  /** Sends what was asked for, and resolves when all of it was answered or has failed, which takes no longer than the time-out. */
   settle(): Promise<void> {
     this.sendOpen();
     if (this.pending === 0) return Promise.resolve();
@@ -125,17 +125,21 @@ export class DecisionBatches {
     }
     this.env.onAsked(batch.size);
     this.pending++;
+    // One that has timed out counts no longer: whether the library will ever say anything of it is its affair.
+    batch.onEnd = () => this.ended();
     try {
       batch.tell(await this.evaluate(batch), this.answer);
     } catch (error) {
       if (!batch.isOver) this.breaker.trip(`the store has refused a command: ${reasonOf(error)}`);
       batch.fail();
-    } finally {
-      this.pending--;
-      // What was asked for by those who have just been answered goes with it.
-      if (this.open !== null) setImmediate(this.flush);
-      if (this.pending === 0) for (const resolve of this.settling.splice(0)) resolve();
     }
+  }
+
+  private ended(): void {
+    this.pending--;
+    // What those ask for who are just being answered goes with it.
+    if (this.open !== null) setImmediate(this.flush);
+    if (this.pending === 0) for (const resolve of this.settling.splice(0)) resolve();
   }
 
   private async evaluate(batch: Batch): Promise<unknown> {
@@ -173,6 +177,7 @@ class Batch {
   codes = '';
   isOver = false;
   timer: NodeJS.Timeout | null = null;
+  onEnd: () => void = () => {};
   private readonly waiting: Decided[] = [];
   private answers = 1;
   private readonly lengths: number[] = [];
@@ -218,6 +223,7 @@ class Batch {
   private end(): void {
     this.isOver = true;
     if (this.timer !== null) clearTimeout(this.timer);
+    this.onEnd();
   }
 }
 

@@ -291,6 +291,49 @@ suite('a limit whose store is in a bad way', { skip: unlessInstalled('redis-serv
     assert.match(text, /"default";r=9[1-6];/, 'each that was asked for was charged once');
   });
 
+  test('is charged nothing for what another one refuses, and says so', async (t) => {
+    const redis = await RedisServer.start(t);
+    for (const mode of ['exact', 'lease']) {
+      const limits = [
+        { rateLimit: { rate: '9/1h', store: 'shared', mode, name: `${mode}-first` } },
+        { rateLimit: { rate: '9/1h', name: 'here' } },
+        { rateLimit: { rate: '2/1h', store: 'shared', mode, name: `${mode}-last` } },
+      ];
+      const { gateway, statuses } = await startOne(t, redis.url, limits, '2s');
+      assert.deepEqual(await statuses(2), [200, 200]);
+      for (let i = 0; i < 5; i++) {
+        const { text, status } = await ask(gateway.address());
+        assert.equal(status, 429);
+        const told = new RegExp(`ratelimit: "${mode}-first";r=7;t=\\d+, "here";r=7;t=\\d+, "${mode}-last";r=0`, 'i');
+        assert.match(text, told);
+      }
+    }
+  });
+
+  test('gives back what it has leased when the gateway stops', async (t) => {
+    const redis = await RedisServer.start(t);
+    const limits = [
+      { rateLimit: { rate: '1000/1h', algorithm: 'fixed-window', store: 'shared', mode: 'lease', by: 'global' } },
+    ];
+    const first = await startOne(t, redis.url, limits, '2s');
+    await first.statuses(40);
+    await first.gateway.gateway.stop(0);
+    const second = await startOne(t, redis.url, limits, '2s');
+    const { text } = await ask(second.gateway.address());
+    assert.match(text, /"default";r=959;/);
+  });
+
+  test('keeps no gateway from stopping', async (t) => {
+    const redis = await RedisServer.start(t);
+    const limits = [{ rateLimit: { rate: '1000/1h', store: 'shared', mode: 'lease', by: 'global' } }];
+    const { gateway, statuses } = await startOne(t, redis.url, limits);
+    await statuses(20);
+    redis.hang();
+    const begun = performance.now();
+    await gateway.gateway.stop(0);
+    assert.ok(performance.now() - begun < promptMs);
+  });
+
   test('has keys that end by themselves, and nothing of what clients have sent in their names', async (t) => {
     const redis = await RedisServer.start(t);
     const limits = [
