@@ -185,10 +185,18 @@ export class LocalServices implements PolicyServices {
   ): Lease<StoreShare> {
     const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
-    const { url, username, password, timeout: timeoutMs, prefix, tls } = config;
+    const { url, sentinels, cluster, nodes, username, password, timeout: timeoutMs, prefix, tls } = config;
     const threads = given === 'auto' ? availableParallelism() : given;
     const make = (): RedisStore => {
-      const settings = { url, username, password, timeoutMs, tls };
+      const settings = {
+        url,
+        sentinels,
+        cluster: cluster ? nodes : null,
+        username,
+        password,
+        timeoutMs,
+        tls,
+      };
       return new RedisStore(new RedisConnection(settings, onProblem), {
         prefix,
         local: this.sharedLimits(),

@@ -319,6 +319,9 @@ suite('the plan of sockets', () => {
     const shared = {
       type: 'redis',
       url: 'redis://h',
+      sentinels: [],
+      cluster: false,
+      nodes: [],
       username: 'me',
       password: 'pw',
       timeout: 5,
