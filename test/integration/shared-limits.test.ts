@@ -215,12 +215,13 @@ suite('a limit whose store is in a bad way', { skip: unlessInstalled('redis-serv
       { rateLimit: { rate: '2/1h', name: 'here' } },
       { rateLimit: { rate, store: 'shared', onStoreFailure: 'closed', name: 'shared' } },
     ];
-    const { gateway, statuses, asks } = await startOne(t, redis.url, limits);
+    const { gateway, statuses, asks, totals } = await startOne(t, redis.url, limits);
     await redis.kill();
     assert.deepEqual(await statuses(5), [503, 503, 503, 503, 503]);
     const { text } = await ask(gateway.address());
     assert.match(text, /LIMIT_STORE_UNAVAILABLE/);
     assert.match(text, /\r\nretry-after: 1\r\n/i);
+    assert.equal((await totals()).refused, 0, 'which is no refusal of the limit');
     await redis.restart();
     await eventually(asks, 'the store to be asked again');
     assert.equal((await statuses(1))[0] === 503, false);

@@ -74,13 +74,17 @@ export class CountedLimit implements Policy {
     cost: number,
     verdict: LimitVerdict,
   ): MaybePromise<Reply | undefined> {
-    const { enforce } = this.parts;
+    const { enforce, counters } = this.parts;
     const { isAllowed, retryMs, source } = verdict;
-    if (source === 'none') return isAllowed || !enforce ? undefined : this.failClosed(exchange);
+    if (source === 'none') {
+      if (!isAllowed && enforce) return this.failClosed(exchange);
+      counters.uncounted.add();
+      return undefined;
+    }
     if (!isAllowed && !enforce) return this.wouldRefuse();
     const charge = new Charge(exchange.limitCharge, counting, key, enforce ? fields : null, cost, verdict);
     if (!isAllowed) return this.refuse(exchange, charge, retryMs === Infinity ? windowMs : retryMs);
-    this.parts.counters.allowed.add();
+    counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
     return undefined;
@@ -94,6 +98,7 @@ export class CountedLimit implements Policy {
 
   /** The store does not answer, and nobody is to pass uncounted. */
   private failClosed(exchange: Exchange): MaybePromise<Reply> {
+    this.parts.counters.unavailable.add();
     const reply: Reply = {
       status: errors.LIMIT_STORE_UNAVAILABLE.status,
       code: 'LIMIT_STORE_UNAVAILABLE',
