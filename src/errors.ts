@@ -3,23 +3,9 @@
  * status it is answered with, whose fault it is and whether the same request may be sent again. The access log, the metrics, the problem details
  * (RFC 9457) and the generated reference all read this table; nothing else assigns a status to a failure.
  */
+import type { ErrorEntry } from './errors/error-entry.ts';
 
-/** Whose fault a failure is: the client's, the gateway's own, or the upstream's. */
-export type ErrorSource = 'client' | 'gateway' | 'upstream';
-
-export interface ErrorEntry {
-  /** The HTTP status of the reply. 499 is only ever logged: the client that would read it is gone. */
-  readonly status: number;
-  readonly source: ErrorSource;
-  /** Whether sending the very same request again later can succeed. */
-  readonly retry: boolean;
-  /** The `title` of the problem details: constant, in plain words, without internals. */
-  readonly title: string;
-  /** The paragraph of the reference: what it means and what to do. */
-  readonly help: string;
-  /** The error type of `Proxy-Status` (RFC 9209, section 2.3), where one fits. */
-  readonly proxyStatus?: string;
-}
+export type { ErrorEntry, ErrorSource } from './errors/error-entry.ts';
 
 export const errors = {
   BAD_REQUEST: {

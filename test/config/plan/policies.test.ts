@@ -222,33 +222,6 @@ suite('the plan of policies', () => {
         'limit-changed | limit changed: by ip → consumer (rateLimit gold-limit)',
       ],
     );
-    const stored = (before: object, after: object): string[] =>
-      policyPlan(
-        [use('rateLimit', { rate: perMinute, store: 'memory', mode: 'exact', ...before })],
-        [use('rateLimit', { rate: perMinute, store: 'memory', mode: 'exact', ...after })],
-      );
-    const shared = { store: 'shared' };
-    assert.deepEqual(stored(shared, {}), ['limit-raised | limit raised: store shared → memory (rateLimit)']);
-    assert.deepEqual(stored({}, shared), ['limit-lowered | limit lowered: store memory → shared (rateLimit)']);
-    assert.deepEqual(stored(shared, { store: 'other' }), [
-      'limit-changed | limit changed: store shared → other (rateLimit)',
-    ]);
-    assert.deepEqual(stored(shared, { ...shared, mode: 'lease' }), [
-      'limit-raised | limit raised: mode exact → lease (rateLimit)',
-    ]);
-    assert.deepEqual(stored({ ...shared, onStoreFailure: 'closed' }, shared), [
-      'limit-raised | limit raised: onStoreFailure closed removed (rateLimit)',
-    ]);
-    assert.deepEqual(stored(shared, { ...shared, onStoreFailure: 'open' }), [
-      'limit-raised | limit raised: onStoreFailure now open (rateLimit)',
-    ]);
-    const leased = (lease: object): object => ({ ...shared, mode: 'lease', lease });
-    assert.deepEqual(stored(leased({ size: 5 }), leased({ size: 50 })), [
-      'limit-raised | limit raised: lease.size 5 → 50 (rateLimit)',
-    ]);
-    assert.deepEqual(stored(leased({ share: 0.05 }), leased({ share: 0.01 })), [
-      'limit-lowered | limit lowered: lease.share 5% → 1% (rateLimit)',
-    ]);
     const limited = (options: object) => [use('rateLimit', { rate: perMinute, enforce: true, ...options })];
     assert.deepEqual(policyPlan(limited({}), limited({ enforce: false })), [
       'limit-raised | limit raised: enforce true → false (rateLimit)',
