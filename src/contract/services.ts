@@ -184,6 +184,11 @@ export interface Limiter {
   charge(key: string, cost: number): LimitVerdict;
   /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+  /**
+   * Makes of a charge that was allowed what was used in truth. What is less is given back as by `undo`. What is more is charged
+   * even beyond the limit, and nothing is allowed before that is paid off; which takes no longer than a window.
+   */
+  correct(key: string, charged: number, used: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
 }
 
 /**

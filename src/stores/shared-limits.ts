@@ -7,7 +7,7 @@ import { FixedWindow } from '../util/rate/fixed-window.ts';
 import { Gcra } from '../util/rate/gcra.ts';
 import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
 import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
-import { SharedTable } from '../util/shared-table.ts';
+import { SharedTable, type TableDecision } from '../util/shared-table.ts';
 import { SharedPool } from './shared-pool.ts';
 
 /**
@@ -200,10 +200,33 @@ class SharedLimiter implements Limiter {
   }
 
   undo(key: string, cost: number, { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void {
+    this.giveBack(key, cost, cost, { chargedAtMs, mark });
+  }
+
+  correct(key: string, charged: number, used: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void {
+    if (used < charged) this.giveBack(key, charged, charged - used, charge);
+    if (used <= charged) return;
+    const { debit } = this.algorithm;
+    debit.cost = used - charged;
+    this.insist(key, debit);
+  }
+
+  private giveBack(
+    key: string,
+    cost: number,
+    back: number,
+    { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>,
+  ): void {
     const { undo } = this.algorithm;
     undo.cost = cost;
+    undo.back = back;
     undo.chargedAtMs = chargedAtMs;
     undo.mark = mark;
     this.table.update(key, this.clock.now(), undo, this.salt);
+  }
+
+  /** What was used must not be forgotten because others came first a thousand times. Each of them has made its own step. */
+  private insist(key: string, decision: TableDecision): void {
+    while (!this.table.update(key, this.clock.now(), decision, this.salt));
   }
 }
