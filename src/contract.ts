@@ -169,6 +169,11 @@ export interface Exchange {
   identify(credential: Credential | null): void;
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
+  /**
+   * What policies of the route tell each other of this exchange, by names that they agree on: limits count by `value:NAME`, or
+   * take what a request has cost from there. Nobody else sees it. Made on first use.
+   */
+  readonly values: Map<string, string | number>;
 
   /**
    * Adds members to a list in the head of the response that is to come, whoever makes it (RFC 9110, section 5.3): before the

@@ -84,6 +84,7 @@ export class FakeExchange implements Exchange {
   consumer: Consumer | null;
   credential: Credential | null = null;
   requestId = '';
+  readonly values = new Map<string, string | number>();
   status = 0;
   readonly responseHeaders = new HeaderFields();
   responseBody: Uint8Array | null = null;

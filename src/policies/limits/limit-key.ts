@@ -13,7 +13,7 @@ export const by = z
   .union([part, z.array(part).min(1).max(8)])
   .default('consumer')
   .describe(
-    'Who is counted by himself: `ip` (of IPv6 the /64), `consumer`, `group` (the first of the consumer), `route`, `global`, `header:X`, `cookie:X`, `claim:X`, `param:X`, `query:X`; or a list of these. A client that has none of it is counted by its address instead.',
+    'Who is counted by himself: `ip` (of IPv6 the /64), `consumer`, `group` (the first of the consumer), `route`, `global`, `header:X`, `cookie:X`, `claim:X`, `param:X`, `query:X`, `value:X` (what a policy of your own has noted in `exchange.values`); or a list of these. A client that has none of it is counted by its address instead.',
   );
 
 /** A longer one is known by its digest: hashing what others send must not take long. Nothing is cut off. */

@@ -261,6 +261,32 @@ suite('the plan of policies', () => {
     assert.match(rates({ default: slow, gold: fast }, { default: fast, gold: slow })[0], /^limit-raised/);
   });
 
+  test('of limits by consumer or group any that is higher raises the limit', () => {
+    const limits = (before: object, after: object): string[] =>
+      policyPlan([use('quota', { limits: before })], [use('quota', { limits: after })]);
+    assert.deepEqual(limits({ default: 5 }, { default: 5, gold: 9 }), [
+      'limit-raised | limit raised: limits {default: 5} → {default: 5, gold: 9} (quota)',
+    ]);
+    assert.match(limits({ default: 5, gold: 9 }, { default: 5 })[0], /^limit-lowered/);
+    assert.match(limits({ default: 9, gold: 9 }, { default: 5, gold: 9 })[0], /^limit-lowered/);
+  });
+
+  test('of costs less is weaker, and so is not to look at what was used', () => {
+    const costs = (before: unknown, after: unknown): string[] =>
+      policyPlan([use('rateLimit', { cost: before })], [use('rateLimit', { cost: after })]);
+    const corrected = { before: 5, after: 'response-header:x-used' };
+    assert.deepEqual(costs(5, 1), ['limit-raised | limit raised: cost 5 → 1 (rateLimit)']);
+    assert.match(costs(1, 5)[0], /^limit-lowered/);
+    assert.deepEqual(costs(corrected, 5), [
+      'limit-raised | limit raised: cost {before: 5, after: response-header:x-used} → 5 (rateLimit)',
+    ]);
+    assert.match(costs(5, corrected)[0], /^limit-changed/);
+    assert.match(costs(corrected, { ...corrected, before: 6 })[0], /^limit-lowered/);
+    assert.match(costs({ ...corrected, max: 50 }, { ...corrected, max: 20 })[0], /^limit-raised/);
+    assert.match(costs(corrected, { ...corrected, after: 'value:used' })[0], /^limit-changed/);
+    assert.match(costs('header:x', 'header:y')[0], /^limit-changed/);
+  });
+
   test('knows the policies that protect', () => {
     assert.deepEqual(policyPlan([use('bodyLimit', { max: 1024 })], [use('bodyLimit', { max: 2048 })]), [
       'body-limit-raised | body limit raised: max 1KiB → 2KiB (bodyLimit)',
