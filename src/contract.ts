@@ -48,6 +48,7 @@ export {
   type GatewayIdentity,
   type LimitCharge,
   type LimitRule,
+  type LimitCounter,
   type LimitStore,
   type LimitVerdict,
   type Limiter,

@@ -218,12 +218,21 @@ export interface PermitPool {
   release(key: string): void;
 }
 
+/** Counts what a limit makes of requests. */
+export interface LimitCounter {
+  admitted(): void;
+  /** @param isEnforced whether it has been refused, or only would have been. */
+  refused(isEnforced: boolean): void;
+}
+
 /** What limits count in. */
 export interface LimitStore {
   /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
   limiter(identity: string, rule: LimitRule): Limiter;
   /** @param queue how many may wait. */
   permits(identity: string, limit: number, queue: number): PermitPool;
+  /** @param identity the same for what operators see as one limit, whatever numbers it has for whom. */
+  counter(identity: string): LimitCounter;
   /** Notes that a limit has refused a request, or would have. */
   noteRefusal(isEnforced: boolean): void;
 }

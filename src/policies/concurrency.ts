@@ -1,4 +1,12 @@
-import { type Exchange, type PermitPool, type Policy, type PolicyEnv, type Reply, definePolicy } from '../contract.ts';
+import {
+  type Exchange,
+  type LimitCounter,
+  type PermitPool,
+  type Policy,
+  type PolicyEnv,
+  type Reply,
+  definePolicy,
+} from '../contract.ts';
 import { errors } from '../errors.ts';
 import { z } from '../util/schema.ts';
 import { duration } from '../util/units.ts';
@@ -35,7 +43,7 @@ const options = z
     path: ['queueTimeout'],
   });
 
-type Options = z.infer<typeof options>;
+export type ConcurrencyOptions = z.infer<typeof options>;
 
 /** Lets so many requests be on their way at once, exactly, whichever thread they came to. */
 export const concurrency = definePolicy({
@@ -54,12 +62,13 @@ class Concurrency implements Policy {
   private readonly room: WaitingRoom;
   private readonly limits: PolicyEnv['limits'];
   private readonly counters: LimitCounters;
+  private readonly counter: LimitCounter;
   private readonly onUnenforced: () => void;
   private readonly reply: Reply;
   /** What each exchange holds, so that it is given back once, whatever has become of the consumer meanwhile. */
   private readonly held = new Map<Exchange, { readonly pool: PermitPool; readonly key: string }>();
 
-  constructor(given: Options, env: PolicyEnv) {
+  constructor(given: ConcurrencyOptions, env: PolicyEnv) {
     const name = limitName({ kind: 'concurrency', name: given.name }, env);
     const { limit } = given;
     const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: given.by }, [limit], env);
@@ -71,6 +80,7 @@ class Concurrency implements Policy {
     this.room = new WaitingRoom(given.queue === 0 ? 0 : (given.queueTimeout ?? usualWaitMs), env);
     this.limits = env.limits;
     this.counters = limitCounters(given.name, env);
+    this.counter = env.limits.counter(identity);
     this.onUnenforced = unenforcedNotice(name, env);
     this.reply = {
       status: errors.TOO_MANY_CONCURRENT.status,
@@ -90,13 +100,18 @@ class Concurrency implements Policy {
     const pool = this.key.isByAddress ? this.poolByAddress : this.pool;
     // Whoever waits goes first.
     if (!this.room.hasWaiting(pool, key) && pool.tryAcquire(key)) {
+      this.counter.admitted();
       this.hold(exchange, pool, key);
       return undefined;
     }
     if (!this.enforce) return this.refuse(exchange);
     const waiting = this.room.enter(exchange, pool, key, () => this.hold(exchange, pool, key));
     if (waiting === null) return this.refuse(exchange);
-    return waiting.then((isHeld) => (isHeld ? undefined : this.refuse(exchange)));
+    return waiting.then((isHeld) => (isHeld ? this.admit() : this.refuse(exchange)));
+  }
+
+  private admit(): undefined {
+    this.counter.admitted();
   }
 
   private hold(exchange: Exchange, pool: PermitPool, key: string): void {
@@ -116,6 +131,7 @@ class Concurrency implements Policy {
   private refuse(exchange: Exchange): Reply | undefined {
     this.limits.noteRefusal(this.enforce);
     (this.enforce ? this.counters.refused : this.counters.wouldRefuse).add();
+    this.counter.refused(this.enforce);
     if (!this.enforce) {
       this.onUnenforced();
       return undefined;

@@ -45,7 +45,7 @@ const options = z
     error: 'no request could ever pass: it costs more than the limit',
   });
 
-type Options = z.infer<typeof options>;
+export type QuotaOptions = z.infer<typeof options>;
 
 /** By consumer or group. */
 function limitsOf({ limit, limits = {} }: HowMany): (readonly [who: string, limit: number])[] {
@@ -70,7 +70,7 @@ export const quota = definePolicy({
 });
 
 /** What the options come to. */
-export function quotaTiers(given: Options): readonly TierRule[] {
+export function quotaTiers(given: QuotaOptions): readonly TierRule[] {
   const { per, timezone: timeZone } = given;
   return limitsOf(given).map(([who, limit]) => ({ who, rule: { algorithm: 'calendar', limit, per, timeZone } }));
 }

@@ -50,9 +50,9 @@ const options = z
     for (const message of problemsOf(given)) context.addIssue({ code: 'custom', message });
   });
 
-type Options = z.infer<typeof options>;
+export type RateLimitOptions = z.infer<typeof options>;
 
-function problemsOf(given: Options): string[] {
+function problemsOf(given: RateLimitOptions): string[] {
   const { rate: whole, limit, window, rates = {}, burst, algorithm, cost: each } = given;
   const problems: string[] = [];
   const isSplit = limit !== undefined || window !== undefined;
@@ -73,12 +73,12 @@ function problemsOf(given: Options): string[] {
   return problems;
 }
 
-function ratesOf(given: Options): Rate[] {
+function ratesOf(given: RateLimitOptions): Rate[] {
   const whole = wholeRate(given);
   return [...(whole === undefined ? [] : [whole]), ...Object.values(given.rates ?? {})];
 }
 
-function wholeRate({ rate: whole, limit, window }: Options): Rate | undefined {
+function wholeRate({ rate: whole, limit, window }: RateLimitOptions): Rate | undefined {
   return whole ?? (limit === undefined || window === undefined ? undefined : { limit, windowMs: window });
 }
 
@@ -96,14 +96,14 @@ export const rateLimit = definePolicy({
 });
 
 /** What the options come to. */
-export function rateTiers(given: Options): readonly TierRule[] {
+export function rateTiers(given: RateLimitOptions): readonly TierRule[] {
   const { rates = {} } = given;
   const whole = wholeRate(given);
   const named = Object.entries(rates).map(([who, one]) => ({ who, rule: ruleOf(given, one) }));
   return whole === undefined ? named : [{ who: everybody, rule: ruleOf(given, whole) }, ...named];
 }
 
-function ruleOf({ algorithm, burst }: Options, one: Rate): LimitRule {
+function ruleOf({ algorithm, burst }: RateLimitOptions, one: Rate): LimitRule {
   const { limit, windowMs } = one;
   return algorithm === 'gcra'
     ? { algorithm, limit, windowMs, capacity: capacityOf(one, burst) }

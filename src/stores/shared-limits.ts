@@ -1,6 +1,6 @@
 /** What limits count in: `LimitStore` in memory that all threads share. */
 import { hash } from 'node:crypto';
-import type { LimitRule, LimitStore, LimitVerdict, Limiter, PermitPool } from '../contract.ts';
+import type { LimitCounter, LimitRule, LimitStore, LimitVerdict, Limiter, PermitPool } from '../contract.ts';
 import { CalendarPeriods } from '../util/rate/calendar-period.ts';
 import { CalendarWindow } from '../util/rate/calendar-window.ts';
 import { FixedWindow } from '../util/rate/fixed-window.ts';
@@ -8,7 +8,8 @@ import { Gcra } from '../util/rate/gcra.ts';
 import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
 import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
-import { SharedPool } from './shared-pool.ts';
+import { type LimitCount, LimitCounts } from './limit-counts.ts';
+import { type PoolUse, SharedPool } from './shared-pool.ts';
 
 /**
  * What all threads have in common. Memory that was never written to costs nothing, so what no limit uses is free.
@@ -30,6 +31,8 @@ export interface LimitMemory {
   /** Who is on the way, and who waits. */
   readonly permits: SharedArrayBuffer;
   readonly totals: SharedArrayBuffer;
+  /** See `LimitCounts`. */
+  readonly counts: SharedArrayBuffer;
 }
 
 /** Decisions since the gateway has started. */
@@ -69,6 +72,7 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     logs: table(capacity.logs, slidingWindowWords),
     permits: table(capacity.permits, threads),
     totals: new SharedArrayBuffer(2 * 8),
+    counts: LimitCounts.create(threads + 1),
   };
 }
 
@@ -78,10 +82,23 @@ export interface LimitClock {
   wallNow(): number;
 }
 
-export class SharedLimits implements LimitStore {
+/** What operators can know and do about limits, without being a request. */
+export interface LimitBook {
+  /** By what is one limit to operators: see `LimitStore.counter`. Null when there are too many to count each by itself. */
+  countOf(identity: string): LimitCount | null;
+  /** What is left to a key. Charges nothing. */
+  consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'>;
+  /** How many of a key are on their way, and how many wait. */
+  permitsInUse(identity: string, key: string): PoolUse;
+  /** From now on nothing has been charged to the key. */
+  forgetKey(identity: string, rule: LimitRule, key: string): void;
+}
+
+export class SharedLimits implements LimitStore, LimitBook {
   private readonly tables: Readonly<
     Record<'rates' | 'longRates' | 'windows' | 'quotas' | 'logs' | 'permits', SharedTable>
   >;
+  private readonly counts: LimitCounts;
   private readonly totalCells: BigInt64Array<SharedArrayBuffer>;
   private readonly seat: number;
   private readonly clock: LimitClock;
@@ -97,6 +114,7 @@ export class SharedLimits implements LimitStore {
       logs: attach(memory.logs),
       permits: attach(memory.permits),
     };
+    this.counts = new LimitCounts(memory.counts, seat);
     this.totalCells = new BigInt64Array(memory.totals);
     this.seat = seat;
     this.clock = clock;
@@ -109,6 +127,28 @@ export class SharedLimits implements LimitStore {
 
   permits(identity: string, limit: number, queue: number): PermitPool {
     return new SharedPool(this.tables.permits, saltOf(identity), { seat: this.seat, limit, queue }, this.clock);
+  }
+
+  counter(identity: string): LimitCounter {
+    return this.counts.counterOf(identity);
+  }
+
+  countOf(identity: string): LimitCount | null {
+    return this.counts.totalsOf(identity);
+  }
+
+  consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'> {
+    const { remaining, resetMs, moreMs } = this.limiter(identity, rule).charge(key, 0);
+    return { remaining, resetMs, moreMs };
+  }
+
+  permitsInUse(identity: string, key: string): PoolUse {
+    return SharedPool.look(this.tables.permits, saltOf(identity), key, this.clock.now());
+  }
+
+  forgetKey(identity: string, rule: LimitRule, key: string): void {
+    const [table] = this.algorithmFor(rule);
+    while (!table.update(key, this.clock.now(), forgotten, saltOf(identity)));
   }
 
   noteRefusal(isEnforced: boolean): void {
@@ -154,6 +194,8 @@ export class SharedLimits implements LimitStore {
     }
   }
 }
+
+const forgotten: TableDecision = { decide: () => 0 };
 
 /** Of what a limit is, not of who chose the key; so it has to be the same everywhere and needs no secret. */
 function saltOf(identity: string): Int32Array {

@@ -1,5 +1,5 @@
 /** What `rateLimit` and `quota` have in common: a request is charged to a limit, or refused. */
-import type { Consumer, Exchange, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
+import type { Consumer, Exchange, LimitCounter, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { Charge, undoCharges } from './charge.ts';
 import type { CostCorrection } from './cost-correction.ts';
@@ -32,6 +32,7 @@ interface Parts {
   readonly enforce: boolean;
   readonly limits: LimitStore;
   readonly counters: LimitCounters;
+  readonly counter: LimitCounter;
   /** Told of requests that would have been refused. */
   readonly onUnenforced: () => void;
 }
@@ -48,7 +49,7 @@ export class CountedLimit implements Policy {
   }
 
   onRequest(exchange: Exchange): Reply | undefined {
-    const { key, isExempt, enforce, correction } = this.parts;
+    const { key, isExempt, enforce, correction, counter } = this.parts;
     if (isExempt !== null && isExempt(exchange)) {
       this.parts.counters.exempt.add();
       return undefined;
@@ -65,6 +66,7 @@ export class CountedLimit implements Policy {
     this.parts.counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
+    counter.admitted();
     if (correction !== null) correction.note(exchange, charge, limit);
     return undefined;
   }
@@ -72,13 +74,15 @@ export class CountedLimit implements Policy {
   private wouldRefuse(): undefined {
     this.parts.limits.noteRefusal(false);
     this.parts.counters.wouldRefuse.add();
+    this.parts.counter.refused(false);
     this.parts.onUnenforced();
   }
 
   private refuse(exchange: Exchange, charge: Charge, waitMs: number): Reply {
-    const { code, limits, counters } = this.parts;
+    const { code, limits, counters, counter } = this.parts;
     limits.noteRefusal(true);
     counters.refused.add();
+    counter.refused(true);
     undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);

@@ -47,6 +47,7 @@ export function countedPolicy({ kind, code, given, tiers }: Counted, env: Policy
     enforce: given.enforce,
     limits: env.limits,
     counters: limitCounters(given.name, env),
+    counter: env.limits.counter(limitIdentity({ kind, name: given.name, by: given.by }, tiers, env)),
     onUnenforced: unenforcedNotice(name, env),
   });
   return correction === null ? limit : correction.of(limit);

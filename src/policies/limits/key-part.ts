@@ -65,7 +65,7 @@ export function readerOf(text: string, route: string): PartReader {
 }
 
 /** The client; whoever comes through a Unix socket is one. */
-export function addressOf({ clientIp }: Exchange): string {
+export function addressOf({ clientIp }: Pick<Exchange, 'clientIp'>): string {
   return clientIp.includes(':') ? clientNetwork(clientIp) : clientIp;
 }
 

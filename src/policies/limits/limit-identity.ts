@@ -22,8 +22,18 @@ export function limitIdentity(
   numbers: unknown,
   { label, route }: Pick<PolicyEnv, 'label' | 'route'>,
 ): string {
-  const { kind, name, by } = named;
+  const { kind, by } = named;
+  return JSON.stringify([kind, limitScope(named, { label, route }), by, numbers]);
+}
+
+/** For whom it is one: for all who use its name, for the gateway, or for the route. */
+export type LimitScope = readonly ['named', string] | readonly ['global'] | readonly ['route', string];
+
+export function limitScope(
+  { kind, name, by }: Named,
+  { label, route }: Pick<PolicyEnv, 'label' | 'route'>,
+): LimitScope {
   const isNamed = name !== undefined || label !== kind;
-  const scope = isNamed ? ['named', limitName(named, { label })] : by === 'global' ? ['global'] : ['route', route];
-  return JSON.stringify([kind, scope, by, numbers]);
+  if (isNamed) return ['named', limitName({ kind, name }, { label })];
+  return by === 'global' ? ['global'] : ['route', route];
 }

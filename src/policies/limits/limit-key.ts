@@ -33,7 +33,7 @@ export class LimitKey {
 
   read(exchange: Exchange): string {
     const text = this.single === null ? this.readAll(exchange) : this.readOne(this.single, exchange);
-    return text.length > longestKey ? hash('sha256', text, 'base64') : text;
+    return text.length > longestKey ? shortened(text) : text;
   }
 
   private readOne(reader: PartReader, exchange: Exchange): string {
@@ -50,4 +50,14 @@ export class LimitKey {
     }
     return all;
   }
+}
+
+function shortened(text: string): string {
+  return hash('sha256', text, 'base64');
+}
+
+/** The key of a request that has all of these parts, in the order of `by`. */
+export function keyOfParts(parts: readonly string[]): string {
+  const text = parts.length === 1 ? parts[0] : parts.map(withLength).join('');
+  return text.length > longestKey ? shortened(text) : text;
 }
