@@ -266,6 +266,50 @@ export interface Policy {
   readonly authenticator?: Authenticator;
 }
 
+/**
+ * A request as a function of the user's own sees it. There is nothing in it that it may change.
+ */
+export type RequestView = Readonly<
+  Pick<
+    Exchange,
+    | 'listener'
+    | 'protocol'
+    | 'scheme'
+    | 'peer'
+    | 'clientIp'
+    | 'method'
+    | 'host'
+    | 'port'
+    | 'origin'
+    | 'path'
+    | 'query'
+    | 'params'
+    | 'route'
+    | 'consumer'
+    | 'credential'
+    | 'requestId'
+    | 'searchParams'
+    | 'cookies'
+  > & {
+    requestHeaders: Pick<HeaderList, 'get' | 'getAll' | 'has' | typeof Symbol.iterator>;
+    values: ReadonlyMap<string, string | number>;
+  }
+>;
+
+/**
+ * Whom a limit counts a request to; undefined: its address. Called for each request, so it must be quick, and it cannot wait.
+ * What it throws is answered with 500: a request that is not counted does not pass.
+ */
+export type LimitKeyFunction = (request: RequestView) => string | undefined;
+
+/** Declares a function that a limit counts by, in a file of its own: `by: {use: ./key.ts}`. */
+export function defineLimitKey(key: LimitKeyFunction): LimitKeyFunction {
+  return key;
+}
+
+/** What a file that a configuration names exports: a policy, or a function that policies use. */
+export type OwnModule = PolicyDefinition | LimitKeyFunction;
+
 /** A policy among the options of another one, made ready. */
 export interface InnerPolicy {
   /** How the configuration calls it. */
@@ -306,6 +350,11 @@ export interface PolicyEnv {
   store(name: string): Promise<ValueStore>;
   /** What all threads of this machine count in. */
   readonly limits: LimitStore;
+  /**
+   * The function that a file exports which the options name as `{use: ./file.ts}`.
+   * @throws when the configuration names no such file.
+   */
+  ownFunction(file: string): LimitKeyFunction;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

@@ -4,7 +4,7 @@ import type { Server, Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import { compile, type CompileEnv, type Compiled } from '../compile.ts';
 import type { ConnectTarget } from '../compile/upstreams.ts';
-import type { PolicyDefinition } from '../contract.ts';
+import type { OwnModule, PolicyDefinition } from '../contract.ts';
 import { builtinNames } from '../config/policy-registry.ts';
 import type { AccessLogConfig, GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange, PreparedConsumers } from '../consumers/consumer-index.ts';
@@ -36,13 +36,14 @@ import {
 } from './gateway.ts';
 import { OpenListeners } from './open-listeners.ts';
 import type { Opening } from './places.ts';
+import { codeFrom } from './code-from.ts';
 import { LocalServices, type ServicesEnv } from './services.ts';
 
-export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
+export type PolicyModules = ReadonlyMap<string, OwnModule>;
 
 export interface GatewayEnv {
   readonly log: GatewayLog;
-  /** The policies that a configuration brings along, by the absolute path of their module. */
+  /** What the modules export that a configuration brings along, by their absolute paths. */
   modulesOf(config: GatewayConfig): PolicyModules | Promise<PolicyModules>;
   /** Which thread this is; in the access log. */
   readonly thread?: number;
@@ -182,7 +183,7 @@ export class LocalGateway implements Gateway {
     let compiled: Compiled | null = null;
     let accessLog: Lease<AccessLog> | null = null;
     try {
-      compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
+      compiled = await compile(config, this.compileEnv(builtin, modules, publication.secrets));
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const consumers = await this.prepareConsumers(publication.consumers ?? allOf(config));
       const listeners = await this.listeners.prepare(config, openingOf);
@@ -330,14 +331,18 @@ export class LocalGateway implements Gateway {
     await serving.accessLog?.value.close();
   }
 
-  private compileEnv(definitionOf: CompileEnv['definitionOf'], secrets: readonly string[]): CompileEnv {
+  private compileEnv(
+    builtin: ReadonlyMap<string, PolicyDefinition>,
+    modules: PolicyModules,
+    secrets: readonly string[],
+  ): CompileEnv {
     const { clock, wheel } = this.around;
     return {
       clock,
       wheel,
       keep: this.keep,
       services: this.services,
-      definitionOf,
+      ...codeFrom(builtin, modules),
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),
       connect: this.env.connect,
@@ -382,15 +387,4 @@ function allOf({ consumers }: GatewayConfig): ConsumerChange {
 function letGo({ compiled, accessLog }: Generation): void {
   compiled.close();
   accessLog?.release();
-}
-
-function definitionsIn(
-  builtin: ReadonlyMap<string, PolicyDefinition>,
-  modules: PolicyModules,
-): CompileEnv['definitionOf'] {
-  return ({ name, module }) => {
-    const definition = module === null ? builtin.get(name) : modules.get(module);
-    if (definition === undefined) throw new Error('there is no such policy');
-    return definition;
-  };
 }

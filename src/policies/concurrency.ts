@@ -72,7 +72,7 @@ class Concurrency implements Policy {
     const name = limitName({ kind: 'concurrency', name: given.name }, env);
     const { limit } = given;
     const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: given.by }, [limit], env);
-    this.key = new LimitKey(given.by, env.route);
+    this.key = new LimitKey(given.by, env);
     this.pool = env.limits.permits(identity, limit, given.queue);
     this.poolByAddress = env.limits.permits(`${identity} by address`, limit, given.queue);
     this.isExempt = exemption(given.exempt);

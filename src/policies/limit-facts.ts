@@ -3,7 +3,7 @@ import type { Consumer } from '../contract.ts';
 import { type ConcurrencyOptions, concurrency } from './concurrency.ts';
 import { addressOf } from './limits/key-part.ts';
 import { type LimitScope, limitIdentity, limitName, limitScope } from './limits/limit-identity.ts';
-import { keyOfParts } from './limits/limit-key.ts';
+import { keyOfParts, namesOf } from './limits/limit-key.ts';
 import { type TierRule, tierFinder } from './limits/limit-tiers.ts';
 import { type QuotaOptions, quota, quotaTiers } from './quota.ts';
 import { type RateLimitOptions, rateLimit, rateTiers } from './rate-limit.ts';
@@ -76,7 +76,7 @@ function commonFacts(
     kind,
     name: limitName(named, env),
     scope: limitScope(named, env),
-    by: typeof by === 'string' ? [by] : by,
+    by: namesOf(by),
     enforce,
   };
 }

@@ -11,6 +11,7 @@ import type {
   Exchange,
   GatewayIdentity,
   InnerPolicy,
+  LimitKeyFunction,
   LimitCharge,
   Outcome,
   Peer,
@@ -268,6 +269,15 @@ export class FakeEnv implements PolicyEnv {
   get limits(): SharedLimits {
     this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
     return this.ownLimits;
+  }
+
+  /** By the name of the file. */
+  readonly functions = new Map<string, LimitKeyFunction>();
+
+  ownFunction(file: string): LimitKeyFunction {
+    const found = this.functions.get(file);
+    if (found === undefined) throw new Error(`the test has no ${file}`);
+    return found;
   }
 
   store(_name: string): Promise<ValueStore> {

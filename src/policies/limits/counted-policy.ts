@@ -9,7 +9,7 @@ import { type exempt, exemption } from './limit-exemptions.ts';
 import { limitCounters } from './limit-counters.ts';
 import { type FieldStyle, LimitFields } from './limit-fields.ts';
 import { limitIdentity, limitName } from './limit-identity.ts';
-import { LimitKey } from './limit-key.ts';
+import { type By, LimitKey } from './limit-key.ts';
 import { type TierRule, tierFinder } from './limit-tiers.ts';
 
 const dayMs = 86_400_000;
@@ -17,7 +17,7 @@ const dayMs = 86_400_000;
 /** What both have among their options. */
 interface Given {
   readonly name?: string | undefined;
-  readonly by: string | readonly string[];
+  readonly by: By;
   readonly cost: z.infer<typeof cost>;
   readonly exempt?: z.infer<typeof exempt>;
   readonly enforce: boolean;
@@ -39,7 +39,7 @@ export function countedPolicy({ kind, code, given, tiers }: Counted, env: Policy
   const limit = new CountedLimit({
     code,
     name,
-    key: new LimitKey(given.by, env.route),
+    key: new LimitKey(given.by, env),
     cost: costReader(given.cost, env.route),
     correction,
     tierOf: tierFinder(new Map(tiers.map(({ who, rule }) => [who, tierFor(kind, given, rule, env)]))),

@@ -1,11 +1,12 @@
 /** What a limit is called, and what it is the same limit by: for all threads, routes and configurations. */
 import type { PolicyEnv } from '../../contract.ts';
+import type { By } from './limit-key.ts';
 
 interface Named {
   /** The policy: limits of two kinds are never one. */
   readonly kind: string;
   readonly name: string | undefined;
-  readonly by: string | readonly string[];
+  readonly by: By;
 }
 
 /** How clients and logs see it. */
