@@ -108,7 +108,7 @@ function partsOf({ by }: LimitFacts, key: string): readonly string[] | Refusal {
     const parts: unknown = JSON.parse(key);
     const isRight =
       Array.isArray(parts) && parts.length === by.length && parts.every((part) => typeof part === 'string');
-    return isRight ? (parts as string[]) : wrong;
+    return isRight ? parts : wrong;
   } catch {
     return wrong;
   }
@@ -121,8 +121,7 @@ function keyOfConsumer(limit: LimitFacts, name: string, { consumers }: ControlPl
     return badInput(`This limit does not count by consumer but by ${limit.by.join(', ')}: write \`key\`.`);
   }
   const part = by === 'consumer' ? name : caller.groups[0];
-  if (part === undefined)
-    return badInput('This consumer is in no group, and is counted by its address: write `address`.');
+  if (part === undefined) return badInput('This consumer is in no group, and counted by its address: write `address`.');
   return { ...keyOf(limit, [part]), tiers: limit.permits === null ? [tierOf(limit, caller)] : [] };
 }
 
@@ -145,7 +144,7 @@ const listEndpoint = controlEndpoint({
   },
 });
 
-const getEndpoint = controlEndpoint<KeyQuery, undefined>({
+const getEndpoint = controlEndpoint<KeyQuery>({
   method: 'GET',
   path: limitPath,
   operationId: 'getLimit',
@@ -173,7 +172,7 @@ function consumptionOf({ identity, permits }: LimitFacts, key: AskedKey, { limit
   };
 }
 
-const resetEndpoint = controlEndpoint<KeyQuery, undefined>({
+const resetEndpoint = controlEndpoint<KeyQuery>({
   method: 'POST',
   path: `${limitPath}/reset`,
   operationId: 'resetLimit',
@@ -188,8 +187,8 @@ const resetEndpoint = controlEndpoint<KeyQuery, undefined>({
     const asked = askedKey(limit, query, control);
     if (asked === null) return badInput('Write whose: `key`, `consumer` or `address`.');
     if (isRefusal(asked)) return asked;
-    for (const { rule, identity } of asked.tiers)
-      control.limits.forgetKey(identityFor(identity, asked), rule, asked.text);
+    const { text, tiers } = asked;
+    for (const { rule, identity } of tiers) control.limits.forgetKey(identityFor(identity, asked), rule, text);
     return { json: { reset: true } };
   },
 });

@@ -33,7 +33,7 @@ async function metered(t: TestContext, rateLimit: object): Promise<TestThreads> 
       return `HTTP/1.1 ${used === undefined ? '503 Busy' : '200 OK'}\r\n${told}content-length: 2\r\n\r\nok`;
     },
   });
-  const config = proxyTo(upstream.url, { route: { policies: [{ rateLimit }, { use: './told.ts' }] } }) as ConfigInput;
+  const config = proxyTo(upstream.url, { route: { policies: [{ rateLimit }, { use: './told.ts' }] } });
   return TestThreads.start(t, { ...toldConfig(), ...config, threads: 2 });
 }
 

@@ -12,7 +12,7 @@ export type Judge = (before: unknown, after: unknown) => Direction;
 export const higherIsWeaker: Judge = (before, after) =>
   typeof before !== 'number' || typeof after !== 'number' ? 'other' : after > before ? 'weaker' : 'stronger';
 
-export const lowerIsWeaker: Judge = (before, after) => higherIsWeaker(after, before);
+const lowerIsWeaker: Judge = (before, after) => higherIsWeaker(after, before);
 
 export const trueIsWeaker: Judge = (_, after) => (after === true ? 'weaker' : 'stronger');
 
