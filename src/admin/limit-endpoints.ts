@@ -32,7 +32,7 @@ function isRefusal(value: object): value is Refusal {
 const scopes = { named: 'name', global: 'gateway', route: 'route' } as const;
 
 function rowOf(limit: IndexedLimit, { limits }: ControlPlane): LimitRow {
-  const { id, name, kind, scope, routes, by, enforce, tiers, permits, identity } = limit;
+  const { id, name, kind, scope, routes, by, enforce, store, tiers, permits, identity } = limit;
   return {
     id,
     name,
@@ -41,7 +41,7 @@ function rowOf(limit: IndexedLimit, { limits }: ControlPlane): LimitRow {
     routes: { total: routes.length, routes: routes.slice(0, shownUsers) },
     by: [...by],
     enforce,
-    store: 'memory',
+    store,
     rules: tiers.map(ruleRow),
     permits,
     totals: limits.countOf(identity),
@@ -79,10 +79,13 @@ function askedKey(
   { key, consumer, address }: KeyQuery,
   control: ControlPlane,
 ): AskedKey | Refusal | null {
-  const { tiers, by } = limit;
+  const { tiers, by, store } = limit;
   if ([key, consumer, address].filter((one) => one !== undefined).length > 1) {
     return badInput('Write one of `key`, `consumer` and `address`.');
   }
+  // What is in the memory of this machine is not all of it there.
+  const isAsked = key !== undefined || consumer !== undefined || address !== undefined;
+  if (store !== 'memory') return isAsked ? badInput(`This limit counts in the store ${store}: look there.`) : null;
   if (consumer !== undefined) return keyOfConsumer(limit, consumer, control);
   if (address !== undefined) {
     if (parseIp(address) === null) return badInput('`address` is no IP address.');

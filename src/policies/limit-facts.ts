@@ -21,6 +21,8 @@ export interface LimitFacts {
   readonly scope: LimitScope;
   readonly by: readonly string[];
   readonly enforce: boolean;
+  /** What it counts in. */
+  readonly store: string;
   /** Of a `concurrency` there are none. */
   readonly tiers: readonly LimitTier[];
   /** Of a `concurrency`, how many at once, and how many more may wait. */
@@ -48,20 +50,21 @@ export function limitFacts({ name: kind, label, options }: Use, route: string): 
   if (kind !== concurrency.name) return null;
   const given = options as ConcurrencyOptions;
   const { limit, queue } = given;
-  return { ...commonFacts('concurrency', given, [limit], env), tiers: [], permits: { limit, queue } };
+  return { ...commonFacts('concurrency', given, [limit], env), store: 'memory', tiers: [], permits: { limit, queue } };
 }
 
 type Given = Pick<RateLimitOptions, 'name' | 'by' | 'enforce'>;
+type CountedGiven = Given & Pick<RateLimitOptions, 'store'>;
 
 function countedFacts(
   kind: LimitFacts['kind'],
-  given: Given,
+  given: CountedGiven,
   rules: readonly TierRule[],
   env: Pick<Use, 'label'> & { readonly route: string },
 ): LimitFacts {
   const { name, by } = given;
   const tiers = rules.map(({ who, rule }) => ({ who, rule, identity: limitIdentity({ kind, name, by }, rule, env) }));
-  return { ...commonFacts(kind, given, rules, env), tiers, permits: null };
+  return { ...commonFacts(kind, given, rules, env), store: given.store, tiers, permits: null };
 }
 
 function commonFacts(
@@ -69,7 +72,7 @@ function commonFacts(
   { name, by, enforce }: Given,
   numbers: unknown,
   env: Pick<Use, 'label'> & { readonly route: string },
-): Omit<LimitFacts, 'tiers' | 'permits'> {
+): Omit<LimitFacts, 'store' | 'tiers' | 'permits'> {
   const named = { kind, name, by };
   return {
     identity: limitIdentity(named, numbers, env),
