@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './contract/authentication.ts';
+import type { LimitKeyFunction } from './contract/limit-key.ts';
 import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
@@ -35,6 +36,7 @@ export {
   type RefusalKind,
   type SigningKey,
 } from './contract/authentication.ts';
+export { defineLimitKey, type LimitKeyFunction, type RequestView } from './contract/limit-key.ts';
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 export {
   CallError,
@@ -264,47 +266,6 @@ export interface Policy {
   readonly secretFields?: readonly string[];
   /** What it authenticates with, so that it can be one of several ways to (`anyOf`). */
   readonly authenticator?: Authenticator;
-}
-
-/**
- * A request as a function of the user's own sees it. There is nothing in it that it may change.
- */
-export type RequestView = Readonly<
-  Pick<
-    Exchange,
-    | 'listener'
-    | 'protocol'
-    | 'scheme'
-    | 'peer'
-    | 'clientIp'
-    | 'method'
-    | 'host'
-    | 'port'
-    | 'origin'
-    | 'path'
-    | 'query'
-    | 'params'
-    | 'route'
-    | 'consumer'
-    | 'credential'
-    | 'requestId'
-    | 'searchParams'
-    | 'cookies'
-  > & {
-    requestHeaders: Pick<HeaderList, 'get' | 'getAll' | 'has' | typeof Symbol.iterator>;
-    values: ReadonlyMap<string, string | number>;
-  }
->;
-
-/**
- * Whom a limit counts a request to; undefined: its address. Called for each request, so it must be quick, and it cannot wait.
- * What it throws is answered with 500: a request that is not counted does not pass.
- */
-export type LimitKeyFunction = (request: RequestView) => string | undefined;
-
-/** Declares a function that a limit counts by, in a file of its own: `by: {use: ./key.ts}`. */
-export function defineLimitKey(key: LimitKeyFunction): LimitKeyFunction {
-  return key;
 }
 
 /** What a file that a configuration names exports: a policy, or a function that policies use. */

@@ -1,5 +1,5 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
-import { resolve } from 'node:path';
+import { resolve as resolvePath } from 'node:path';
 import type {
   Authenticator,
   Counter,
@@ -166,7 +166,7 @@ export class PolicyMaker {
       consumers,
       damping,
       limits,
-      ownFunction: (file) => this.env.functionIn(resolve(this.config.baseDir, file)),
+      ownFunction: (file) => this.env.functionIn(resolvePath(this.config.baseDir, file)),
       sharedMemory: (name) => services.sharedMemory(name),
       call: (request) => services.call(request),
       document: (source) => {
