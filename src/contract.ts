@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './contract/authentication.ts';
+import type { LimitKeyFunction } from './contract/limit-key.ts';
 import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
@@ -35,6 +36,7 @@ export {
   type RefusalKind,
   type SigningKey,
 } from './contract/authentication.ts';
+export { defineLimitKey, type LimitKeyFunction, type RequestView } from './contract/limit-key.ts';
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 export {
   CallError,
@@ -49,6 +51,7 @@ export {
   type GatewayIdentity,
   type LimitCharge,
   type LimitRule,
+  type LimitCounter,
   type LimitStore,
   type LimitVerdict,
   type Limiter,
@@ -170,6 +173,11 @@ export interface Exchange {
   identify(credential: Credential | null): void;
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
+  /**
+   * What policies of the route tell each other of this exchange, by names that they agree on: limits count by `value:NAME`, or
+   * take what a request has cost from there. Nobody else sees it. Made on first use.
+   */
+  readonly values: Map<string, string | number>;
 
   /**
    * Adds members to a list in the head of the response that is to come, whoever makes it (RFC 9110, section 5.3): before the
@@ -266,6 +274,9 @@ export interface Policy {
   readonly authenticator?: Authenticator;
 }
 
+/** What a file that a configuration names exports: a policy, or a function that policies use. */
+export type OwnModule = PolicyDefinition | LimitKeyFunction;
+
 /** A policy among the options of another one, made ready. */
 export interface InnerPolicy {
   /** How the configuration calls it. */
@@ -306,6 +317,11 @@ export interface PolicyEnv {
   store(name: string): Promise<ValueStore>;
   /** What all threads of this machine count in. */
   readonly limits: LimitStore;
+  /**
+   * The function that a file exports which the options name as `{use: ./file.ts}`.
+   * @throws when the configuration names no such file.
+   */
+  ownFunction(file: string): LimitKeyFunction;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

@@ -33,6 +33,11 @@ const page = {
   limit: count,
 };
 
+/** An answer that tells of a part of many things. */
+export function pageAnswer<T extends z.ZodRawShape>(items: T) {
+  return z.strictObject({ ...page, ...items });
+}
+
 export const statusSchema = z.strictObject({
   version: z.string(),
   startedAt: wallTime,

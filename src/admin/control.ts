@@ -4,6 +4,7 @@ import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { type Gateway, type GatewayCounts, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
+import type { LimitBook } from '../stores/shared-limits.ts';
 import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
@@ -46,6 +47,8 @@ export interface ControlEnv {
 /** A gateway that can tell whether all of it serves. */
 export interface CompleteGateway extends Gateway, ConsumerGateway {
   readonly isComplete: boolean;
+  /** What all of it has in common. */
+  readonly shared: { readonly limits: LimitBook };
 }
 
 type Served = LoadedDocument & { readonly config: GatewayConfig };
@@ -109,6 +112,10 @@ export class Control implements ControlPlane {
 
   get config(): GatewayConfig {
     return this.served.config;
+  }
+
+  get limits(): LimitBook {
+    return this.gateway.shared.limits;
   }
 
   get findings(): ControlPlane['findings'] {

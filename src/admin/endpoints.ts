@@ -8,6 +8,7 @@ import { consumerEndpoints } from './consumer-endpoints.ts';
 import { metricsEndpoint } from './metrics-endpoint.ts';
 import { type Endpoint, type TextAnswer, controlEndpoint, noQuery } from './endpoint.ts';
 import type { EventFeed } from './event-feed.ts';
+import { limitEndpoints } from './limit-endpoints.ts';
 import { openapiDocument } from './openapi.ts';
 import { page } from './page.ts';
 import { readEndpoints } from './read-endpoints.ts';
@@ -26,6 +27,7 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     ...readEndpoints(clock, hide),
     eventsEndpoint(events),
     ...consumerEndpoints,
+    ...limitEndpoints,
     keysEndpoint(),
     ...changeEndpoints,
     metricsEndpoint,

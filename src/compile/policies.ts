@@ -1,10 +1,12 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
+import { resolve as resolvePath } from 'node:path';
 import type {
   Authenticator,
   Counter,
   DocumentSource,
   GatewayIdentity,
   InnerPolicy,
+  LimitKeyFunction,
   MaybePromise,
   Policy,
   PolicyCounterLabels,
@@ -52,6 +54,8 @@ export interface PolicyMakerEnv {
   readonly shedding: Shedding;
   /** The definition of a policy use: from the registry, or from the module that it names. */
   definitionOf(use: PolicyUse): PolicyDefinition;
+  /** The function that a file exports, by absolute path. @throws when there is none. */
+  functionIn(path: string): LimitKeyFunction;
   /** A line in the application log. */
   warn(message: string, about: Readonly<Record<string, string>>): void;
 }
@@ -177,6 +181,7 @@ export class PolicyMaker {
       consumers,
       damping,
       limits,
+      ownFunction: (file) => this.env.functionIn(resolvePath(this.config.baseDir, file)),
       sharedMemory: (name) => services.sharedMemory(name),
       call: (request) => services.call(request),
       document: (source) => {

@@ -184,6 +184,11 @@ export interface Limiter {
   charge(key: string, cost: number): LimitVerdict;
   /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+  /**
+   * Makes of a charge that was allowed what was used in truth. What is less is given back as by `undo`. What is more is charged
+   * even beyond the limit, and nothing is allowed before that is paid off; which takes no longer than a window.
+   */
+  correct(key: string, charged: number, used: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
 }
 
 /**
@@ -223,6 +228,13 @@ export interface AdaptiveLimit {
   note(latencyMs: number, inFlight: number): void;
 }
 
+/** Counts what a limit makes of requests. */
+export interface LimitCounter {
+  admitted(): void;
+  /** @param isEnforced whether it has been refused, or only would have been. */
+  refused(isEnforced: boolean): void;
+}
+
 /** What limits count in. */
 export interface LimitStore {
   /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
@@ -231,6 +243,8 @@ export interface LimitStore {
   permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool;
   /** @param bounds what the limit is never below, and never above. */
   adaptive(identity: string, bounds: { readonly min: number; readonly max: number }): AdaptiveLimit;
+  /** @param identity the same for what operators see as one limit, whatever numbers it has for whom. */
+  counter(identity: string): LimitCounter;
   /** Notes that a limit has refused a request, or would have. */
   noteRefusal(isEnforced: boolean): void;
 }

@@ -34,6 +34,7 @@ import type { GatewayEnv, PolicyModules } from './gateway-env.ts';
 import { OpenListeners } from './open-listeners.ts';
 import { OverloadControl } from './overload-control.ts';
 import type { Opening } from './places.ts';
+import { codeFrom } from './code-from.ts';
 import { LocalServices, type ServicesEnv } from './services.ts';
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
@@ -157,7 +158,7 @@ export class LocalGateway implements Gateway {
     let compiled: Compiled | null = null;
     let accessLog: Lease<AccessLog> | null = null;
     try {
-      compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
+      compiled = await compile(config, this.compileEnv(builtin, modules, publication.secrets));
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const consumers = await this.prepareConsumers(publication.consumers ?? allOf(config));
       const listeners = await this.listeners.prepare(config, openingOf);
@@ -310,7 +311,11 @@ export class LocalGateway implements Gateway {
     await serving.accessLog?.value.close();
   }
 
-  private compileEnv(definitionOf: CompileEnv['definitionOf'], secrets: readonly string[]): CompileEnv {
+  private compileEnv(
+    builtin: ReadonlyMap<string, PolicyDefinition>,
+    modules: PolicyModules,
+    secrets: readonly string[],
+  ): CompileEnv {
     const { clock, wheel } = this.around;
     return {
       clock,
@@ -318,7 +323,7 @@ export class LocalGateway implements Gateway {
       keep: this.keep,
       services: this.services,
       shedding: this.overload.shedding,
-      definitionOf,
+      ...codeFrom(builtin, modules),
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),
       connect: this.env.connect,
@@ -363,15 +368,4 @@ function allOf({ consumers }: GatewayConfig): ConsumerChange {
 function letGo({ compiled, accessLog }: Generation): void {
   compiled.close();
   accessLog?.release();
-}
-
-function definitionsIn(
-  builtin: ReadonlyMap<string, PolicyDefinition>,
-  modules: PolicyModules,
-): CompileEnv['definitionOf'] {
-  return ({ name, module }) => {
-    const definition = module === null ? builtin.get(name) : modules.get(module);
-    if (definition === undefined) throw new Error('there is no such policy');
-    return definition;
-  };
 }

@@ -1,19 +1,29 @@
-import { type LimitRule, definePolicy } from '../contract.ts';
+import { definePolicy } from '../contract.ts';
 import { z } from '../util/schema.ts';
-import { CountedLimit, unenforcedNotice } from './limits/counted-limit.ts';
-import { cost, costReader } from './limits/limit-cost.ts';
-import { exempt, exemption } from './limits/limit-exemptions.ts';
-import { limitCounters } from './limits/limit-counters.ts';
-import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
-import { limitIdentity, limitName } from './limits/limit-identity.ts';
-import { LimitKey, by } from './limits/limit-key.ts';
+import { countedPolicy } from './limits/counted-policy.ts';
+import { cost, knownCost } from './limits/limit-cost.ts';
+import { exempt } from './limits/limit-exemptions.ts';
+import { fieldsOption, nameOption } from './limits/limit-fields.ts';
+import { by } from './limits/limit-key.ts';
 import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
+import { type TierRule, everybody } from './limits/limit-tiers.ts';
 
-const dayMs = 86_400_000;
+interface HowMany {
+  readonly limit?: number | undefined;
+  readonly limits?: Readonly<Record<string, number>> | undefined;
+}
+
+const howMany = z.int().min(1).max(1_000_000_000_000);
 
 const options = z
   .strictObject({
-    limit: z.int().min(1).max(1_000_000_000_000).describe('How many in a day or a month.'),
+    limit: howMany.optional().describe('How many in a day or a month.'),
+    limits: z
+      .record(z.string().min(1), howMany)
+      .optional()
+      .describe(
+        'Instead of `limit`, or others for some, by the name of the consumer or of a group: `{gold: 100000, default: 1000}`. A consumer counts before its groups, and of several groups the first here.',
+      ),
     per: z.enum(['day', 'month']).describe('The period, by the calendar.'),
     timezone: z
       .string()
@@ -28,9 +38,19 @@ const options = z
     name: nameOption,
     ...ownMemory,
   })
-  .refine(({ limit, cost: each }) => typeof each !== 'number' || each <= limit, {
+  .refine(({ limit, limits = {} }) => (limit === undefined) === Object.hasOwn(limits, everybody), {
+    error: 'write one of `limit` and `limits` with a `default`',
+  })
+  .refine((given) => limitsOf(given).every(([, limit]) => knownCost(given.cost) <= limit), {
     error: 'no request could ever pass: it costs more than the limit',
   });
+
+export type QuotaOptions = z.infer<typeof options>;
+
+/** By consumer or group. */
+function limitsOf({ limit, limits = {} }: HowMany): (readonly [who: string, limit: number])[] {
+  return [...(limit === undefined ? [] : [[everybody, limit] as const]), ...Object.entries(limits)];
+}
 
 function isTimeZone(name: string): boolean {
   try {
@@ -45,30 +65,12 @@ export const quota = definePolicy({
   name: 'quota',
   summary: 'Limits how many requests may come in a day or a month of the calendar.',
   options,
-  create(given, env) {
-    const { limit, per, timezone: timeZone } = given;
-    const name = limitName({ kind: 'quota', name: given.name }, env);
-    const rule: LimitRule = { algorithm: 'calendar', limit, per, timeZone };
-    const identity = limitIdentity({ kind: 'quota', name: given.name, by: given.by }, rule, env);
-    // How long a day or a month is differs, so clients are only told of a day what it usually is.
-    const windowMs = per === 'day' ? dayMs : NaN;
-    const tier = {
-      limiter: env.limits.limiter(identity, rule),
-      byAddress: env.limits.limiter(`${identity} by address`, rule),
-      fields: new LimitFields(given.headers, name, limit, windowMs),
-      windowMs: per === 'day' ? dayMs : 31 * dayMs,
-    };
-    return new CountedLimit({
-      code: 'QUOTA_EXCEEDED',
-      name,
-      key: new LimitKey(given.by, env.route),
-      cost: costReader(given.cost, env.route),
-      tierOf: () => tier,
-      isExempt: exemption(given.exempt),
-      enforce: given.enforce,
-      limits: env.limits,
-      counters: limitCounters(given.name, env),
-      onUnenforced: unenforcedNotice(name, env),
-    });
-  },
+  create: (given, env) =>
+    countedPolicy({ kind: 'quota', code: 'QUOTA_EXCEEDED', given, tiers: quotaTiers(given) }, env),
 });
+
+/** What the options come to. */
+export function quotaTiers(given: QuotaOptions): readonly TierRule[] {
+  const { per, timezone: timeZone } = given;
+  return limitsOf(given).map(([who, limit]) => ({ who, rule: { algorithm: 'calendar', limit, per, timeZone } }));
+}

@@ -20,6 +20,11 @@ interface PoolShape {
   readonly queue: number;
 }
 
+export interface PoolUse {
+  readonly held: number;
+  readonly waiting: number;
+}
+
 export class SharedPool implements PermitPool {
   private readonly table: SharedTable;
   private readonly salt: Int32Array;
@@ -37,6 +42,23 @@ export class SharedPool implements PermitPool {
         return words.some((share) => share > 0) ? whileHeld : 0;
       },
     });
+  }
+
+  /** How many permits of a key are held in all threads, and how many wait. */
+  static look(table: SharedTable, salt: Int32Array, key: string, nowMs: number): PoolUse {
+    let [held, queued] = [0, 0];
+    const look: TableDecision = {
+      decide(words) {
+        [held, queued] = [0, 0];
+        for (const share of words) {
+          held += heldIn(share);
+          queued += waitingIn(share);
+        }
+        return NaN;
+      },
+    };
+    table.update(key, nowMs, look, salt);
+    return { held, waiting: queued };
   }
 
   constructor(table: SharedTable, salt: Int32Array, shape: PoolShape, clock: { now(): number }) {

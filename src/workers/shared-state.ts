@@ -18,8 +18,8 @@ export class SharedState {
   private readonly ticketSecret = randomBytes(32);
   private readonly services: ThreadBirth['services'];
   private readonly documents: DocumentDesk;
-  /** The main thread's part in the limits: giving back what a dead thread held. */
-  private readonly limits: SharedLimits;
+  /** The main thread's part in the limits: giving back what a dead thread held, and telling of them. */
+  readonly limits: SharedLimits;
   private readonly series = new CountedSeries();
   /** What threads count in, by seat. A thread counts on where the one before it on its seat has ended. */
   private readonly metrics = new Map<number, SharedArrayBuffer>();

@@ -13,6 +13,7 @@ import type { LoadResult } from '../../src/config/load.ts';
 import type { GatewayConfig, PolicyUse } from '../../src/config/schema.ts';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { LastUses } from '../../src/consumers/last-uses.ts';
+import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import type { SomeConsumers } from '../../src/workers/known-consumers.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { GatewayCounts, GatewayStatus } from '../../src/gateway/gateway.ts';
@@ -71,6 +72,12 @@ export class FakeControlPlane implements ControlPlane {
   definitionOf({ name, module }: PolicyUse): PolicyDefinition | null {
     return module === null ? (this.loaded.policies.get(name) ?? null) : null;
   }
+
+  readonly limits = new SharedLimits(
+    createLimitMemory(1, { rates: 64, windows: 64, logs: 64, permits: 64 }),
+    0,
+    new FakeClock(),
+  );
 
   /** All that a gateway would have been told of consumers. */
   readonly told: SomeConsumers[] = [];

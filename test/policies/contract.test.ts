@@ -40,11 +40,14 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
     { rate: '1000/1m', headers: 'none' },
     { limit: 1000, window: '1s', algorithm: 'sliding-window', by: ['ip', 'header:origin'], headers: 'none' },
     { rates: { default: '1000/1s' }, algorithm: 'fixed-window', cost: 'header:digest', by: 'route', headers: 'none' },
+    { rate: '1000/1s', cost: { before: 5, after: 'response-header:digest' }, by: 'value:x', headers: 'none' },
+    { rate: '1000/1s', cost: { before: 'value:x', after: 'value:y', max: 7 }, headers: 'none' },
     { rate: '1/1d', enforce: false, exempt: { addresses: ['192.0.2.0/24'], groups: ['a'] } },
   ],
   quota: [
     { limit: 1_000_000_000_000, per: 'month', headers: 'none' },
     { limit: 1000, per: 'day', timezone: 'Europe/Berlin', by: 'claim:sub', headers: 'none' },
+    { limits: { gold: 100_000, default: 1000 }, per: 'day', headers: 'none' },
   ],
   concurrency: [
     { limit: 10 },

@@ -11,6 +11,7 @@ import type {
   Exchange,
   GatewayIdentity,
   InnerPolicy,
+  LimitKeyFunction,
   LimitCharge,
   Outcome,
   Peer,
@@ -84,6 +85,7 @@ export class FakeExchange implements Exchange {
   consumer: Consumer | null;
   credential: Credential | null = null;
   requestId = '';
+  readonly values = new Map<string, string | number>();
   status = 0;
   readonly responseHeaders = new HeaderFields();
   responseBody: Uint8Array | null = null;
@@ -267,6 +269,15 @@ export class FakeEnv implements PolicyEnv {
   get limits(): SharedLimits {
     this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
     return this.ownLimits;
+  }
+
+  /** By the name of the file. */
+  readonly functions = new Map<string, LimitKeyFunction>();
+
+  ownFunction(file: string): LimitKeyFunction {
+    const found = this.functions.get(file);
+    if (found === undefined) throw new Error(`the test has no ${file}`);
+    return found;
   }
 
   store(_name: string): Promise<ValueStore> {

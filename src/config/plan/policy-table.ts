@@ -101,12 +101,17 @@ const showRate = (value: unknown): string => {
   return rate === null ? show(value) : formatRate(rate);
 };
 
-const showRates = (value: unknown): string =>
-  isMapping(value)
-    ? `{${Object.entries(value)
-        .map(([who, rate]) => `${who}: ${showRate(rate)}`)
-        .join(', ')}}`
-    : show(value);
+const showMapping =
+  (showOne: (value: unknown) => string) =>
+  (value: unknown): string =>
+    isMapping(value)
+      ? `{${Object.entries(value)
+          .map(([key, one]) => `${key}: ${showOne(one)}`)
+          .join(', ')}}`
+      : show(value);
+
+const showRates = showMapping(showRate);
+const showParts = showMapping(show);
 
 /** Who is not limited. */
 const exemption = { judge: judge.moreIsWeaker, isSet: true } as const;
@@ -120,9 +125,10 @@ const limitOptions: FieldRules = {
   enforce: { judge: judge.falseIsWeaker },
   rate: { judge: judge.fasterIsWeaker, show: showRate, whole: true },
   limit: { judge: judge.higherIsWeaker },
+  limits: { judge: judge.limitsAreWeaker, show: showParts, whole: true },
   window: { judge: judge.shorterIsWeaker, show: showDuration },
   burst: { judge: judge.higherIsWeaker },
-  cost: { judge: judge.lowerIsWeaker },
+  cost: { judge: judge.costIsWeaker, show: showParts, whole: true },
   onStoreFailure: onFailure,
   mode: { judge: judge.inOrder('exact', 'lease') },
 };

@@ -1,7 +1,8 @@
 /** What `rateLimit` and `quota` have in common: a request is charged to a limit, or refused. */
-import type { Consumer, Exchange, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
+import type { Consumer, Exchange, LimitCounter, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { Charge, undoCharges } from './charge.ts';
+import type { CostCorrection } from './cost-correction.ts';
 import type { CostReader } from './limit-cost.ts';
 import { type LimitFields, seconds } from './limit-fields.ts';
 import type { LimitCounters } from './limit-counters.ts';
@@ -15,6 +16,8 @@ export interface Tier {
   readonly fields: LimitFields;
   /** What `Retry-After` says where no time is enough. */
   readonly windowMs: number;
+  /** How many there are in a window. */
+  readonly limit: number;
 }
 
 interface Parts {
@@ -22,11 +25,14 @@ interface Parts {
   readonly name: string;
   readonly key: LimitKey;
   readonly cost: CostReader;
+  /** Null where what is charged stays. */
+  readonly correction: CostCorrection | null;
   readonly tierOf: (consumer: Consumer | null) => Tier;
   readonly isExempt: ((exchange: Exchange) => boolean) | null;
   readonly enforce: boolean;
   readonly limits: LimitStore;
   readonly counters: LimitCounters;
+  readonly counter: LimitCounter;
   /** Told of requests that would have been refused. */
   readonly onUnenforced: () => void;
 }
@@ -43,12 +49,12 @@ export class CountedLimit implements Policy {
   }
 
   onRequest(exchange: Exchange): Reply | undefined {
-    const { key, isExempt, enforce } = this.parts;
+    const { key, isExempt, enforce, correction, counter } = this.parts;
     if (isExempt !== null && isExempt(exchange)) {
       this.parts.counters.exempt.add();
       return undefined;
     }
-    const { limiter, byAddress, fields, windowMs } = this.parts.tierOf(exchange.consumer);
+    const { limiter, byAddress, fields, windowMs, limit } = this.parts.tierOf(exchange.consumer);
     const text = key.read(exchange);
     const counting = key.isByAddress ? byAddress : limiter;
     const cost = this.parts.cost(exchange);
@@ -60,19 +66,23 @@ export class CountedLimit implements Policy {
     this.parts.counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
+    counter.admitted();
+    if (correction !== null) correction.note(exchange, charge, limit);
     return undefined;
   }
 
   private wouldRefuse(): undefined {
     this.parts.limits.noteRefusal(false);
     this.parts.counters.wouldRefuse.add();
+    this.parts.counter.refused(false);
     this.parts.onUnenforced();
   }
 
   private refuse(exchange: Exchange, charge: Charge, waitMs: number): Reply {
-    const { code, limits, counters } = this.parts;
+    const { code, limits, counters, counter } = this.parts;
     limits.noteRefusal(true);
     counters.refused.add();
+    counter.refused(true);
     undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);
