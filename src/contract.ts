@@ -9,6 +9,7 @@ import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './c
 import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
+  BanList,
   CallRequest,
   CallResponse,
   DocumentSource,
@@ -40,6 +41,7 @@ export {
   CallError,
   type AdaptiveLimit,
   type AttemptDamping,
+  type BanList,
   type CallRequest,
   type CallResponse,
   type CallTls,
@@ -306,6 +308,9 @@ export interface PolicyEnv {
   store(name: string): Promise<ValueStore>;
   /** What all threads of this machine count in. */
   readonly limits: LimitStore;
+  readonly bans: BanList;
+  /** Whether an address is that of one of the proxies that some listener trusts, behind which there are others. */
+  isTrustedProxy(address: string): boolean;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

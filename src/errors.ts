@@ -182,6 +182,14 @@ export const errors = {
     title: 'This address may not call here',
     help: "An `ipFilter` policy refuses the address of the client. Behind a proxy or load balancer, name it in the listener's `trustedProxies`, so that the address of the real client is seen.",
   },
+  BANNED: {
+    status: 403,
+    source: 'client',
+    retry: true,
+    proxyStatus: 'http_request_denied',
+    title: 'This client is turned away for a while',
+    help: 'A `ban` policy has found that the client misbehaves, or an operator has banned its network through the admin API. `Retry-After` says for how long yet. `gatewright bans list` shows who is banned, until when and why, and `gatewright bans remove ADDRESS` lifts a ban. Behind a proxy or load balancer, name it in the listener\'s `trustedProxies`, so that clients are told apart.',
+  },
   DRAINING: {
     status: 503,
     source: 'gateway',
@@ -204,7 +212,15 @@ export const errors = {
     retry: true,
     proxyStatus: 'connection_limit_reached',
     title: 'The gateway has too many connections',
-    help: "The listener's `limits.connections` is reached. Raise it, or find out who holds the connections.",
+    help: "The listener's `limits.connections` is reached, or connections come faster than its `limits.newConnections`. Raise it, or find out who holds the connections or opens so many.",
+  },
+  TOO_MANY_CLIENT_CONNECTIONS: {
+    status: 503,
+    source: 'client',
+    retry: true,
+    proxyStatus: 'connection_limit_reached',
+    title: 'Too many connections come from this address',
+    help: "The client has as many connections as the listener's `limits.connectionsPerAddress` allows, or opens them faster than its `limits.newConnectionsPerAddress`. Others are not concerned. Where many clients share an address (a proxy, a company), raise the limit, or name the proxy in the listener's `trustedProxies`.",
   },
   POLICY_FAILED: {
     status: 500,
@@ -378,6 +394,13 @@ export const errors = {
     retry: false,
     title: 'The consumer cannot be changed so',
     help: 'The consumer stands in the configuration or a file, where it has to be changed; or there is no database of consumers (`consumerSources.database`); or another consumer has the same key, user or certificate. `detail` says which. Nothing was changed.',
+  },
+  BAN_LIST_FULL: {
+    status: 409,
+    source: 'client',
+    retry: false,
+    title: 'There are too many bans',
+    help: 'The admin API keeps 4096 bans at a time. Ban networks instead of single addresses, or remove some; long lists that seldom change belong into a file for `ipFilter`.',
   },
   CONFIG_CONFLICT: {
     status: 412,

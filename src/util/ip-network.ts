@@ -44,6 +44,12 @@ export function formatNetwork({ family, prefix, words }: IpNetwork): string {
   return prefix === bitsOf(family) ? address : `${address}/${prefix}`;
 }
 
+/** The client that has an address, as it is written; a text that is no address as it is. */
+export function nameOfClient(address: string): string {
+  const ip = parseIp(address);
+  return ip === null ? address : formatNetwork(networkOfClient(ip));
+}
+
 /** The same text for the same network, and never for two; made quickly. */
 export function keyOfNetwork({ family, prefix, words }: IpNetwork): string {
   return family === 4 ? `4/${prefix}:${words[0]}` : `6/${prefix}:${words.join(':')}`;

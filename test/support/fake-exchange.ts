@@ -30,6 +30,7 @@ import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
+import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
@@ -267,6 +268,14 @@ export class FakeEnv implements PolicyEnv {
   get limits(): SharedLimits {
     this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
     return this.ownLimits;
+  }
+
+  readonly bans = new SharedBans(SharedBans.create(1, { capacity: 1024 }), 0, this);
+  /** Addresses of proxies that a listener trusts. */
+  trustedProxies: readonly string[] = [];
+
+  isTrustedProxy(address: string): boolean {
+    return this.trustedProxies.includes(address);
   }
 
   store(_name: string): Promise<ValueStore> {
