@@ -7,8 +7,8 @@ import { formatDuration } from '../util/units.ts';
 export interface BanPlane {
   /** Those that hold, the one that ends last first. */
   list(): readonly Ban[];
-  /** @returns whether it was made: false where there are too many. */
-  order(ban: BanOrder): boolean;
+  /** @returns null where there are too many. */
+  order(ban: BanOrder): Ban | null;
   /** @returns whether there was one of exactly this network. */
   lift(network: IpNetwork): boolean;
 }
@@ -27,11 +27,12 @@ export class BanControl implements BanPlane {
     return this.bans.list();
   }
 
-  order(ban: BanOrder): boolean {
-    if (!this.bans.order(ban)) return false;
+  order(ban: BanOrder): Ban | null {
+    const made = this.bans.order(ban);
+    if (made === null) return null;
     const { network, forMs, reason } = ban;
     this.onChange({ what: 'added', network: formatNetwork(network), for: formatDuration(forMs), reason });
-    return true;
+    return made;
   }
 
   lift(network: IpNetwork): boolean {

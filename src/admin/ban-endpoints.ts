@@ -44,17 +44,15 @@ const addEndpoint = controlEndpoint<object, BanBody>({
   summary: 'Turns a client or a network away. All threads refuse it once this is answered.',
   body: { types: [JSON_TYPE], maxBytes: maxBodyBytes, schema: banBody },
   answer: { type: JSON_TYPE, schema: banAnswer },
-  refusals: ['BAN_LIST_FULL', 'ADMIN_NOT_FOUND'],
+  refusals: ['BAN_LIST_FULL'],
   handle({ body: { address, network: block, for: forMs, reason } }, control) {
     const network = parseNetwork(address ?? block!)!;
     const name = formatNetwork(network);
     if (isTrustedProxy(address ?? name, control)) {
       return { code: 'ADMIN_BAD_INPUT', detail: `${name} is a trusted proxy, whose clients would be banned with it.` };
     }
-    if (!control.bans.order({ network, forMs, by: maker, reason })) return { code: 'BAN_LIST_FULL' };
-    const made = control.bans.list().find((ban) => ban.by === maker && formatNetwork(ban.network) === name);
-    // One that lasts a second may be over by now.
-    return made === undefined ? { code: 'ADMIN_NOT_FOUND' } : { json: { ban: shown(made) } };
+    const made = control.bans.order({ network, forMs, by: maker, reason });
+    return made === null ? { code: 'BAN_LIST_FULL' } : { json: { ban: shown(made) } };
   },
 });
 

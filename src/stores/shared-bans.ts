@@ -2,13 +2,14 @@
  * Who is turned away for a while, whichever route they call: `BanList` in memory that all threads share, so that a ban holds
  * in all of them from the moment it is made.
  *
- * A ban is of a network. Looking an address up asks for each length of prefix that some ban has, which are few. Bans that
+ * A ban is of a network. Looking an address up asks for each length of prefix that some ban has, which are few, and not again
+ * before another ban is made. Bans that
  * policies make are of single clients and stand in a table of their own: when that is full, the one that ends first makes
  * room. A ban is only made for what its client has done, so that pushing one out takes as many clients that are each banned
  * for longer; and none of them pushes out what an operator has ordered.
  */
 import type { BanList } from '../contract.ts';
-import { parseIp } from '../util/ip-set.ts';
+import { type IpAddress, parseIp } from '../util/ip-set.ts';
 import { type IpNetwork, keyOfNetwork, networkOf, networkOfClient } from '../util/ip-network.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
 
@@ -18,7 +19,7 @@ export interface BanMemory {
   readonly found: SharedArrayBuffer;
   /** Those that operators have. */
   readonly ordered: SharedArrayBuffer;
-  /** When the last of each length ends: see `lengthCells`. */
+  /** When the last of each length ends: see `endCells`. */
   readonly ends: SharedArrayBuffer;
   readonly totals: SharedArrayBuffer;
 }
@@ -75,7 +76,11 @@ const entryWords = atText + textWords;
  */
 const [anyCell, foundV4Cell, foundV6Cell, orderedV4Cells] = [0, 1, 2, 3];
 const orderedV6Cells = orderedV4Cells + 33;
-const lengthCells = orderedV6Cells + 129;
+/** Counts the bans that were made, modulo 2³²: whoever is not banned stays so until there is another one. */
+const versionCell = orderedV6Cells + 129;
+const endCells = versionCell + 1;
+/** Of addresses that are known not to be banned, for each thread. */
+const mostUnbanned = 8_192;
 
 const [madeTotal, requestsTotal, connectionsTotal] = [0, 1, 2];
 
@@ -87,6 +92,9 @@ export class SharedBans implements BanList {
   private readonly clock: BanClock;
   private readonly write = new Write();
   private readonly look = new Look();
+  private readonly copy = new Copy();
+  private readonly unbanned = new Set<string>();
+  private seenVersion = 0;
 
   /** @param threads how many may live at a time. */
   static create(threads: number, shape: { readonly capacity: number } = { capacity }): BanMemory {
@@ -96,7 +104,7 @@ export class SharedBans implements BanList {
     return {
       found: table(shape.capacity),
       ordered: table(4 * mostOrdered),
-      ends: new SharedArrayBuffer(lengthCells * 4),
+      ends: new SharedArrayBuffer(endCells * 4),
       totals: new SharedArrayBuffer(3 * 8),
     };
   }
@@ -118,8 +126,18 @@ export class SharedBans implements BanList {
   remainingMs(address: string): number {
     const nowMs = this.clock.now();
     if (!this.isCurrent(anyCell, nowMs)) return 0;
+    const version = Atomics.load(this.ends, versionCell);
+    if (version !== this.seenVersion || this.unbanned.size >= mostUnbanned) this.unbanned.clear();
+    this.seenVersion = version;
+    if (this.unbanned.has(address)) return 0;
     const ip = parseIp(address);
     if (ip === null) return 0;
+    const leftMs = Math.max(0, this.endFor(ip, nowMs) - nowMs);
+    if (leftMs === 0) this.unbanned.add(address);
+    return leftMs;
+  }
+
+  private endFor(ip: IpAddress, nowMs: number): number {
     const isV4 = ip.family === 4;
     let untilMs = 0;
     if (this.isCurrent(isV4 ? foundV4Cell : foundV6Cell, nowMs)) {
@@ -130,7 +148,7 @@ export class SharedBans implements BanList {
       if (!this.isCurrent(cells + prefix, nowMs)) continue;
       untilMs = Math.max(untilMs, this.endOf(this.ordered, networkOf(ip, prefix), nowMs));
     }
-    return Math.max(0, untilMs - nowMs);
+    return untilMs;
   }
 
   add(address: string, forMs: number, by: string, reason: string): boolean {
@@ -145,15 +163,15 @@ export class SharedBans implements BanList {
     return true;
   }
 
-  /** Makes a ban, or another of one that was ordered before. @returns whether it was made: false where there are too many. */
-  order(ban: BanOrder): boolean {
+  /** Makes a ban, or another in the place of one that was ordered before. @returns null where there are too many. */
+  order(ban: BanOrder): Ban | null {
     const isKnown = !Number.isNaN(this.endOf(this.ordered, ban.network, this.clock.now(), NaN));
-    if (!isKnown && this.countOrdered() >= mostOrdered) return false;
+    if (!isKnown && this.countOrdered() >= mostOrdered) return null;
     this.write.isOrder = true;
-    if (!this.put(this.ordered, ban)) return false;
+    if (!this.put(this.ordered, ban)) return null;
     const { family, prefix } = ban.network;
     this.noteEnd((family === 4 ? orderedV4Cells : orderedV6Cells) + prefix, ban.forMs);
-    return true;
+    return this.read(this.ordered, ban.network);
   }
 
   /** Lifts the bans of exactly this network, whoever has made them. @returns whether there was one. */
@@ -205,6 +223,7 @@ export class SharedBans implements BanList {
         known = found;
       }
     }
+    Atomics.add(this.ends, versionCell, 1);
   }
 
   private isCurrent(cell: number, nowMs: number): boolean {
@@ -236,15 +255,16 @@ export class SharedBans implements BanList {
   }
 
   private listed(table: SharedTable): Ban[] {
-    const nowMs = this.clock.now();
-    const wallMs = this.clock.wallNow();
-    const copy = new Copy();
-    return Array.from(this.networksIn(table)).flatMap(([key, network]) => {
-      if (!table.update(key, nowMs, copy) || copy.untilMs === 0) return [];
-      const { words, untilMs } = copy;
-      const [by, reason] = readText(words).split('\n');
-      return [{ network, since: words[atSince], until: wallMs + untilMs - nowMs, by, reason: reason ?? '' }];
-    });
+    return Array.from(this.networksIn(table).values()).flatMap((network) => this.read(table, network) ?? []);
+  }
+
+  private read(table: SharedTable, network: IpNetwork): Ban | null {
+    const { copy, clock } = this;
+    const nowMs = clock.now();
+    if (!table.update(keyOfNetwork(network), nowMs, copy) || copy.untilMs === 0) return null;
+    const { words, untilMs } = copy;
+    const [by, reason = ''] = readText(words).split('\n');
+    return { network, since: words[atSince], until: clock.wallNow() + untilMs - nowMs, by, reason };
   }
 }
 
