@@ -211,12 +211,19 @@ export class Listener {
 
   private makeTlsServer(tls: ListenerTls | null): TlsServer | null {
     if (tls === null) return null;
-    const server = new TlsServer({ ...tls.options, allowHalfOpen: true });
+    const server = new TlsServer(tls.options);
     tls.attach(server);
-    server.on('secureConnection', (socket: TLSSocket) =>
-      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
-    );
+    server.on('secureConnection', (socket: TLSSocket) => {
+      socket.allowHalfOpen = true;
+      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null);
+    });
     return server;
+  }
+
+  /** A client that leaves before the end of the handshake must not hold its place until the time for that is over. */
+  private shakeHands(tlsServer: TlsServer, socket: Socket): void {
+    socket.allowHalfOpen = false;
+    tlsServer.emit('connection', socket);
   }
 
   private admit(socket: Socket): void {
@@ -242,7 +249,7 @@ export class Listener {
     if (!this.hasEntered(socket, addressOf(socket), leave)) return;
     this.noteHandshake(socket);
     if (this.tlsServer === null) this.serve(socket, null);
-    else this.tlsServer.emit('connection', socket);
+    else this.shakeHands(this.tlsServer, socket);
   }
 
   /** @param leave to be called for one that may not. @returns whether the client with this address may come in. */
@@ -304,7 +311,7 @@ export class Listener {
         this.greeted.set(end, proxied);
         socket.on('close', () => this.greeted.delete(end));
       }
-      tlsServer.emit('connection', socket);
+      this.shakeHands(tlsServer, socket);
     });
   }
 

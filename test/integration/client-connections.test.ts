@@ -96,7 +96,7 @@ suite('a client', () => {
       RawClient.connect(t, { ...threads.address(), localAddress, ca, servername: 'localhost' } as never);
     await assert.rejects(secure('127.0.0.2'));
     const other = await secure('127.0.0.3');
-    assert.equal((await other.write(request).response()).status, 200);
+    assert.equal((await other.write(request).finish().response()).status, 200, 'also once it has said all');
     for (const client of idle) client.destroy();
     await eventually(
       () => secure('127.0.0.2').then(() => true).catch(() => false),
