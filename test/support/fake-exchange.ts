@@ -214,7 +214,7 @@ export function outcomeOf(status: number, bytesOut = 0): Outcome {
 export class FakeEnv implements PolicyEnv {
   readonly route: string = 'test-route';
   label = '';
-  readonly baseDir = '/nowhere';
+  readonly baseDir: string = '/nowhere';
   readonly warnings: string[] = [];
   /** What policies before this one authenticate with. */
   earlier: readonly Authenticator[] = [];
