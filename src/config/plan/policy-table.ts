@@ -152,7 +152,7 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       within: { judge: judge.shorterIsWeaker, show: showDuration },
       for: { judge: judge.shorterIsWeaker, show: showDuration },
       statuses: { judge: judge.fewerIsWeaker, isSet: true },
-      exempt: {},
+      exempt: { judge: judge.absenceIsStronger },
       'exempt.addresses': exemption,
       enforce: { judge: judge.falseIsWeaker },
     },

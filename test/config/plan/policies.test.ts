@@ -298,7 +298,7 @@ suite('the plan of policies', () => {
     assert.deepEqual(policyPlan([use('ban', ban)], [use('ban', weaker)]), [
       'protection-removed | protection removed: after 5 → 6 (ban)',
       'protection-removed | protection removed: enforce true → false (ban)',
-      'protection-removed | protection removed: exempt.addresses now [::1] (ban)',
+      'protection-removed | protection removed: exempt now {addresses: [::1]} (ban)',
       'protection-removed | protection removed: for 10m → 1m (ban)',
       'protection-removed | protection removed: statuses - 403 (ban)',
       'protection-removed | protection removed: within 1m → 30s (ban)',
