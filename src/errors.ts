@@ -188,7 +188,7 @@ export const errors = {
     retry: true,
     proxyStatus: 'http_request_denied',
     title: 'This client is turned away for a while',
-    help: 'A `ban` policy has found that the client misbehaves, or an operator has banned its network through the admin API. `Retry-After` says for how long yet. `gatewright bans list` shows who is banned, until when and why, and `gatewright bans remove ADDRESS` lifts a ban. Behind a proxy or load balancer, name it in the listener\'s `trustedProxies`, so that clients are told apart.',
+    help: "A `ban` policy has found that the client misbehaves, or an operator has banned its network through the admin API. `Retry-After` says for how long yet. `gatewright bans list` shows who is banned, until when and why, and `gatewright bans remove ADDRESS` lifts a ban. Behind a proxy or load balancer, name it in the listener's `trustedProxies`, so that clients are told apart.",
   },
   DRAINING: {
     status: 503,

@@ -2,7 +2,15 @@
 import type { Ban } from '../stores/shared-bans.ts';
 import { formatNetwork, parseNetwork } from '../util/ip-network.ts';
 import { IpSet } from '../util/ip-set.ts';
-import { type BanBody, type BansQuery, type ShownBan, banAnswer, banBody, bansAnswer, bansQuery } from './ban-schemas.ts';
+import {
+  type BanBody,
+  type BansQuery,
+  type ShownBan,
+  banAnswer,
+  banBody,
+  bansAnswer,
+  bansQuery,
+} from './ban-schemas.ts';
 import { removedAnswer } from './consumer-schemas.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type Endpoint, controlEndpoint } from './endpoint.ts';

@@ -31,7 +31,12 @@ export function listBans(address: string | undefined, options: BansOptions, io: 
     if (bans.length === 0) return 'nobody is banned\n';
     const rows = [['network', 'until', 'by', 'reason'], ...bans.map(rowOf)];
     const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-    const lines = rows.map((row) => row.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd());
+    const lines = rows.map((row) =>
+      row
+        .map((text, column) => text.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    );
     if (total > bans.length) lines.push(`… and ${total - bans.length} more`);
     return `${lines.join('\n')}\n`;
   });
@@ -77,7 +82,11 @@ async function ask(
 }
 
 function reasonIn(status: number, json: unknown): string {
-  const { title = `status ${status}`, detail, errors = [] } = (json ?? {}) as {
+  const {
+    title = `status ${status}`,
+    detail,
+    errors = [],
+  } = (json ?? {}) as {
     readonly title?: string;
     readonly detail?: string;
     readonly errors?: readonly { readonly path: readonly unknown[]; readonly message: string }[];

@@ -28,7 +28,10 @@ import { CallerImportance, classOf } from './shedding.ts';
 import { createIdentity } from './identity.ts';
 
 /** What a thread gives to its policies, whichever configuration they are part of. */
-export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call' | 'limits' | 'bans'> {
+export interface PolicyServices extends Pick<
+  PolicyEnv,
+  'consumers' | 'damping' | 'sharedMemory' | 'call' | 'limits' | 'bans'
+> {
   /** A share in a document: the last who lets go of it ends its being fetched. */
   document(source: DocumentSource): Lease<RemoteDocument>;
   /**

@@ -23,7 +23,13 @@ import { RedisValues } from '../stores/redis-values.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type BanMemory, SharedBans } from '../stores/shared-bans.ts';
-import { type LimitCapacity, type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
+import {
+  type LimitCapacity,
+  type LimitMemory,
+  type LimitTotals,
+  SharedLimits,
+  createLimitMemory,
+} from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 import type { GatewayCounts, ProtectionTotals } from './gateway.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';

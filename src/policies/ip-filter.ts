@@ -11,7 +11,9 @@ const file = z.strictObject({
   file: z
     .string()
     .min(1)
-    .describe('A file with an address or CIDR block a line, relative to the configuration; read again when it changes.'),
+    .describe(
+      'A file with an address or CIDR block a line, relative to the configuration; read again when it changes.',
+    ),
 });
 
 const addresses = z.array(z.union([readableBy((cidr) => IpSet.parse([cidr])), file]));

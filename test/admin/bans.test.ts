@@ -30,7 +30,10 @@ describe('the admin API', () => {
     api.control.subscribe(({ kind, about }) => events.push([kind, about]));
     assert.deepEqual(await networks(api), []);
     const { ban } = holds(banAnswer, (await add(api, { address: '192.0.2.1', for: '1h', reason: 'scans "us"' })).json);
-    assert.deepEqual([ban.network, ban.until - ban.since, ban.by, ban.reason], ['192.0.2.1', 60 * minute, 'admin API', 'scans "us"']);
+    assert.deepEqual(
+      [ban.network, ban.until - ban.since, ban.by, ban.reason],
+      ['192.0.2.1', 60 * minute, 'admin API', 'scans "us"'],
+    );
     assert.ok(api.control.bans.list().length === 1);
     assert.equal((await add(api, { network: '198.51.100.7/24', for: '30d' })).status, 200);
     assert.equal((await add(api, { address: '2001:db8::5', for: '2h' })).status, 200);

@@ -99,7 +99,10 @@ suite('a client', () => {
     assert.equal((await other.write(request).finish().response()).status, 200, 'also once it has said all');
     for (const client of idle) client.destroy();
     await eventually(
-      () => secure('127.0.0.2').then(() => true).catch(() => false),
+      () =>
+        secure('127.0.0.2')
+          .then(() => true)
+          .catch(() => false),
       'a handshake once the others have left',
     );
   });

@@ -53,7 +53,11 @@ suite('ban', () => {
   test('counts a client on all routes together, and those apart who count otherwise', async () => {
     const env = new FakeEnv();
     const one = createPolicy(ban, { after: 3 }, env);
-    const two = createPolicy(ban, { after: 3, statuses: [403, 401] }, Object.assign(new FakeEnv(), { limitMemory: env.limitMemory, route: 'other' }));
+    const two = createPolicy(
+      ban,
+      { after: 3, statuses: [403, 401] },
+      Object.assign(new FakeEnv(), { limitMemory: env.limitMemory, route: 'other' }),
+    );
     await answer(two, 401);
     await answer(two, 403);
     assert.equal(await patience(env, createPolicy(ban, { after: 3, within: '2m' }, env), 401, '192.0.2.10'), 3);

