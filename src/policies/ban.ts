@@ -59,7 +59,7 @@ class Ban implements Policy {
   private readonly notice: (clientIp: string) => void;
 
   constructor({ after, within: windowMs, for: forMs, statuses, exempt, enforce }: Options, env: PolicyEnv) {
-    const counted = [...new Set(statuses)].toSorted();
+    const counted = [...new Set(statuses)].toSorted((a, b) => a - b);
     this.statuses = new Set(counted);
     this.exempt = IpSet.parse(exempt?.addresses ?? []);
     // What is counted alike is counted together, whichever route it comes to: who tries each of them once is no other.

@@ -110,7 +110,7 @@ export class IpSetBuilder {
 
   build(): IpSet {
     const ipv6 = merge(this.ipv6).flatMap(({ first, last }) => split(first).concat(split(last)));
-    return new IpSet(mergeIpv4(Float64Array.from(this.ipv4).sort()), Uint32Array.from(ipv6), this.holdsUnixPeers);
+    return new IpSet(mergeIpv4(Float64Array.from(this.ipv4).toSorted()), Uint32Array.from(ipv6), this.holdsUnixPeers);
   }
 }
 

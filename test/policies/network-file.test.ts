@@ -55,8 +55,9 @@ suite('a file of networks', () => {
   test('has an address or a CIDR block a line, and comments', async (t) => {
     const text = '\uFEFF# networks\r\n\r\n10.0.0.0/8\r\n  192.0.2.1  # one\n2001:db8::/32;ripe\n; no more\n::1';
     const { policy } = await start(t, text);
-    for (const denied of ['10.9.8.7', '192.0.2.1', '2001:db8::7', '::1'])
+    for (const denied of ['10.9.8.7', '192.0.2.1', '2001:db8::7', '::1']) {
       assert.equal(await passes(policy, denied), false);
+    }
     for (const passing of ['11.0.0.1', '192.0.2.2', '2001:db9::1']) assert.equal(await passes(policy, passing), true);
   });
 
