@@ -10,6 +10,7 @@ import type { LimitKeyFunction } from './contract/limit-key.ts';
 import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
+  BanList,
   CallRequest,
   CallResponse,
   DocumentSource,
@@ -42,6 +43,7 @@ export {
   CallError,
   type AdaptiveLimit,
   type AttemptDamping,
+  type BanList,
   type CallRequest,
   type CallResponse,
   type CallTls,
@@ -322,6 +324,9 @@ export interface PolicyEnv {
    * @throws when the configuration names no such file.
    */
   ownFunction(file: string): LimitKeyFunction;
+  readonly bans: BanList;
+  /** Whether an address is that of one of the proxies that some listener trusts, behind which there are others. */
+  isTrustedProxy(address: string): boolean;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

@@ -9,6 +9,7 @@ import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
 import { digestOf, type LoadedDocument } from '../workers/load-document.ts';
+import { BanControl, type BanPlane } from './ban-control.ts';
 import { type ConsumerBook, ConsumerConflict, type ConsumerGateway } from './consumer-book.ts';
 import { ConsumerControl } from './consumer-control.ts';
 import type {
@@ -36,6 +37,8 @@ export interface ControlEnv {
   readonly log: AppLog;
   readonly version: string;
   readonly watch: WatchFiles;
+  /** Those of all threads. */
+  readonly bans: BanPlane;
   /** Has the consumers of what serves at first. */
   readonly book: ConsumerBook;
   /** Reads the configuration file, or checks what is to be served instead of it. */
@@ -58,6 +61,7 @@ export class Control implements ControlPlane {
   readonly startedAt: number;
   readonly consumers: ConsumerControl;
   readonly reloads = { applied: 0, refused: 0 };
+  readonly bans: BanControl;
   private readonly env: ControlEnv;
   private readonly gateway: CompleteGateway;
   private readonly admin: AdminPort;
@@ -84,6 +88,10 @@ export class Control implements ControlPlane {
     this.lastFindings = { refused: false, problems: first.problems };
     this.hide(first.secrets);
     const { book, clock, log } = env;
+    this.bans = new BanControl(env.bans, (about) => {
+      log.info('a ban was changed', about);
+      this.tell('ban', about);
+    });
     this.consumers = new ConsumerControl({
       book,
       gateway,

@@ -3,6 +3,7 @@ import { createIdentity } from '../compile/identity.ts';
 import type { IdentityConfig } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
+import { banEndpoints } from './ban-endpoints.ts';
 import { changeEndpoints } from './change-endpoints.ts';
 import { consumerEndpoints } from './consumer-endpoints.ts';
 import { metricsEndpoint } from './metrics-endpoint.ts';
@@ -28,6 +29,7 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     eventsEndpoint(events),
     ...consumerEndpoints,
     ...limitEndpoints,
+    ...banEndpoints,
     keysEndpoint(),
     ...changeEndpoints,
     metricsEndpoint,

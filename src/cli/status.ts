@@ -39,6 +39,10 @@ interface Status {
   readonly limits?: Readonly<Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown>>;
   readonly quotas?: Readonly<Record<'database' | 'writtenAt' | 'failures' | 'problem', unknown>> | null;
   readonly overload?: Readonly<Record<(typeof refusedClasses)[number] | 'bodies', unknown>>;
+  readonly protection?: {
+    readonly connectionsRefused: unknown;
+    readonly bans?: Readonly<Record<'made' | 'requests' | 'connections' | 'evicted', unknown>>;
+  };
 }
 
 interface Upstreams {
@@ -179,6 +183,7 @@ function toText({ status, upstreams, problems, limits }: Report): string {
     ...limitRows(limits),
     ...quotaLines(quotas),
     ...overloadLines(overload, threads),
+    ...protectionLines(status.protection),
     '',
     ...problemLines(problems),
   ];
@@ -240,6 +245,13 @@ function limitRows(limits: Limits | null): string[] {
       totals?.wouldRefuse ?? '-',
     ]),
   ]);
+}
+
+function protectionLines(protection: Status['protection']): string[] {
+  if (protection?.bans === undefined) return [];
+  const { connectionsRefused, bans } = protection;
+  const banned = `${String(bans.made)} by policies; ${String(bans.requests)} requests and ${String(bans.connections)} connections refused`;
+  return [`connections refused by address or rate: ${String(connectionsRefused)}`, `bans: ${banned}`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

@@ -17,6 +17,7 @@ import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkConnections } from './checks/connections.ts';
 import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
@@ -214,6 +215,7 @@ class Loader {
     checkAddresses(listeners, sections.accepted.admin, this.findings);
     checkAdmin(sections.accepted.admin, this.findings);
     checkTrust(listeners, this.findings);
+    checkConnections(listeners, this.findings);
     if (sections.isComplete) {
       const used = { upstreams: this.usedUpstreams, policies: resolver.usedNames, stores };
       checkUnused(sections, used, this.findings);

@@ -248,3 +248,19 @@ export interface LimitStore {
   /** Notes that a limit has refused a request, or would have. */
   noteRefusal(isEnforced: boolean): void;
 }
+
+/** Who is turned away for a while, whichever route they call, by all threads. */
+export interface BanList {
+  /** Whether nobody is: looking costs next to nothing. */
+  readonly isEmpty: boolean;
+  /** For how long yet a client is turned away, in milliseconds; 0 if it is not. */
+  remainingMs(address: string): number;
+  /**
+   * Turns the client that has an address away (of IPv6 its /64). One that is turned away for longer already stays so.
+   * @param by who says so, and why; for operators.
+   * @returns whether it was not turned away before. A text that is no address is nobody.
+   */
+  add(address: string, forMs: number, by: string, reason: string): boolean;
+  /** Notes that a client was turned away. */
+  noteRefusal(what: 'request' | 'connection'): void;
+}

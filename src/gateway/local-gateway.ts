@@ -35,7 +35,7 @@ import { OpenListeners } from './open-listeners.ts';
 import { OverloadControl } from './overload-control.ts';
 import type { Opening } from './places.ts';
 import { codeFrom } from './code-from.ts';
-import { LocalServices, type ServicesEnv } from './services.ts';
+import { LocalServices, type ServicesEnv, protectionTotals } from './services.ts';
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
 export interface Prepared {
@@ -110,6 +110,7 @@ export class LocalGateway implements Gateway {
       traffic: { begun: 0, ended: 0 },
       meter: this.metrics,
       shedding: this.overload.shedding,
+      bans: this.services.bans,
     };
     this.listeners = new OpenListeners({
       clock,
@@ -119,6 +120,7 @@ export class LocalGateway implements Gateway {
       ticketSecret: env.ticketSecret ?? randomBytes(32),
       tlsTerminated: env.connect !== undefined,
       admission: env.admission,
+      services: this.services,
       handlerFor: (name) => new Entrance(name, this.around, () => this.serving!.compiled.snapshot),
     });
   }
@@ -283,7 +285,8 @@ export class LocalGateway implements Gateway {
       overload: this.overload.status,
     };
     const { attemptTotals: authentication, limitTotals: limits, sheddingTotals: overload } = this.services;
-    const counted = { authentication, limits, quotas: null, overload };
+    const protection = protectionTotals(this.services.connections, this.services.bans);
+    const counted = { authentication, limits, quotas: null, overload, protection };
     return Promise.resolve({ threads: [thread], listeners, upstreams, ...counted });
   }
 

@@ -1,4 +1,6 @@
 /** A control plane without threads: it reads real configurations, and tests say what becomes of them. */
+import { BanControl } from '../../src/admin/ban-control.ts';
+import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { ConsumerBook } from '../../src/admin/consumer-book.ts';
 import { ConsumerControl } from '../../src/admin/consumer-control.ts';
 import type {
@@ -83,6 +85,10 @@ export class FakeControlPlane implements ControlPlane {
   readonly told: SomeConsumers[] = [];
   readonly uses = new LastUses();
 
+  readonly bans = new BanControl(new SharedBans(SharedBans.create(1), 0, new FakeClock()), (about) =>
+    this.tell('ban', about),
+  );
+
   private readonly book = new ConsumerBook({ wallNow: () => this.startedAt });
   readonly consumers = new ConsumerControl({
     book: this.book,
@@ -125,6 +131,11 @@ export class FakeControlPlane implements ControlPlane {
       limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
       quotas: { database: '/var/lib/quotas.db', writtenAt: 1_700_000_000_000, failures: 0, problem: null },
       overload: { low: 31, normal: 6, high: 0, bodies: 2 },
+      protection: {
+        connectionsRefused: 5,
+        addressesForgotten: 0,
+        bans: { made: 2, requests: 6, connections: 8, evicted: 0 },
+      },
     };
   }
 

@@ -6,10 +6,12 @@ import { AdminApi, holds } from './admin-api.ts';
 
 describe('the OpenAPI document', () => {
   const expected = [
+    'DELETE /api/v1/bans/{network}',
     'DELETE /api/v1/consumers/{name}',
     'DELETE /api/v1/consumers/{name}/keys/{id}',
     'GET /',
     'GET /.well-known/jwks.json',
+    'GET /api/v1/bans',
     'GET /api/v1/consumers',
     'GET /api/v1/consumers/{name}',
     'GET /api/v1/events',
@@ -24,6 +26,7 @@ describe('the OpenAPI document', () => {
     'GET /livez',
     'GET /metrics',
     'GET /readyz',
+    'POST /api/v1/bans',
     'POST /api/v1/consumers/{name}/keys',
     'POST /api/v1/explain',
     'POST /api/v1/limits/{limit}/reset',

@@ -72,6 +72,8 @@ limits: 7 refused, 3 would have been; 2 keys forgotten early, 0 not decided
 quotas: /var/lib/quotas.db written 2023-11-14T22:13:20.000Z; 0 attempts have failed
 refused for overload: 31 low, 6 normal, 0 high, 2 bodies
   thread 0 REFUSES 100 % of low, 25 % of normal (lag 260 ms, memory 42 %)
+connections refused by address or rate: 5
+bans: 2 by policies; 6 requests and 8 connections refused
 
 problems (1)
 /gw/gateway.yaml:7:3  warning  UNUSED  upstreams.unused is not used by anything

@@ -34,6 +34,10 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
     { origins: ['*'] },
     { origins: ['*', 'null'], methods: ['*'], headers: ['*'], credentials: true, exposeHeaders: ['x-a'], maxAge: '1h' },
   ],
+  ban: [
+    { after: 1_000 },
+    { after: 1, within: '1h', for: '1d', statuses: [404, 500], exempt: { addresses: ['::/0'] }, enforce: false },
+  ],
   ipFilter: [{ deny: ['192.0.2.0/24'] }, { allow: ['192.0.2.10', '2001:db8::/32', 'unix:'], deny: ['::1'] }],
   // What is left differs from one request to the next, which is what the fields are about.
   rateLimit: [

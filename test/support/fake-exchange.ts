@@ -31,6 +31,7 @@ import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
+import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
@@ -215,7 +216,7 @@ export function outcomeOf(status: number, bytesOut = 0): Outcome {
 export class FakeEnv implements PolicyEnv {
   readonly route: string = 'test-route';
   label = '';
-  readonly baseDir = '/nowhere';
+  readonly baseDir: string = '/nowhere';
   readonly warnings: string[] = [];
   /** What policies before this one authenticate with. */
   earlier: readonly Authenticator[] = [];
@@ -278,6 +279,14 @@ export class FakeEnv implements PolicyEnv {
     const found = this.functions.get(file);
     if (found === undefined) throw new Error(`the test has no ${file}`);
     return found;
+  }
+
+  readonly bans = new SharedBans(SharedBans.create(1, { capacity: 1024 }), 0, this);
+  /** Addresses of proxies that a listener trusts. */
+  trustedProxies: readonly string[] = [];
+
+  isTrustedProxy(address: string): boolean {
+    return this.trustedProxies.includes(address);
   }
 
   store(_name: string): Promise<ValueStore> {

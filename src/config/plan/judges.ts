@@ -123,7 +123,8 @@ function partsOfRule(rule: unknown): Readonly<Record<string, unknown>> {
   return equals === undefined ? rule : { ...others, oneOf: [equals] };
 }
 
-function absenceOr(judged: Judge): Judge {
+/** Of something that is less strict where it is missing. */
+export function absenceOr(judged: Judge): Judge {
   return (before, after) =>
     after === undefined ? 'weaker' : before === undefined ? 'stronger' : judged(before, after);
 }

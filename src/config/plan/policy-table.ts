@@ -96,7 +96,7 @@ const denial = { judge: judge.fewerIsWeaker, isSet: true } as const;
 const onFailure = { judge: judge.inOrder('closed', 'local', 'open') };
 const cacheFor = { judge: judge.longerIsWeaker, show: showDuration };
 
-const showRate = (value: unknown): string => {
+export const showRate = (value: unknown): string => {
   const rate = judge.rateOf(value);
   return rate === null ? show(value) : formatRate(rate);
 };
@@ -149,6 +149,18 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       'deny.groups': denial,
       'deny.scopes': denial,
       'deny.claims': { judge: judge.deniedClaimsAreWeaker, whole: true },
+    },
+  },
+  ban: {
+    role: protection,
+    options: {
+      after: { judge: judge.higherIsWeaker },
+      within: { judge: judge.shorterIsWeaker, show: showDuration },
+      for: { judge: judge.shorterIsWeaker, show: showDuration },
+      statuses: { judge: judge.fewerIsWeaker, isSet: true },
+      exempt: { judge: judge.absenceIsStronger },
+      'exempt.addresses': exemption,
+      enforce: { judge: judge.falseIsWeaker },
     },
   },
   basicAuth: { role: authentication, options: { ...credentials, consumers: { judge: judge.trueIsWeaker } } },
