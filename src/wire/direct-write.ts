@@ -91,8 +91,8 @@ export class DirectWriter {
     request.writer = this;
     const status = handle.writeLatin1String(request, text);
     if (status !== 0) this.fail(status);
-    // With TLS always, otherwise when the kernel has no room.
-    else if (binding.streamBaseState[binding.kLastWriteWasAsync] !== 0) this.isBusy = true;
+    // With TLS always, otherwise when the kernel has no room. What has failed is complete already.
+    else if (binding.streamBaseState[binding.kLastWriteWasAsync] !== 0) this.isBusy = request.writer !== null;
     else giveBack(request);
     return true;
   }

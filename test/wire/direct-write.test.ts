@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, type Server, Socket, connect, createServer } from 'node:net';
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, suite, test } from 'node:test';
@@ -76,8 +76,8 @@ suite('DirectWriter', () => {
       const [here, there] = await ends(t, isTls);
       const direct = DirectWriter.of(here)!;
       here.on('error', () => {});
-      const closed = once(here, 'close');
-      if (there instanceof Socket) there.destroy();
+      const closed = new Promise((resolve) => here.once('close', resolve));
+      there.destroy();
       const timer = setInterval(() => {
         if (!direct.write('x'.repeat(1000))) here.write('x');
       }, 1);
