@@ -6,9 +6,11 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Authenticator, Consumer, ConsumerDirectory, Credential } from './contract/authentication.ts';
+import type { LimitKeyFunction } from './contract/limit-key.ts';
 import type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 import type {
   AttemptDamping,
+  BanList,
   CallRequest,
   CallResponse,
   DocumentSource,
@@ -37,11 +39,13 @@ export {
   type RefusalKind,
   type SigningKey,
 } from './contract/authentication.ts';
+export { defineLimitKey, type LimitKeyFunction, type RequestView } from './contract/limit-key.ts';
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
 export {
   CallError,
   type AdaptiveLimit,
   type AttemptDamping,
+  type BanList,
   type CallRequest,
   type CallResponse,
   type CallTls,
@@ -51,6 +55,7 @@ export {
   type GatewayIdentity,
   type LimitCharge,
   type LimitRule,
+  type LimitCounter,
   type LimitStore,
   type LimitVerdict,
   type Limiter,
@@ -178,6 +183,11 @@ export interface Exchange {
   identify(credential: Credential | null): void;
   /** The request id, once a policy has given it one. In problem details and in the access log. */
   requestId: string;
+  /**
+   * What policies of the route tell each other of this exchange, by names that they agree on: limits count by `value:NAME`, or
+   * take what a request has cost from there. Nobody else sees it. Made on first use.
+   */
+  readonly values: Map<string, string | number>;
 
   /**
    * Adds members to a list in the head of the response that is to come, whoever makes it (RFC 9110, section 5.3): before the
@@ -274,6 +284,9 @@ export interface Policy {
   readonly authenticator?: Authenticator;
 }
 
+/** What a file that a configuration names exports: a policy, or a function that policies use. */
+export type OwnModule = PolicyDefinition | LimitKeyFunction;
+
 /** A policy among the options of another one, made ready. */
 export interface InnerPolicy {
   /** How the configuration calls it. */
@@ -319,6 +332,14 @@ export interface PolicyEnv {
    * @throws when there is no such store, or when what it takes to speak to it is not installed.
    */
   limitsIn(store: string, use: StoreUse): Promise<LimiterSource>;
+  /**
+   * The function that a file exports which the options name as `{use: ./file.ts}`.
+   * @throws when the configuration names no such file.
+   */
+  ownFunction(file: string): LimitKeyFunction;
+  readonly bans: BanList;
+  /** Whether an address is that of one of the proxies that some listener trusts, behind which there are others. */
+  isTrustedProxy(address: string): boolean;
   /** @throws when the configuration has no `identity`. */
   identity(): GatewayIdentity;
   /**

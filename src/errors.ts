@@ -4,6 +4,7 @@
  * (RFC 9457) and the generated reference all read this table; nothing else assigns a status to a failure.
  */
 import type { ErrorEntry } from './errors/error-entry.ts';
+import { adminErrors } from './errors/admin.ts';
 
 export type { ErrorEntry, ErrorSource } from './errors/error-entry.ts';
 
@@ -176,6 +177,14 @@ export const errors = {
     title: 'This address may not call here',
     help: "An `ipFilter` policy refuses the address of the client. Behind a proxy or load balancer, name it in the listener's `trustedProxies`, so that the address of the real client is seen.",
   },
+  BANNED: {
+    status: 403,
+    source: 'client',
+    retry: true,
+    proxyStatus: 'http_request_denied',
+    title: 'This client is turned away for a while',
+    help: "A `ban` policy has found that the client misbehaves, or an operator has banned its network through the admin API. `Retry-After` says for how long yet. `gatewright bans list` shows who is banned, until when and why, and `gatewright bans remove ADDRESS` lifts a ban. Behind a proxy or load balancer, name it in the listener's `trustedProxies`, so that clients are told apart.",
+  },
   DRAINING: {
     status: 503,
     source: 'gateway',
@@ -198,7 +207,15 @@ export const errors = {
     retry: true,
     proxyStatus: 'connection_limit_reached',
     title: 'The gateway has too many connections',
-    help: "The listener's `limits.connections` is reached. Raise it, or find out who holds the connections.",
+    help: "The listener's `limits.connections` is reached, or connections come faster than its `limits.newConnections`. Raise it, or find out who holds the connections or opens so many.",
+  },
+  TOO_MANY_CLIENT_CONNECTIONS: {
+    status: 503,
+    source: 'client',
+    retry: true,
+    proxyStatus: 'connection_limit_reached',
+    title: 'Too many connections come from this address',
+    help: "The client has as many connections as the listener's `limits.connectionsPerAddress` allows, or opens them faster than its `limits.newConnectionsPerAddress`. Others are not concerned. Where many clients share an address (a proxy, a company), raise the limit, or name the proxy in the listener's `trustedProxies`.",
   },
   POLICY_FAILED: {
     status: 500,
@@ -310,83 +327,7 @@ export const errors = {
     title: 'The client went away',
     help: 'The client closed its connection before the response was complete. The upstream request was cancelled. Nobody receives this status; it appears in the log and the metrics only.',
   },
-  ADMIN_BAD_INPUT: {
-    status: 400,
-    source: 'client',
-    retry: false,
-    title: 'The admin API does not understand what it was sent',
-    help: 'A query parameter, a header or the body of a request to the admin port is not what the endpoint takes; `detail` and `errors` say which part. `GET /api/v1/openapi.json` describes every endpoint.',
-  },
-  ADMIN_UNAUTHORIZED: {
-    status: 401,
-    source: 'client',
-    retry: false,
-    title: 'The admin API wants a token',
-    help: 'The request had no `Authorization: Bearer …` with the `admin.token` of the configuration. A missing and a wrong token are answered alike.',
-  },
-  ADMIN_FORBIDDEN: {
-    status: 403,
-    source: 'client',
-    retry: false,
-    title: 'The admin API does not answer callers like this one',
-    help: 'Without an `admin.token` only callers on the same machine are served, under a loopback address or `localhost` and not through a proxy; and requests that a web page of another origin makes are refused, as that page may belong to anybody. `detail` says which rule it was. Call `http://127.0.0.1:9901`, or set a token.',
-  },
-  ADMIN_NOT_FOUND: {
-    status: 404,
-    source: 'client',
-    retry: false,
-    title: 'The admin port has nothing of this name',
-    help: 'There is no such path on the admin port. `GET /api/v1/openapi.json` lists all that there are.',
-  },
-  ADMIN_MEDIA_TYPE: {
-    status: 415,
-    source: 'client',
-    retry: false,
-    title: 'The admin API does not take bodies of this type',
-    help: 'The `Content-Type` is not one that the endpoint takes, or the body is compressed. JSON is `application/json`; a configuration may also be `application/yaml`.',
-  },
-  ADMIN_TOO_MANY_ATTEMPTS: {
-    status: 429,
-    source: 'client',
-    retry: true,
-    title: 'Too many wrong tokens came from this address',
-    help: 'After ten wrong tokens an address is refused, whatever it presents, until the time in `Retry-After` has passed. The log names the address.',
-  },
-  ADMIN_NOT_READY: {
-    status: 503,
-    source: 'gateway',
-    retry: true,
-    title: 'The gateway is still starting',
-    help: 'The admin port answers before there is a configuration that serves. Ask again in a moment, or watch `/readyz`.',
-  },
-  ADMIN_BUSY: {
-    status: 503,
-    source: 'gateway',
-    retry: true,
-    title: 'The admin API is busy',
-    help: 'As many callers as it allows listen to events already, or another configuration is being received. Ask again in a moment.',
-  },
-  CONSUMER_CONFLICT: {
-    status: 409,
-    source: 'client',
-    retry: false,
-    title: 'The consumer cannot be changed so',
-    help: 'The consumer stands in the configuration or a file, where it has to be changed; or there is no database of consumers (`consumerSources.database`); or another consumer has the same key, user or certificate. `detail` says which. Nothing was changed.',
-  },
-  CONFIG_CONFLICT: {
-    status: 412,
-    source: 'client',
-    retry: false,
-    title: 'Another configuration serves than the request expects',
-    help: 'The `If-Match` of the request names a revision that does not serve any more: somebody else has changed the configuration. Nothing was changed. Read `/api/v1/snapshot` again and decide anew.',
-  },
-  CONFIG_REFUSED: {
-    status: 422,
-    source: 'client',
-    retry: false,
-    title: 'The configuration has errors',
-    help: 'What was sent, or the file that was read again, cannot be served; `problems` lists all that was found, with line and column. Nothing was changed: what served before serves on.',
-  },
+  ...adminErrors,
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errors;

@@ -1,5 +1,5 @@
 /** What `import … from 'gatewright'` gives: to write configurations and policies in TypeScript, and to embed a gateway. */
-export { Refusal, defineBalancer, definePolicy } from './contract.ts';
+export { Refusal, defineBalancer, defineLimitKey, definePolicy } from './contract.ts';
 export type {
   Authenticator,
   Balancer,
@@ -13,6 +13,7 @@ export type {
   Credential,
   Exchange,
   HeaderList,
+  LimitKeyFunction,
   MaybePromise,
   Outcome,
   Peer,
@@ -22,6 +23,7 @@ export type {
   PolicyEnv,
   RefusalKind,
   Reply,
+  RequestView,
   RouteInfo,
   UpstreamRequest,
 } from './contract.ts';

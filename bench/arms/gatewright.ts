@@ -7,7 +7,9 @@ import { routePrefixes, type Arm, type Assignment } from './arm.ts';
 import { NODE, versionOfNode } from './node-servers.ts';
 
 const REPOSITORY = join(import.meta.dirname, '..', '..');
-const ENTRY = join(REPOSITORY, 'src', 'cli', 'main.js');
+/** Another checkout, to compare with: what was before a change. */
+const BEFORE = process.env['GATEWRIGHT_BEFORE'] ?? '';
+const entryOf = (repository: string): string => join(repository, 'src', 'cli', 'main.js');
 
 export interface Settings {
   readonly pipelining?: number;
@@ -18,6 +20,8 @@ export interface Settings {
   readonly clientAuth?: boolean;
   /** More options of the upstream, as YAML in one line: `auth: {…}`. */
   readonly upstreamOptions?: string;
+  /** The checkout that is run; by default this one. */
+  readonly repository?: string;
   /** More of the configuration, as YAML: sections of its own, as `consumers:`. */
   readonly sections?: string;
 }
@@ -27,17 +31,20 @@ export const gatewrightPipelined: Arm = gatewrightArm('gatewright-pipelining', '
   pipelining: 8,
 });
 
+export const gatewrightBefore: Arm = gatewrightArm('before', 'Gatewright before', { repository: BEFORE });
+
 export function gatewrightArm(name: string, title: string, settings: Settings): Arm {
+  const { repository = REPOSITORY } = settings;
   return {
     name,
     title,
     routes: true,
-    installHint: 'src/cli/main.js is missing',
-    version,
+    installHint: repository === '' ? 'GATEWRIGHT_BEFORE names no checkout' : 'src/cli/main.js is missing',
+    version: () => versionOf(repository),
     prepare(assignment): Launch {
       const file = configurationFile(assignment);
       writeFileSync(file, configuration(assignment, settings));
-      return { command: NODE, args: [ENTRY, 'run', file], env: { NODE_ENV: 'production' } };
+      return { command: NODE, args: [entryOf(repository), 'run', file], env: { NODE_ENV: 'production' } };
     },
   };
 }
@@ -82,16 +89,16 @@ function routeLines(routes: number): string {
 }
 
 /** `0.1.0 (69a18be, modified)` */
-function version(): string | undefined {
-  if (!existsSync(ENTRY)) return undefined;
-  const { version: released } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8')) as {
+function versionOf(repository: string): string | undefined {
+  if (repository === '' || !existsSync(entryOf(repository))) return undefined;
+  const { version: released } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as {
     version: string;
   };
-  const commit = git('rev-parse', '--short', 'HEAD');
-  const state = git('status', '--porcelain', '--', 'src') ? ', modified' : '';
+  const commit = git(repository, 'rev-parse', '--short', 'HEAD');
+  const state = git(repository, 'status', '--porcelain', '--', 'src') ? ', modified' : '';
   return `${released}${commit ? ` (${commit}${state})` : ''}, Node ${versionOfNode()}`;
 }
 
-function git(...args: string[]): string {
-  return spawnSync('git', ['-C', REPOSITORY, ...args], { encoding: 'utf8' }).stdout?.trim() ?? '';
+function git(repository: string, ...args: string[]): string {
+  return spawnSync('git', ['-C', repository, ...args], { encoding: 'utf8' }).stdout?.trim() ?? '';
 }

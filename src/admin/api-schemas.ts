@@ -33,6 +33,11 @@ const page = {
   limit: count,
 };
 
+/** An answer that tells of a part of many things. */
+export function pageAnswer<T extends z.ZodRawShape>(items: T) {
+  return z.strictObject({ ...page, ...items });
+}
+
 export const statusSchema = z.strictObject({
   version: z.string(),
   startedAt: wallTime,
@@ -99,6 +104,18 @@ export const statusSchema = z.strictObject({
       bodies: count.describe('Refused because their bodies would have had to be kept while memory was short.'),
     })
     .describe('Requests that were refused for overload since the start, by importance.'),
+  protection: z
+    .strictObject({
+      connectionsRefused: count.describe('Connections over what one address may have, or that came too fast.'),
+      addressesForgotten: count.describe('Addresses that were forgotten while they counted, because of too many.'),
+      bans: z.strictObject({
+        made: count.describe('Bans that policies have made.'),
+        requests: count.describe('Requests that were refused because of bans, on connections that were open.'),
+        connections: count.describe('Connections that were turned away because of bans.'),
+        evicted: count.describe('Bans that ended before their time, because there were too many.'),
+      }),
+    })
+    .describe('Who was turned away since the start.'),
 });
 
 export const snapshotSchema = z.strictObject({

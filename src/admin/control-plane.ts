@@ -3,6 +3,8 @@ import type { Problem } from '../config/problem.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
+import type { LimitBook } from '../stores/shared-limits.ts';
+import type { BanPlane } from './ban-control.ts';
 import type { ConsumerPlane } from './consumer-control.ts';
 
 /** One configuration that serves, or served. */
@@ -66,6 +68,8 @@ export interface ControlPlane {
   readonly consumers: ConsumerPlane;
   /** How often another configuration was to serve since the start, by what came of it. A dry run is none. */
   readonly reloads: Readonly<Record<'applied' | 'refused', number>>;
+  readonly limits: LimitBook;
+  readonly bans: BanPlane;
   status(): Promise<GatewayStatus>;
   /** What was counted since the start, within the `maxSeries` of what serves. */
   counted(): GatewayCounts;

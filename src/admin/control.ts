@@ -4,10 +4,12 @@ import { formatProblem } from '../config/problem.ts';
 import type { AdminConfig, GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
 import { type Gateway, type GatewayCounts, type GatewayStatus, ListenError } from '../gateway/gateway.ts';
+import type { LimitBook } from '../stores/shared-limits.ts';
 import type { AppLog } from '../telemetry/app-log.ts';
 import type { Clock } from '../util/clock.ts';
 import type { WatchFiles } from '../wire/file-watch.ts';
 import { digestOf, type LoadedDocument } from '../workers/load-document.ts';
+import { BanControl, type BanPlane } from './ban-control.ts';
 import { type ConsumerBook, ConsumerConflict, type ConsumerGateway } from './consumer-book.ts';
 import { ConsumerControl } from './consumer-control.ts';
 import type {
@@ -35,6 +37,8 @@ export interface ControlEnv {
   readonly log: AppLog;
   readonly version: string;
   readonly watch: WatchFiles;
+  /** Those of all threads. */
+  readonly bans: BanPlane;
   /** Has the consumers of what serves at first. */
   readonly book: ConsumerBook;
   /** Reads the configuration file, or checks what is to be served instead of it. */
@@ -46,6 +50,8 @@ export interface ControlEnv {
 /** A gateway that can tell whether all of it serves. */
 export interface CompleteGateway extends Gateway, ConsumerGateway {
   readonly isComplete: boolean;
+  /** What all of it has in common. */
+  readonly shared: { readonly limits: LimitBook };
 }
 
 type Served = LoadedDocument & { readonly config: GatewayConfig };
@@ -55,6 +61,7 @@ export class Control implements ControlPlane {
   readonly startedAt: number;
   readonly consumers: ConsumerControl;
   readonly reloads = { applied: 0, refused: 0 };
+  readonly bans: BanControl;
   private readonly env: ControlEnv;
   private readonly gateway: CompleteGateway;
   private readonly admin: AdminPort;
@@ -81,6 +88,10 @@ export class Control implements ControlPlane {
     this.lastFindings = { refused: false, problems: first.problems };
     this.hide(first.secrets);
     const { book, clock, log } = env;
+    this.bans = new BanControl(env.bans, (about) => {
+      log.info('a ban was changed', about);
+      this.tell('ban', about);
+    });
     this.consumers = new ConsumerControl({
       book,
       gateway,
@@ -109,6 +120,10 @@ export class Control implements ControlPlane {
 
   get config(): GatewayConfig {
     return this.served.config;
+  }
+
+  get limits(): LimitBook {
+    return this.gateway.shared.limits;
   }
 
   get findings(): ControlPlane['findings'] {

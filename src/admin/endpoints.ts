@@ -3,11 +3,13 @@ import { createIdentity } from '../compile/identity.ts';
 import type { IdentityConfig } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { openapiSchema } from './api-schemas.ts';
+import { banEndpoints } from './ban-endpoints.ts';
 import { changeEndpoints } from './change-endpoints.ts';
 import { consumerEndpoints } from './consumer-endpoints.ts';
 import { metricsEndpoint } from './metrics-endpoint.ts';
 import { type Endpoint, type TextAnswer, controlEndpoint, noQuery } from './endpoint.ts';
 import type { EventFeed } from './event-feed.ts';
+import { limitEndpoints } from './limit-endpoints.ts';
 import { openapiDocument } from './openapi.ts';
 import { page } from './page.ts';
 import { readEndpoints } from './read-endpoints.ts';
@@ -26,6 +28,8 @@ export function adminEndpoints({ clock, events, isReady, hide }: EndpointsOption
     ...readEndpoints(clock, hide),
     eventsEndpoint(events),
     ...consumerEndpoints,
+    ...limitEndpoints,
+    ...banEndpoints,
     keysEndpoint(),
     ...changeEndpoints,
     metricsEndpoint,

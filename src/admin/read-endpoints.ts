@@ -35,10 +35,11 @@ function statusEndpoint(clock: Pick<Clock, 'wallNow'>): Endpoint {
     summary: 'The version, what serves, and how its threads and listeners are.',
     answer: { type: JSON_TYPE, schema: statusSchema },
     async handle(_, control) {
-      const { threads, listeners, authentication, limits, quotas, overload } = await control.status();
+      const { threads, listeners, ...counts } = await control.status();
+      const { authentication, limits, quotas, overload, protection } = counts;
       const { version, startedAt, isReady: ready, revision } = control;
       const uptimeMs = Math.max(0, Math.round(clock.wallNow() - startedAt));
-      const counted = { authentication, limits, quotas, overload };
+      const counted = { authentication, limits, quotas, overload, protection };
       return { json: { version, startedAt, uptimeMs, ready, revision, threads, listeners, ...counted } };
     },
   });

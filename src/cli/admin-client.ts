@@ -10,7 +10,7 @@ export const tokenVariable = 'GATEWRIGHT_ADMIN_TOKEN';
 const timeoutMs = 5_000;
 
 export interface AdminRequest {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** With the query, from `/` on. */
   readonly path: string;
   readonly body?: string;

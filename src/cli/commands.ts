@@ -1,5 +1,6 @@
 /** The command line. Commands are loaded when they are called for: `run` should not wait for what it does not use. */
 import { Command, CommanderError, Option } from 'commander';
+import type { AddBanOptions, BansOptions } from './bans.ts';
 import { exitCodes, processIo } from './cli-io.ts';
 import type { ExplainOptions } from './explain.ts';
 import type { LimitsTestOptions } from './limits-test.ts';
@@ -167,6 +168,47 @@ program
   .action(async (options: { admin?: string; format: 'text' | 'json' }) => {
     const { runStatus } = await import('./status.ts');
     process.exitCode = await runStatus(options, processIo);
+  });
+
+const bans = program
+  .command('bans')
+  .description('show and change whom a running gateway turns away; its token is taken from GATEWRIGHT_ADMIN_TOKEN')
+  .helpCommand(false);
+const adminUrl = new Option('--admin <url>', 'where the admin API is (default: http://127.0.0.1:9901)');
+
+bans
+  .command('list')
+  .argument('[address]', 'only what holds for this address')
+  .addOption(adminUrl)
+  .addOption(format)
+  .description('show who is banned, until when and why')
+  .action(async (address: string | undefined, options: BansOptions) => {
+    const { listBans } = await import('./bans.ts');
+    process.exitCode = await listBans(address, options, processIo);
+  });
+
+bans
+  .command('add')
+  .argument('<network>', 'an address, or a CIDR block')
+  .requiredOption('--for <duration>', 'for how long, such as 1h')
+  .option('--reason <text>', 'why, for those who read the list')
+  .addOption(adminUrl)
+  .addOption(format)
+  .description('ban a client or a network')
+  .action(async (network: string, options: AddBanOptions) => {
+    const { addBan } = await import('./bans.ts');
+    process.exitCode = await addBan(network, options, processIo);
+  });
+
+bans
+  .command('remove')
+  .argument('<network>', 'an address, or a CIDR block, as the list shows it')
+  .addOption(adminUrl)
+  .addOption(format)
+  .description('lift a ban')
+  .action(async (network: string, options: BansOptions) => {
+    const { removeBan } = await import('./bans.ts');
+    process.exitCode = await removeBan(network, options, processIo);
   });
 
 /** Runs the command that the arguments name; the exit code of the process says how it went. */

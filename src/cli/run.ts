@@ -160,6 +160,7 @@ class RunningGateway {
       log,
       version: version(),
       book,
+      bans: this.gateway.shared.bans,
       watch: pollFiles(systemClock, { periodMs: watchPeriodMs }),
       load: (replacement) => readCommandConfig(file, io, replacement),
       onApplied: (applied, replacement) => lastGood?.keep(file, applied, replacement),

@@ -42,6 +42,10 @@ interface Status {
   >;
   readonly quotas?: Readonly<Record<'database' | 'writtenAt' | 'failures' | 'problem', unknown>> | null;
   readonly overload?: Readonly<Record<(typeof refusedClasses)[number] | 'bodies', unknown>>;
+  readonly protection?: {
+    readonly connectionsRefused: unknown;
+    readonly bans?: Readonly<Record<'made' | 'requests' | 'connections' | 'evicted', unknown>>;
+  };
 }
 
 interface Upstreams {
@@ -59,10 +63,24 @@ interface Problems {
   readonly problems: readonly Readonly<Record<'file' | 'line' | 'column' | 'severity' | 'code' | 'message', unknown>>[];
 }
 
+interface Limits {
+  readonly total: number;
+  readonly limits: readonly {
+    readonly name: string;
+    readonly kind: string;
+    readonly enforce: boolean;
+    readonly by: readonly string[];
+    readonly routes: { readonly total: number };
+    readonly totals: Readonly<Record<'admitted' | 'refused' | 'wouldRefuse', unknown>> | null;
+  }[];
+}
+
 interface Report {
   readonly status: Status;
   readonly upstreams: Upstreams;
   readonly problems: Problems;
+  /** Null of a gateway that does not tell of them yet. */
+  readonly limits: Limits | null;
 }
 
 /** @returns the exit code: 0 when the gateway has answered, 3 when it could not be reached. */
@@ -80,18 +98,20 @@ export async function runStatus(options: StatusOptions, io: CommandIo): Promise<
 }
 
 async function readReport(url: string, io: CommandIo): Promise<Report> {
-  const read = async (path: string): Promise<unknown> => {
+  const read = async (path: string, mayBeMissing = false): Promise<unknown> => {
     const token = io.env[tokenVariable];
     const { status, json } = await adminRequest(url, { method: 'GET', path: `/api/v1/${path}`, token });
     if (status === 200) return json;
+    if (status === 404 && mayBeMissing) return null;
     throw new AdminUnreachable(`the admin API at ${url} has answered ${status}: ${reasonIn(json)}`);
   };
-  const [status, upstreams, problems] = await Promise.all([
+  const [status, upstreams, problems, limits] = await Promise.all([
     read('status'),
     read(`upstreams?limit=${shownRows}`),
     read(`problems?limit=${shownRows}`),
+    read(`limits?limit=${shownRows}`, true),
   ]);
-  const report = { status, upstreams, problems };
+  const report = { status, upstreams, problems, limits };
   if (isReport(report)) return report;
   throw new AdminUnreachable(
     `what answers at ${url} is not the admin API of a gateway like this one: name another URL`,
@@ -100,7 +120,7 @@ async function readReport(url: string, io: CommandIo): Promise<Report> {
 
 /** Whether the answers have what is shown, as far as it takes to show them; single values that are not there show so. */
 function isReport(report: { readonly [part in keyof Report]: unknown }): report is Report {
-  const { status, upstreams, problems } = report as Partial<Report>;
+  const { status, upstreams, problems, limits } = report as Partial<Report>;
   const rows: Upstreams['upstreams'] | undefined = upstreams?.upstreams;
   return (
     Array.isArray(status?.threads) &&
@@ -108,8 +128,14 @@ function isReport(report: { readonly [part in keyof Report]: unknown }): report 
     Number.isFinite(status.revision?.appliedAt) &&
     Array.isArray(rows) &&
     (rows as Upstreams['upstreams']).every((upstream) => Array.isArray(upstream?.targets) && upstream.usedBy != null) &&
-    Array.isArray(problems?.problems)
+    Array.isArray(problems?.problems) &&
+    (limits === null || isLimits(limits))
   );
+}
+
+function isLimits(limits: Limits | undefined): boolean {
+  const rows: Limits['limits'] | undefined = limits?.limits;
+  return Array.isArray(rows) && (rows as Limits['limits']).every((row) => Array.isArray(row?.by) && row.routes != null);
 }
 
 /** What problem details say. */
@@ -119,8 +145,8 @@ function reasonIn(json: unknown): string {
   return said.length === 0 ? 'it gives no reason' : said.join('. ');
 }
 
-function toText({ status, upstreams, problems }: Report): string {
-  const { version, uptimeMs, ready, revision, threads, listeners, authentication, limits, quotas, overload } = status;
+function toText({ status, upstreams, problems, limits }: Report): string {
+  const { version, uptimeMs, ready, revision, threads, listeners, authentication, quotas, overload } = status;
   const appliedAt = new Date(revision.appliedAt).toISOString();
   const lines = [
     `gatewright ${version}  ${ready ? 'ready' : 'NOT READY'}  up ${inWords(uptimeMs)}`,
@@ -156,9 +182,11 @@ function toText({ status, upstreams, problems }: Report): string {
       ),
     ]),
     ...attemptLines(authentication),
-    ...limitLines(limits),
+    ...limitLines(status.limits),
+    ...limitRows(limits),
     ...quotaLines(quotas),
     ...overloadLines(overload, threads),
+    ...protectionLines(status.protection),
     '',
     ...problemLines(problems),
   ];
@@ -210,6 +238,29 @@ function threadLoadLine({ thread, overload }: Status['threads'][number]): string
   if (shares.length === 0) return [];
   const measures = `lag ${String(lagMs)} ms, memory ${Math.round(Number(memory) * 100)} %`;
   return [`  thread ${String(thread)} REFUSES ${shares.join(', ')} (${measures})`];
+}
+
+function limitRows(limits: Limits | null): string[] {
+  if (limits === null || limits.total === 0) return [];
+  return section('limits', limits.total, [
+    ['name', 'kind', 'by', 'routes', 'admitted', 'refused', 'would refuse'],
+    ...limits.limits.map(({ name, kind, by, routes, enforce, totals }) => [
+      name,
+      enforce ? kind : `${kind} (not enforced)`,
+      by.join(', '),
+      routes.total,
+      totals?.admitted ?? '-',
+      totals?.refused ?? '-',
+      totals?.wouldRefuse ?? '-',
+    ]),
+  ]);
+}
+
+function protectionLines(protection: Status['protection']): string[] {
+  if (protection?.bans === undefined) return [];
+  const { connectionsRefused, bans } = protection;
+  const banned = `${String(bans.made)} by policies; ${String(bans.requests)} requests and ${String(bans.connections)} connections refused`;
+  return [`connections refused by address or rate: ${String(connectionsRefused)}`, `bans: ${banned}`];
 }
 
 function problemLines({ total, refused, problems }: Problems): string[] {

@@ -1,10 +1,12 @@
 /** Makes the policies of a configuration: each use once, those that combine others after these. */
+import { resolve as resolvePath } from 'node:path';
 import type {
   Authenticator,
   Counter,
   DocumentSource,
   GatewayIdentity,
   InnerPolicy,
+  LimitKeyFunction,
   LimiterSource,
   MaybePromise,
   Policy,
@@ -22,6 +24,7 @@ import type { GatewayConfig, Importance, PolicyUse } from '../config/schema.ts';
 import { compileChain, type NamedPolicy, type PolicyChain } from '../proxy/route.ts';
 import type { ImportanceClass, Shedding } from '../proxy/shedding.ts';
 import type { Clock } from '../util/clock.ts';
+import { IpSet } from '../util/ip-set.ts';
 import type { Lease } from '../util/keep.ts';
 import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
 import { CompileError } from './compile-error.ts';
@@ -29,7 +32,10 @@ import { CallerImportance, classOf } from './shedding.ts';
 import { createIdentity } from './identity.ts';
 
 /** What a thread gives to its policies, whichever configuration they are part of. */
-export interface PolicyServices extends Pick<PolicyEnv, 'consumers' | 'damping' | 'sharedMemory' | 'call' | 'limits'> {
+export interface PolicyServices extends Pick<
+  PolicyEnv,
+  'consumers' | 'damping' | 'sharedMemory' | 'call' | 'limits' | 'bans'
+> {
   /** A share in a document: the last who lets go of it ends its being fetched. */
   document(source: DocumentSource): Lease<RemoteDocument>;
   /**
@@ -56,6 +62,8 @@ export interface PolicyMakerEnv {
   readonly shedding: Shedding;
   /** The definition of a policy use: from the registry, or from the module that it names. */
   definitionOf(use: PolicyUse): PolicyDefinition;
+  /** The function that a file exports, by absolute path. @throws when there is none. */
+  functionIn(path: string): LimitKeyFunction;
   /** A line in the application log. */
   warn(message: string, about: Readonly<Record<string, string>>): void;
 }
@@ -79,6 +87,7 @@ export class PolicyMaker {
   private readonly leases: Lease<unknown>[];
   private readonly importance: CallerImportance;
   private identity: GatewayIdentity | null = null;
+  private trusted: IpSet | null = null;
   /** What the policies have called secret of a request: see `Policy.secretFields`. */
   readonly secretFields = new Set<string>();
 
@@ -168,7 +177,7 @@ export class PolicyMaker {
 
   private envFor({ route, earlier }: Place, use: PolicyUse): PolicyEnv {
     const { clock, wheel, services } = this.env;
-    const { consumers, damping, limits } = services;
+    const { consumers, damping, limits, bans } = services;
     return {
       route,
       label: use.label,
@@ -181,6 +190,9 @@ export class PolicyMaker {
       consumers,
       damping,
       limits,
+      ownFunction: (file) => this.env.functionIn(resolvePath(this.config.baseDir, file)),
+      bans,
+      isTrustedProxy: (address) => this.isTrustedProxy(address),
       sharedMemory: (name) => services.sharedMemory(name),
       call: (request) => services.call(request),
       document: (source) => {
@@ -201,6 +213,11 @@ export class PolicyMaker {
     this.leases.push(lease);
     await lease.value.ready;
     return lease.value;
+  }
+
+  private isTrustedProxy(address: string): boolean {
+    this.trusted ??= IpSet.parse(Object.values(this.config.listeners).flatMap(({ trustedProxies }) => trustedProxies));
+    return this.trusted.has(address);
   }
 
   /** One for all policies. */

@@ -14,13 +14,17 @@ interface Callers<C extends string> {
   [option: string]: unknown;
 }
 
+/** Whom a limit counts. A function stands in a file of its own, as every thread has to load it. */
+type LimitBy = string | readonly string[] | { use: string };
+
 /** What a policy that names policies, consumers or stores takes; the options of the others are checked when it is loaded. */
 interface NamingOptions<P extends string, C extends string, S extends string> {
   anyOf: readonly UseIn<P, P, C, S>[];
   authorize: Callers<C> & { deny?: Callers<C> };
-  rateLimit: { store?: S | 'memory'; [option: string]: unknown };
+  rateLimit: { store?: S | 'memory'; by?: LimitBy; [option: string]: unknown };
   oidc: { store?: S; [option: string]: unknown };
-  quota: { store?: S | 'memory'; [option: string]: unknown };
+  quota: { store?: S | 'memory'; by?: LimitBy; [option: string]: unknown };
+  concurrency: { by?: LimitBy; [option: string]: unknown };
 }
 
 type OptionsOf<Policy, P extends string, C extends string, S extends string> = Policy extends keyof NamingOptions<

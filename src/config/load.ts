@@ -1,7 +1,7 @@
 /** Reads a configuration, finds everything that is wrong with it, and makes of it what a gateway is built from. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { PolicyDefinition } from '../contract.ts';
+import type { OwnModule, PolicyDefinition } from '../contract.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import {
   type ResolvedPolicies,
@@ -17,6 +17,7 @@ import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
 import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
+import { checkConnections } from './checks/connections.ts';
 import { checkCredentials } from './checks/credentials.ts';
 import { checkClientCertificates } from './checks/client-certificates.ts';
 import { checkIdentity } from './checks/identity.ts';
@@ -28,7 +29,7 @@ import { checkStoreFiles, checkStoreReferences, checkStores } from './checks/sto
 import { checkUnused } from './checks/unused.ts';
 import { checkUpstream } from './checks/upstreams.ts';
 import { importModule as importFromDisk } from './import-module.ts';
-import { type ImportModule, type LoadedPolicy, loadPolicyModules } from './policy-modules.ts';
+import { type ImportModule, type LoadedPolicy, loadPolicyModules, soundModules } from './policy-modules.ts';
 import { type PolicyRegistry, namesIn, writtenUses } from './policy-registry.ts';
 import { PolicyResolver } from './policies.ts';
 import { type Finding, type Path, type Problem, formatPath, sortProblems } from './problem.ts';
@@ -89,8 +90,8 @@ export interface LoadResult {
   readonly locate: (finding: Finding) => Problem;
   /** The built-in policies that the configuration uses, by name. */
   readonly policies: ReadonlyMap<string, PolicyDefinition>;
-  /** The policies of the modules that it uses, by absolute path. */
-  readonly modules: ReadonlyMap<string, PolicyDefinition>;
+  /** What the modules that it uses export, by absolute path. */
+  readonly modules: ReadonlyMap<string, OwnModule>;
   /** The absolute paths of all files that it was made from. A change to one of them may change it. */
   readonly files: readonly string[];
   /** The text with the values of everything interpolated replaced by what was written. */
@@ -214,6 +215,7 @@ class Loader {
     checkAddresses(listeners, sections.accepted.admin, this.findings);
     checkAdmin(sections.accepted.admin, this.findings);
     checkTrust(listeners, this.findings);
+    checkConnections(listeners, this.findings);
     if (sections.isComplete) {
       const used = { upstreams: this.usedUpstreams, policies: resolver.usedNames, stores };
       checkUnused(sections, used, this.findings);
@@ -333,9 +335,7 @@ class Loader {
       onlyCertificateProblems: errors.length > 0 && isServable,
       locate: (finding) => toProblem(finding, this.source, document),
       policies: this.policies,
-      modules: new Map(
-        [...this.modules].flatMap(([path, policy]) => ('definition' in policy ? [[path, policy.definition]] : [])),
-      ),
+      modules: soundModules(this.modules),
       files: [...this.files],
       redact: (text) => this.consumerFiles.redact(interpolations.redact(text)),
       secrets: [...interpolations.secrets, ...this.consumerFiles.secrets],

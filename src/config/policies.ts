@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { PolicyDefinition } from '../contract.ts';
 import { innerUses } from './inner-uses.ts';
-import type { LoadedPolicy } from './policy-modules.ts';
+import { type LoadedPolicy, functionFileIn } from './policy-modules.ts';
 import { standardPolicies } from './policy-names.ts';
 import { type Finding, type Path, formatPath } from './problem.ts';
 import { isMapping } from './is-mapping.ts';
@@ -154,6 +154,10 @@ export class PolicyResolver {
     const module = resolve(baseDir, file);
     const loaded = modules.get(module) ?? { error: 'it cannot be loaded' };
     if ('error' in loaded) return this.report('POLICY_LOAD', `${file}: ${loaded.error}`, [...path, 'use']);
+    if ('limitKey' in loaded) {
+      const message = `${file}: its default export is a function and not a policy: write \`export default definePolicy({…})\``;
+      return this.report('POLICY_LOAD', message, [...path, 'use']);
+    }
     const { definition } = loaded;
     const { name } = definition;
     return this.withOptions({ definition, module, label: name }, entry['options'], [...path, 'options'], path);
@@ -175,6 +179,7 @@ export class PolicyResolver {
       const parsed = validate(definition.options, written, optionsPath, interpolations, findings);
       if (findings.length > before) return null;
       this.reportMarks(definition, written, optionsPath);
+      if (module === null && !this.hasItsFunction(parsed, optionsPath)) return null;
       const ownPaths = definition.ownPaths?.(parsed);
       const use = {
         name: definition.name,
@@ -219,6 +224,19 @@ export class PolicyResolver {
     if (objection === null) return false;
     this.report('BAD_VALUE', `${formatPath(path)}: ${objection}`, path);
     return true;
+  }
+
+  private hasItsFunction(options: unknown, path: Path): boolean {
+    const file = functionFileIn(options);
+    if (file === null) return true;
+    const loaded = this.around.modules.get(resolve(this.around.baseDir, file)) ?? { error: 'it cannot be loaded' };
+    if ('limitKey' in loaded) return true;
+    const reason =
+      'error' in loaded
+        ? loaded.error
+        : 'its default export is not a function: write `export default defineLimitKey(…)`';
+    this.report('POLICY_LOAD', `${file}: ${reason}`, [...path, 'by', 'use']);
+    return false;
   }
 
   private reportCycle(name: string, path: Path): null {

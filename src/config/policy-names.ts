@@ -6,6 +6,7 @@ export const standardPolicies = [
   'anyOf',
   'apiKey',
   'authorize',
+  'ban',
   'basicAuth',
   'bodyLimit',
   'compress',

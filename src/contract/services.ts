@@ -190,6 +190,16 @@ export interface Limiter {
   charge(key: string, cost: number): MaybePromise<LimitVerdict>;
   /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>): void;
+  /**
+   * Makes of a charge that was allowed what was used in truth. What is less is given back as by `undo`. What is more is charged
+   * even beyond the limit, and nothing is allowed before that is paid off; which takes no longer than a window.
+   */
+  correct(
+    key: string,
+    charged: number,
+    used: number,
+    charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>,
+  ): void;
 }
 
 /** One that decides at once. */
@@ -234,6 +244,13 @@ export interface AdaptiveLimit {
   note(latencyMs: number, inFlight: number): void;
 }
 
+/** Counts what a limit makes of requests. */
+export interface LimitCounter {
+  admitted(): void;
+  /** @param isEnforced whether it has been refused, or only would have been. */
+  refused(isEnforced: boolean): void;
+}
+
 /** What rates and quotas are counted in. */
 export interface LimiterSource {
   /**
@@ -269,6 +286,24 @@ export interface LimitStore extends MemoryLimiterSource {
   permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool;
   /** @param bounds what the limit is never below, and never above. */
   adaptive(identity: string, bounds: { readonly min: number; readonly max: number }): AdaptiveLimit;
+  /** @param identity the same for what operators see as one limit, whatever numbers it has for whom. */
+  counter(identity: string): LimitCounter;
   /** Notes that a limit has refused a request, or would have. */
   noteRefusal(isEnforced: boolean): void;
+}
+
+/** Who is turned away for a while, whichever route they call, by all threads. */
+export interface BanList {
+  /** Whether nobody is: looking costs next to nothing. */
+  readonly isEmpty: boolean;
+  /** For how long yet a client is turned away, in milliseconds; 0 if it is not. */
+  remainingMs(address: string): number;
+  /**
+   * Turns the client that has an address away (of IPv6 its /64). One that is turned away for longer already stays so.
+   * @param by who says so, and why; for operators.
+   * @returns whether it was not turned away before. A text that is no address is nobody.
+   */
+  add(address: string, forMs: number, by: string, reason: string): boolean;
+  /** Notes that a client was turned away. */
+  noteRefusal(what: 'request' | 'connection'): void;
 }

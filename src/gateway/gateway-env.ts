@@ -1,7 +1,7 @@
 /** What a gateway on one event loop is given by whoever makes it. */
 import type { ConnectTarget } from '../compile/upstreams.ts';
 import type { GatewayConfig } from '../config/schema.ts';
-import type { PolicyDefinition } from '../contract.ts';
+import type { OwnModule } from '../contract.ts';
 import type { Observer } from '../proxy/finish.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Admission } from '../wire/admission.ts';
@@ -9,11 +9,11 @@ import type { HttpCallerEnv } from '../wire/call/http-caller.ts';
 import type { GatewayLog } from './gateway.ts';
 import type { LocalServices, ServicesEnv } from './services.ts';
 
-export type PolicyModules = ReadonlyMap<string, PolicyDefinition>;
+export type PolicyModules = ReadonlyMap<string, OwnModule>;
 
 export interface GatewayEnv {
   readonly log: GatewayLog;
-  /** The policies that a configuration brings along, by the absolute path of their module. */
+  /** What the modules export that a configuration brings along, by their absolute paths. */
   modulesOf(config: GatewayConfig): PolicyModules | Promise<PolicyModules>;
   /** Which thread this is; in the access log. */
   readonly thread?: number;

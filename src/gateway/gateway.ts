@@ -1,6 +1,7 @@
 /** What a gateway is, without what it is made of: cheap to import. */
 import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
+import type { BanTotals } from '../stores/shared-bans.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
 import type { SheddingTotals } from '../proxy/shedding.ts';
 import type { QuotaKeeping } from '../stores/quota-keeper.ts';
@@ -58,6 +59,7 @@ export interface GatewayStatus {
   readonly quotas: QuotaKeeping | null;
   /** Requests that were refused for `overload` since the start, of all threads. */
   readonly overload: SheddingTotals;
+  readonly protection: ProtectionTotals;
 }
 
 /** How much there is to do on a thread, and what is refused for it. */
@@ -68,6 +70,15 @@ export interface ThreadOverload {
   readonly memory: number;
   /** Which share of the requests is refused, by importance. */
   readonly refused: { readonly low: number; readonly normal: number; readonly high: number };
+}
+
+/** Who was turned away since the start, of all threads. */
+export interface ProtectionTotals {
+  /** Connections over what one address may have, or that came too fast. */
+  readonly connectionsRefused: number;
+  /** Addresses that were forgotten while they counted, because there were too many. */
+  readonly addressesForgotten: number;
+  readonly bans: BanTotals;
 }
 
 export interface GatewayCounts extends CountedMetrics {

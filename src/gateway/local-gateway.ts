@@ -34,7 +34,8 @@ import type { GatewayEnv, PolicyModules } from './gateway-env.ts';
 import { OpenListeners } from './open-listeners.ts';
 import { OverloadControl } from './overload-control.ts';
 import type { Opening } from './places.ts';
-import { LocalServices, type ServicesEnv } from './services.ts';
+import { codeFrom } from './code-from.ts';
+import { LocalServices, type ServicesEnv, protectionTotals } from './services.ts';
 
 /** A configuration that was made ready: only `commit` changes what is served, and cannot fail. */
 export interface Prepared {
@@ -109,6 +110,7 @@ export class LocalGateway implements Gateway {
       traffic: { begun: 0, ended: 0 },
       meter: this.metrics,
       shedding: this.overload.shedding,
+      bans: this.services.bans,
     };
     this.listeners = new OpenListeners({
       clock,
@@ -118,6 +120,7 @@ export class LocalGateway implements Gateway {
       ticketSecret: env.ticketSecret ?? randomBytes(32),
       tlsTerminated: env.connect !== undefined,
       admission: env.admission,
+      services: this.services,
       handlerFor: (name) => new Entrance(name, this.around, () => this.serving!.compiled.snapshot),
     });
   }
@@ -157,7 +160,7 @@ export class LocalGateway implements Gateway {
     let compiled: Compiled | null = null;
     let accessLog: Lease<AccessLog> | null = null;
     try {
-      compiled = await compile(config, this.compileEnv(definitionsIn(builtin, modules), publication.secrets));
+      compiled = await compile(config, this.compileEnv(builtin, modules, publication.secrets));
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
       const consumers = await this.prepareConsumers(publication.consumers ?? allOf(config));
       const listeners = await this.listeners.prepare(config, openingOf);
@@ -282,7 +285,8 @@ export class LocalGateway implements Gateway {
       overload: this.overload.status,
     };
     const { attemptTotals: authentication, limitTotals: limits, sheddingTotals: overload } = this.services;
-    const counted = { authentication, limits, quotas: null, overload };
+    const protection = protectionTotals(this.services.connections, this.services.bans);
+    const counted = { authentication, limits, quotas: null, overload, protection };
     return Promise.resolve({ threads: [thread], listeners, upstreams, ...counted });
   }
 
@@ -311,7 +315,11 @@ export class LocalGateway implements Gateway {
     await serving.accessLog?.value.close();
   }
 
-  private compileEnv(definitionOf: CompileEnv['definitionOf'], secrets: readonly string[]): CompileEnv {
+  private compileEnv(
+    builtin: ReadonlyMap<string, PolicyDefinition>,
+    modules: PolicyModules,
+    secrets: readonly string[],
+  ): CompileEnv {
     const { clock, wheel } = this.around;
     return {
       clock,
@@ -319,7 +327,7 @@ export class LocalGateway implements Gateway {
       keep: this.keep,
       services: this.services,
       shedding: this.overload.shedding,
-      definitionOf,
+      ...codeFrom(builtin, modules),
       secrets,
       warn: (message, about) => this.env.log.warn(message, about),
       connect: this.env.connect,
@@ -364,15 +372,4 @@ function allOf({ consumers }: GatewayConfig): ConsumerChange {
 function letGo({ compiled, accessLog }: Generation): void {
   compiled.close();
   accessLog?.release();
-}
-
-function definitionsIn(
-  builtin: ReadonlyMap<string, PolicyDefinition>,
-  modules: PolicyModules,
-): CompileEnv['definitionOf'] {
-  return ({ name, module }) => {
-    const definition = module === null ? builtin.get(name) : modules.get(module);
-    if (definition === undefined) throw new Error('there is no such policy');
-    return definition;
-  };
 }

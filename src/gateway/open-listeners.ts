@@ -10,6 +10,7 @@ import type { RequestHandler } from '../wire/server-stream.ts';
 import { Timer, type TimerWheel } from '../wire/timer-wheel.ts';
 import { createListenerTls, type ListenerTls } from '../wire/tls/listener-tls.ts';
 import { drainGraceMs, type GatewayLog, type ListenerAddress } from './gateway.ts';
+import { type GateServices, ListenerGate } from './listener-gate.ts';
 import { listenError, type Opening, placeOf, urlOf } from './places.ts';
 
 export interface ListenersEnv {
@@ -22,6 +23,8 @@ export interface ListenersEnv {
   /** No certificate is read: where TLS is configured, it is terminated before connections come here. */
   readonly tlsTerminated: boolean;
   handlerFor(listener: string): RequestHandler;
+  /** What clients are told apart by, and who is turned away. */
+  readonly services: GateServices;
   /** See `Opening.counter`. */
   readonly admission?: ((counter: number) => Admission) | undefined;
 }
@@ -77,7 +80,8 @@ export class OpenListeners {
       try {
         const tls = this.leaseTls(name, listenerConfig, config.baseDir);
         if (tls !== null) leases.push(tls);
-        const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name));
+        const gate = new ListenerGate(place, listenerConfig, this.env.services);
+        const settings = settingsOf(listenerConfig, tls?.value ?? null, this.env.handlerFor(name), gate);
         const listener = known?.listener ?? new Listener(settings, this.env.wheel, this.admissionOf(opening));
         if (known === undefined) opened.push(listener);
         const configure = listener.prepare(settings);
@@ -194,13 +198,19 @@ export class OpenListeners {
   }
 }
 
-function settingsOf(config: ListenerConfig, tls: ListenerTls | null, handler: RequestHandler): ListenerSettings {
+function settingsOf(
+  config: ListenerConfig,
+  tls: ListenerTls | null,
+  handler: RequestHandler,
+  gate: ListenerGate,
+): ListenerSettings {
   const { limits, timeouts } = config;
   return {
     tls,
     tlsTerminated: tls === null && config.tls !== undefined,
     proxyProtocol: config.proxyProtocol,
     maxConnections: limits.connections,
+    gate,
     handshakeMs: timeouts.handshake,
     limits: { ...limits, keepUnderscores: limits.underscores === 'keep' },
     timeouts: { headMs: timeouts.head, bodyIdleMs: timeouts.bodyIdle, keepAliveMs: timeouts.keepAlive },

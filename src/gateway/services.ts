@@ -22,9 +22,16 @@ import { RedisConnection } from '../stores/redis-connection.ts';
 import { RedisStore } from '../stores/redis-store.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
-import { type LimitMemory, type LimitTotals, SharedLimits, createLimitMemory } from '../stores/shared-limits.ts';
+import { type BanMemory, SharedBans } from '../stores/shared-bans.ts';
+import {
+  type LimitCapacity,
+  type LimitMemory,
+  type LimitTotals,
+  SharedLimits,
+  createLimitMemory,
+} from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
-import type { GatewayCounts } from './gateway.ts';
+import type { GatewayCounts, ProtectionTotals } from './gateway.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
 /** Memory that the services of all threads have in common. */
@@ -35,7 +42,16 @@ export interface ServicesMemory {
   readonly limits: LimitMemory;
   /** See `Shedding`. */
   readonly shedding: SharedArrayBuffer;
+  /** Of the connections of clients, by their addresses. */
+  readonly connections: LimitMemory;
+  readonly bans: BanMemory;
 }
+
+/**
+ * Who has connections, and who has opened some lately. There is room for more clients with connections than a listener has
+ * connections by default, so that none has to be forgotten.
+ */
+const connectionCapacity: LimitCapacity = { rates: 131_072, windows: 1, logs: 1, permits: 32_768 };
 
 /** @param threads how many may live at a time. */
 export function createServicesMemory(threads: number): ServicesMemory {
@@ -44,12 +60,20 @@ export function createServicesMemory(threads: number): ServicesMemory {
     damping: SharedDamping.create(threads),
     limits: createLimitMemory(threads),
     shedding: Shedding.createTotals(),
+    connections: createLimitMemory(threads, connectionCapacity),
+    bans: SharedBans.create(threads),
   };
 }
 
 /** Entries that were forgotten before their time, by what they were in. */
 export function evictedIn({ noted, damping }: ServicesMemory): GatewayCounts['evicted'] {
   return { damping: SharedDamping.evictedIn(damping), noted: NotedTexts.evictedIn(noted) };
+}
+
+/** Of all threads, since the start. */
+export function protectionTotals(connections: SharedLimits, bans: SharedBans): ProtectionTotals {
+  const { refused: connectionsRefused, evicted } = connections.totals;
+  return { connectionsRefused, addressesForgotten: evicted, bans: bans.totals };
 }
 
 export interface ServicesEnv extends HttpCallerEnv {
@@ -80,6 +104,8 @@ export class LocalServices implements PolicyServices {
   private counted: SharedLimits | null = null;
   private metrics: ThreadMetrics | null;
   private readonly closing = new Set<Promise<void>>();
+  private arrivals: SharedLimits | null = null;
+  private banned: SharedBans | null = null;
 
   constructor(env: ServicesEnv) {
     this.env = env;
@@ -150,6 +176,19 @@ export class LocalServices implements PolicyServices {
   /** Decisions of the limits of all threads. */
   get limitTotals(): LimitTotals {
     return this.sharedLimits().totals;
+  }
+
+  /** What connections of clients are counted in. */
+  get connections(): SharedLimits {
+    const { clock, seat = 0 } = this.env;
+    this.arrivals ??= new SharedLimits(this.ownMemory().connections, seat, clock);
+    return this.arrivals;
+  }
+
+  get bans(): SharedBans {
+    const { clock, seat = 0 } = this.env;
+    this.banned ??= new SharedBans(this.ownMemory().bans, seat, clock);
+    return this.banned;
   }
 
   private sharedLimits(): SharedLimits {

@@ -123,7 +123,35 @@ export const statusFamilies: readonly StatusFamily[] = [
     type: 'counter',
     labels: ['table'],
     help: 'Entries of shared memory that were forgotten before their time because there were too many.',
-    read: ({ status, counts }) => byName({ limits: status.limits.evicted, ...counts.evicted }),
+    read: ({ status: { limits, protection }, counts }) =>
+      byName({
+        limits: limits.evicted,
+        connections: protection.addressesForgotten,
+        bans: protection.bans.evicted,
+        ...counts.evicted,
+      }),
+  },
+  {
+    name: 'gatewright_connections_refused_total',
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Connections that were turned away: of clients that are banned, or beyond what one may have or how fast they may come.',
+    read: ({ status: { protection } }) =>
+      byName({ banned: protection.bans.connections, limit: protection.connectionsRefused }),
+  },
+  {
+    name: 'gatewright_bans_total',
+    type: 'counter',
+    labels: [],
+    help: 'Bans that policies have made.',
+    read: ({ status }) => [one(status.protection.bans.made)],
+  },
+  {
+    name: 'gatewright_banned_requests_total',
+    type: 'counter',
+    labels: [],
+    help: 'Requests of banned clients that were refused, on connections that were open.',
+    read: ({ status }) => [one(status.protection.bans.requests)],
   },
   {
     name: 'gatewright_thread_up',

@@ -1,6 +1,7 @@
 import {
   type AdaptiveLimit,
   type Exchange,
+  type LimitCounter,
   type MaybePromise,
   type Outcome,
   type PermitPool,
@@ -74,7 +75,14 @@ const options = z
     path: ['by'],
   });
 
-type Options = z.infer<typeof options>;
+export type ConcurrencyOptions = z.infer<typeof options>;
+
+/** What the options come to, and what they make the same limit by. */
+export function concurrencyShape({ limit, min = usualMin, max = usualMax, by: who }: ConcurrencyOptions) {
+  return limit === 'adaptive'
+    ? { by: who ?? 'route', fixed: null, bounds: { min, max }, numbers: [limit, min, max] }
+    : { by: who ?? 'consumer', fixed: limit, bounds: null, numbers: [limit] };
+}
 
 /** What a request holds on its way. */
 interface Held {
@@ -101,22 +109,20 @@ class Concurrency implements Policy {
   private readonly room: WaitingRoom;
   private readonly limits: PolicyEnv['limits'];
   private readonly counters: LimitCounters;
+  private readonly counter: LimitCounter;
   private readonly onUnenforced: () => void;
   private readonly reply: Reply;
   /** What each exchange holds, so that it is given back once, whatever has become of the consumer meanwhile. */
   private readonly held = new Map<Exchange, Held>();
   private readonly adaptive: AdaptiveLimit | null;
 
-  constructor(given: Options, env: PolicyEnv) {
+  constructor(given: ConcurrencyOptions, env: PolicyEnv) {
     const name = limitName({ kind: 'concurrency', name: given.name }, env);
-    const { limit: written, min = usualMin, max = usualMax } = given;
-    const isAdaptive = written === 'adaptive';
-    const { by: who = isAdaptive ? 'route' : 'consumer' } = given;
-    const numbers = isAdaptive ? [written, min, max] : [written];
+    const { by: who, fixed, bounds, numbers } = concurrencyShape(given);
     const identity = limitIdentity({ kind: 'concurrency', name: given.name, by: who }, numbers, env);
-    this.adaptive = isAdaptive ? env.limits.adaptive(identity, { min, max }) : null;
-    const limit = this.adaptive ?? (written as number);
-    this.key = new LimitKey(who, env.route);
+    this.adaptive = bounds === null ? null : env.limits.adaptive(identity, bounds);
+    const limit = this.adaptive ?? fixed!;
+    this.key = new LimitKey(who, env);
     this.pool = env.limits.permits(identity, limit, given.queue);
     this.poolByAddress = env.limits.permits(`${identity} by address`, limit, given.queue);
     this.isExempt = exemption(given.exempt);
@@ -124,6 +130,7 @@ class Concurrency implements Policy {
     this.room = new WaitingRoom(given.queue === 0 ? 0 : (given.queueTimeout ?? usualWaitMs), env);
     this.limits = env.limits;
     this.counters = limitCounters(given.name, env);
+    this.counter = env.limits.counter(identity);
     this.onUnenforced = unenforcedNotice(name, env);
     this.reply = {
       status: errors.TOO_MANY_CONCURRENT.status,
@@ -143,13 +150,18 @@ class Concurrency implements Policy {
     const pool = this.key.isByAddress ? this.poolByAddress : this.pool;
     // Whoever waits goes first.
     if (!this.room.hasWaiting(pool, key) && pool.tryAcquire(key)) {
+      this.counter.admitted();
       this.hold(exchange, pool, key);
       return undefined;
     }
     if (!this.enforce) return this.refuse(exchange);
     const waiting = this.room.enter(exchange, pool, key, () => this.hold(exchange, pool, key));
     if (waiting === null) return this.refuse(exchange);
-    return waiting.then((isHeld) => (isHeld ? undefined : this.refuse(exchange)));
+    return waiting.then((isHeld) => (isHeld ? this.admit() : this.refuse(exchange)));
+  }
+
+  private admit(): undefined {
+    this.counter.admitted();
   }
 
   private hold(exchange: Exchange, pool: PermitPool, key: string): void {
@@ -170,6 +182,7 @@ class Concurrency implements Policy {
   private refuse(exchange: Exchange): MaybePromise<Reply | undefined> {
     this.limits.noteRefusal(this.enforce);
     (this.enforce ? this.counters.refused : this.counters.wouldRefuse).add();
+    this.counter.refused(this.enforce);
     if (!this.enforce) {
       this.onUnenforced();
       return undefined;

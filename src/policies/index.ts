@@ -6,6 +6,7 @@ const loaders: Readonly<Record<string, () => Promise<PolicyDefinition>>> = {
   headers: async () => (await import('./headers.ts')).headers,
   cors: async () => (await import('./cors.ts')).cors,
   ipFilter: async () => (await import('./ip-filter.ts')).ipFilter,
+  ban: async () => (await import('./ban.ts')).ban,
   rateLimit: async () => (await import('./rate-limit.ts')).rateLimit,
   quota: async () => (await import('./quota.ts')).quota,
   concurrency: async () => (await import('./concurrency.ts')).concurrency,

@@ -1,19 +1,29 @@
-import { type LimitRule, type LimiterSource, type Policy, type PolicyEnv, definePolicy } from '../contract.ts';
+import { definePolicy } from '../contract.ts';
 import { z } from '../util/schema.ts';
-import { CountedLimit, unenforcedNotice } from './limits/counted-limit.ts';
-import { cost, costReader } from './limits/limit-cost.ts';
-import { exempt, exemption } from './limits/limit-exemptions.ts';
-import { limitCounters } from './limits/limit-counters.ts';
-import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
-import { limitIdentity, limitName } from './limits/limit-identity.ts';
-import { LimitKey, by } from './limits/limit-key.ts';
-import { limiterSource, problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
+import { countedPolicy } from './limits/counted-policy.ts';
+import { cost, knownCost } from './limits/limit-cost.ts';
+import { exempt } from './limits/limit-exemptions.ts';
+import { fieldsOption, nameOption } from './limits/limit-fields.ts';
+import { by } from './limits/limit-key.ts';
+import { problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
+import { type TierRule, everybody } from './limits/limit-tiers.ts';
 
-const dayMs = 86_400_000;
+interface HowMany {
+  readonly limit?: number | undefined;
+  readonly limits?: Readonly<Record<string, number>> | undefined;
+}
+
+const howMany = z.int().min(1).max(1_000_000_000_000);
 
 const options = z
   .strictObject({
-    limit: z.int().min(1).max(1_000_000_000_000).describe('How many in a day or a month.'),
+    limit: howMany.optional().describe('How many in a day or a month.'),
+    limits: z
+      .record(z.string().min(1), howMany)
+      .optional()
+      .describe(
+        'Instead of `limit`, or others for some, by the name of the consumer or of a group: `{gold: 100000, default: 1000}`. A consumer counts before its groups, and of several groups the first here.',
+      ),
     per: z.enum(['day', 'month']).describe('The period, by the calendar.'),
     timezone: z
       .string()
@@ -29,15 +39,21 @@ const options = z
     ...storeOptions,
   })
   .superRefine((given, context) => {
-    const { limit, cost: each } = given;
-    const problems = [...problemsOfStore(given)];
-    if (typeof each === 'number' && each > limit) {
-      problems.push('no request could ever pass: it costs more than the limit');
-    }
-    for (const message of problems) context.addIssue({ code: 'custom', message });
+    for (const message of problemsOfStore(given)) context.addIssue({ code: 'custom', message });
+  })
+  .refine(({ limit, limits = {} }) => (limit === undefined) === Object.hasOwn(limits, everybody), {
+    error: 'write one of `limit` and `limits` with a `default`',
+  })
+  .refine((given) => limitsOf(given).every(([, limit]) => knownCost(given.cost) <= limit), {
+    error: 'no request could ever pass: it costs more than the limit',
   });
 
-type Options = z.infer<typeof options>;
+export type QuotaOptions = z.infer<typeof options>;
+
+/** By consumer or group. */
+function limitsOf({ limit, limits = {} }: HowMany): (readonly [who: string, limit: number])[] {
+  return [...(limit === undefined ? [] : [[everybody, limit] as const]), ...Object.entries(limits)];
+}
 
 function isTimeZone(name: string): boolean {
   try {
@@ -48,43 +64,19 @@ function isTimeZone(name: string): boolean {
 }
 
 /**
- * Lets pass so many requests in a day or a month of the calendar. Counted in memory, a start of the gateway begins anew; in a
- * store, it does not.
+ * Lets pass so many requests in a day or a month of the calendar. Counted in memory, a start of the gateway begins anew unless
+ * there is a database of quotas; in a store, it does not.
  */
 export const quota = definePolicy({
   name: 'quota',
   summary: 'Limits how many requests may come in a day or a month of the calendar.',
   options,
-  create(given, env) {
-    const source = limiterSource(given, env);
-    if (!(source instanceof Promise)) return quotaIn(source, given, env);
-    return source.then((made) => quotaIn(made, given, env));
-  },
+  create: (given, env) =>
+    countedPolicy({ kind: 'quota', code: 'QUOTA_EXCEEDED', given, tiers: quotaTiers(given) }, env),
 });
 
-function quotaIn(source: LimiterSource, given: Options, env: PolicyEnv): Policy {
-  const { limit, per, timezone: timeZone } = given;
-  const name = limitName({ kind: 'quota', name: given.name }, env);
-  const rule: LimitRule = { algorithm: 'calendar', limit, per, timeZone };
-  const identity = limitIdentity({ kind: 'quota', name: given.name, by: given.by }, rule, env);
-  // How long a day or a month is differs, so clients are only told of a day what it usually is.
-  const windowMs = per === 'day' ? dayMs : NaN;
-  const tier = {
-    limiter: source.limiter(identity, rule),
-    byAddress: source.limiter(`${identity} by address`, rule),
-    fields: new LimitFields(given.headers, name, limit, windowMs),
-    windowMs: per === 'day' ? dayMs : 31 * dayMs,
-  };
-  return new CountedLimit({
-    code: 'QUOTA_EXCEEDED',
-    name,
-    key: new LimitKey(given.by, env.route),
-    cost: costReader(given.cost, env.route),
-    tierOf: () => tier,
-    isExempt: exemption(given.exempt),
-    enforce: given.enforce,
-    limits: env.limits,
-    counters: limitCounters(given.name, env),
-    onUnenforced: unenforcedNotice(name, env),
-  });
+/** What the options come to. */
+export function quotaTiers(given: QuotaOptions): readonly TierRule[] {
+  const { per, timezone: timeZone } = given;
+  return limitsOf(given).map(([who, limit]) => ({ who, rule: { algorithm: 'calendar', limit, per, timeZone } }));
 }

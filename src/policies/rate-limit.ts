@@ -1,21 +1,13 @@
-import {
-  type Consumer,
-  type LimitRule,
-  type LimiterSource,
-  type Policy,
-  type PolicyEnv,
-  definePolicy,
-} from '../contract.ts';
+import { type LimitRule, definePolicy } from '../contract.ts';
 import { z } from '../util/schema.ts';
 import { type Rate, duration, formatRate, rate } from '../util/units.ts';
-import { CountedLimit, type Tier, unenforcedNotice } from './limits/counted-limit.ts';
-import { cost, costReader } from './limits/limit-cost.ts';
-import { exempt, exemption } from './limits/limit-exemptions.ts';
-import { limitCounters } from './limits/limit-counters.ts';
-import { LimitFields, fieldsOption, nameOption } from './limits/limit-fields.ts';
-import { limitIdentity, limitName } from './limits/limit-identity.ts';
-import { LimitKey, by } from './limits/limit-key.ts';
-import { limiterSource, problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
+import { countedPolicy } from './limits/counted-policy.ts';
+import { cost, knownCost } from './limits/limit-cost.ts';
+import { exempt } from './limits/limit-exemptions.ts';
+import { fieldsOption, nameOption } from './limits/limit-fields.ts';
+import { by } from './limits/limit-key.ts';
+import { problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
+import { type TierRule, everybody } from './limits/limit-tiers.ts';
 
 /** Beyond these, sums of intervals would not be exact any more. */
 const mostPermits = 1_000_000_000;
@@ -58,12 +50,9 @@ const options = z
     for (const message of problemsOf(given)) context.addIssue({ code: 'custom', message });
   });
 
-type Options = z.infer<typeof options>;
+export type RateLimitOptions = z.infer<typeof options>;
 
-/** The name that stands for everybody else among `rates`. */
-const everybody = 'default';
-
-function problemsOf(given: Options): string[] {
+function problemsOf(given: RateLimitOptions): string[] {
   const { rate: whole, limit, window, rates = {}, burst, algorithm, cost: each } = given;
   const problems = [...problemsOfStore(given)];
   const isSplit = limit !== undefined || window !== undefined;
@@ -75,16 +64,22 @@ function problemsOf(given: Options): string[] {
     if (one.limit > mostPermits || one.windowMs > longestWindowMs) {
       problems.push(`${formatRate(one)} is too much: at most ${mostPermits} in at most 366d`);
     }
-    if (typeof each === 'number' && each > capacityOf(one, burst)) {
-      problems.push(`no request could ever pass: it costs ${each}, and at most ${capacityOf(one, burst)} come at once`);
+    if (knownCost(each) > capacityOf(one, burst)) {
+      problems.push(
+        `no request could ever pass: it costs ${knownCost(each)}, and at most ${capacityOf(one, burst)} come at once`,
+      );
     }
   }
   return problems;
 }
 
-function ratesOf({ rate: whole, limit, window, rates = {} }: Options): Rate[] {
-  const own = whole ?? (limit === undefined || window === undefined ? undefined : { limit, windowMs: window });
-  return [...(own === undefined ? [] : [own]), ...Object.values(rates)];
+function ratesOf(given: RateLimitOptions): Rate[] {
+  const whole = wholeRate(given);
+  return [...(whole === undefined ? [] : [whole]), ...Object.values(given.rates ?? {})];
+}
+
+function wholeRate({ rate: whole, limit, window }: RateLimitOptions): Rate | undefined {
+  return whole ?? (limit === undefined || window === undefined ? undefined : { limit, windowMs: window });
 }
 
 function capacityOf({ limit }: Rate, burst: number | undefined): number {
@@ -96,68 +91,21 @@ export const rateLimit = definePolicy({
   name: 'rateLimit',
   summary: 'Limits how many requests may come in which time: by consumer, address, or whatever tells them apart.',
   options,
-  create(given, env) {
-    const source = limiterSource(given, env);
-    if (!(source instanceof Promise)) return rateLimitIn(source, given, env);
-    return source.then((made) => rateLimitIn(made, given, env));
-  },
+  create: (given, env) =>
+    countedPolicy({ kind: 'rateLimit', code: 'RATE_LIMITED', given, tiers: rateTiers(given) }, env),
 });
 
-function rateLimitIn(source: LimiterSource, given: Options, env: PolicyEnv): Policy {
-  const name = limitName({ kind: 'rateLimit', name: given.name }, env);
-  return new CountedLimit({
-    code: 'RATE_LIMITED',
-    name,
-    key: new LimitKey(given.by, env.route),
-    cost: costReader(given.cost, env.route),
-    tierOf: tiersFor(given, { name, env, source }),
-    isExempt: exemption(given.exempt),
-    enforce: given.enforce,
-    limits: env.limits,
-    counters: limitCounters(given.name, env),
-    onUnenforced: unenforcedNotice(name, env),
-  });
-}
-
-/** What the tiers of a limit are made with. */
-interface Around {
-  readonly name: string;
-  readonly env: PolicyEnv;
-  readonly source: LimiterSource;
-}
-
-function tiersFor(given: Options, around: Around): (consumer: Consumer | null) => Tier {
+/** What the options come to. */
+export function rateTiers(given: RateLimitOptions): readonly TierRule[] {
   const { rates = {} } = given;
-  const [first] = ratesOf(given);
-  const others = new Map(Object.entries(rates).map(([who, one]) => [who, tierFor(given, one, around)]));
-  const usual = others.get(everybody) ?? tierFor(given, first, around);
-  others.delete(everybody);
-  if (others.size === 0) return () => usual;
-  const known = new WeakMap<Consumer, Tier>();
-  return (consumer) => {
-    if (consumer === null) return usual;
-    let tier = known.get(consumer);
-    if (tier === undefined) {
-      const group = [...others.keys()].find((who) => consumer.groups.includes(who));
-      tier = others.get(consumer.name) ?? (group === undefined ? usual : others.get(group)!);
-      known.set(consumer, tier);
-    }
-    return tier;
-  };
+  const whole = wholeRate(given);
+  const named = Object.entries(rates).map(([who, one]) => ({ who, rule: ruleOf(given, one) }));
+  return whole === undefined ? named : [{ who: everybody, rule: ruleOf(given, whole) }, ...named];
 }
 
-function tierFor(given: Options, one: Rate, { name, env, source }: Around): Tier {
+function ruleOf({ algorithm, burst }: RateLimitOptions, one: Rate): LimitRule {
   const { limit, windowMs } = one;
-  const { algorithm, by: key, burst } = given;
-  const rule: LimitRule =
-    algorithm === 'gcra'
-      ? { algorithm, limit, windowMs, capacity: capacityOf(one, burst) }
-      : { algorithm, limit, windowMs };
-  const identity = limitIdentity({ kind: 'rateLimit', name: given.name, by: key }, rule, env);
-  return {
-    limiter: source.limiter(identity, rule),
-    byAddress: source.limiter(`${identity} by address`, rule),
-    fields: new LimitFields(given.headers, name, limit, windowMs),
-    windowMs,
-  };
+  return algorithm === 'gcra'
+    ? { algorithm, limit, windowMs, capacity: capacityOf(one, burst) }
+    : { algorithm, limit, windowMs };
 }

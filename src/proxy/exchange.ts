@@ -128,6 +128,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   private view: ClientView | null = null;
   private lazySearchParams: URLSearchParams | null = null;
   private lazyCookies: ReadonlyMap<string, string> | null = null;
+  private lazyValues: Map<string, string | number> | null = null;
   private aborter: AbortController | null = null;
   private deadline: Timer | null = null;
 
@@ -218,6 +219,11 @@ export class ProxyExchange implements Exchange, StreamHandler {
   get cookies(): ReadonlyMap<string, string> {
     this.lazyCookies ??= parseCookies(this.requestHeaders.getAll('cookie'));
     return this.lazyCookies;
+  }
+
+  get values(): Map<string, string | number> {
+    this.lazyValues ??= new Map();
+    return this.lazyValues;
   }
 
   get signal(): AbortSignal {

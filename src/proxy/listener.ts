@@ -46,6 +46,7 @@ export class Entrance implements RequestHandler {
       const refusal = chooseRoute(exchange, snapshot);
       exchange.trace?.note('router');
       if (refusal === null) {
+        if (!this.around.bans.isEmpty && this.isBanned(exchange)) return;
         if (shedding.level > 0 && isShed(exchange, shedding)) return;
         runRequestPolicies(exchange, 0);
         return;
@@ -56,6 +57,18 @@ export class Entrance implements RequestHandler {
     } catch (error) {
       failDefect(exchange, error);
     }
+  }
+
+  /** Refuses the requests of those who are turned away; a proxy in front is not responsible for whom it cannot name. */
+  private isBanned(exchange: ProxyExchange): boolean {
+    const { clientIp } = exchange;
+    const bannedMs = exchange.trusted.has(clientIp) ? 0 : this.around.bans.remainingMs(clientIp);
+    if (bannedMs === 0) return false;
+    this.around.bans.noteRefusal('request');
+    exchange.stream.closeAfterResponse();
+    const headers = [['retry-after', String(Math.ceil(bannedMs / 1000))]] as const;
+    sendReply(exchange, { ...failure('BANNED'), reason: 'the client is banned', headers });
+    return true;
   }
 
   onMalformed(stream: ServerStream, code: ErrorCode, reason: string): void {

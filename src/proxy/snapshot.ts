@@ -1,5 +1,5 @@
 /** Everything that is needed to serve, compiled from one configuration and frozen. Exchanges keep the one they began with. */
-import type { RouteInfo } from '../contract.ts';
+import type { BanList, RouteInfo } from '../contract.ts';
 import type { IpSet } from '../util/ip-set.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TimerWheel } from '../wire/timer-wheel.ts';
@@ -29,6 +29,8 @@ export interface Surroundings {
   readonly traffic: Traffic;
   readonly meter: Meter;
   readonly shedding: Shedding;
+  /** Whose requests are refused before any policy sees them. */
+  readonly bans: BanList;
 }
 
 /** Where it is counted what becomes of exchanges. */

@@ -107,6 +107,9 @@ interface Parts {
   readonly onActive: (limiter: LeasedLimiter) => void;
 }
 
+/** When permits were taken from the store, as its script wants to know it. */
+type Lease = Pick<LimitVerdict, 'chargedAtMs' | 'mark'>;
+
 interface Waiting {
   readonly cost: number;
   readonly resolve: (verdict: LimitVerdict) => void;
@@ -123,6 +126,10 @@ class Holding {
   /** Since the last look for idle ones. */
   isUsed = true;
   waiting: Waiting[] = [];
+  /** Of those in hand, how many are of leases before the last; they are handed out first. */
+  older = 0;
+  /** The lease of the first of them. */
+  olderLease: Lease | null = null;
   /** Before this the store has nothing more. */
   emptyUntilMs = -Infinity;
   /** What the store has said last, and when. */
@@ -153,11 +160,10 @@ class LeasedLimiter implements Limiter {
   charge(key: string, cost: number): MaybePromise<LimitVerdict> {
     const holding = this.holdings.get(key);
     if (holding !== undefined && holding.permits >= cost && holding.waiting.length === 0) {
-      holding.permits -= cost;
-      holding.used += cost;
       holding.isUsed = true;
+      const verdict = this.handOut(holding, cost);
       if (holding.permits <= holding.low && !holding.isAsking) this.refill(key, holding);
-      return this.told(holding, true, 0);
+      return verdict;
     }
     return this.chargeSlowly(key, cost, holding ?? this.newHolding(key));
   }
@@ -170,6 +176,61 @@ class LeasedLimiter implements Limiter {
     if (holding === undefined) return;
     holding.permits += cost;
     holding.used -= cost;
+    const { chargedAtMs, mark } = charge;
+    if (holding.last?.chargedAtMs === chargedAtMs) return;
+    const { older, olderLease } = holding;
+    if (older === 0 || olderLease === null || chargedAtMs < olderLease.chargedAtMs) {
+      holding.olderLease = { chargedAtMs, mark };
+    }
+    holding.older = older + cost;
+  }
+
+  /**
+   * What was used beyond the charge is taken of what is in hand, and charged to the store where that is not enough. What is given back goes to
+   * the store, by the time of the lease that it was of: so no more is ever in hand than may be, and nothing comes back that time has paid off.
+   */
+  correct(
+    key: string,
+    charged: number,
+    used: number,
+    charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>,
+  ): void {
+    const { batches, rule, keys, substitute } = this.parts;
+    if (charge.source === 'memory') substitute.correct(key, charged, used, charge);
+    if (charge.source !== 'lease' || used === charged) return;
+    if (used > charged) {
+      const more = used - charged - this.takeOfHand(key, used - charged);
+      if (more === 0) return;
+      if (batches.isWell) batches.ask(keys.of(key), rule.debit(more), nobody);
+      else substitute.owe(key, more);
+      return;
+    }
+    const { chargedAtMs, mark } = charge;
+    const undo = rule.undo(charged - used, { cost: charged, chargedAtMs, mark });
+    if (batches.isWell) batches.ask(keys.of(key), undo, nobody);
+  }
+
+  /** @returns how many there were, up to so many. */
+  private takeOfHand(key: string, wanted: number): number {
+    const holding = this.holdings.get(key);
+    // Those who wait come first for what is still to be had.
+    if (holding === undefined || holding.waiting.length > 0) return 0;
+    const taken = Math.min(wanted, holding.permits);
+    if (taken === 0) return 0;
+    this.handOut(holding, taken);
+    if (holding.permits <= holding.low && !holding.isAsking) this.refill(key, holding);
+    return taken;
+  }
+
+  private handOut(holding: Holding, cost: number): LimitVerdict {
+    const { verdict } = this;
+    const lease = holding.older > 0 ? holding.olderLease : holding.last;
+    verdict.chargedAtMs = lease === null ? 0 : lease.chargedAtMs;
+    verdict.mark = lease === null ? 0 : lease.mark;
+    holding.permits -= cost;
+    holding.used += cost;
+    holding.older = Math.max(0, holding.older - cost);
+    return this.told(holding, true, 0);
   }
 
   /** @returns whether there is something in hand yet. */
@@ -228,6 +289,8 @@ class LeasedLimiter implements Limiter {
     const granted = answer.numbers[answer.at];
     const verdict = rule.read(answer, wanted);
     holding.isAsking = false;
+    if (holding.older === 0) holding.olderLease = holding.last;
+    holding.older = holding.permits;
     holding.last = verdict;
     holding.lastAtMs = now();
     holding.used = 0;
@@ -249,9 +312,7 @@ class LeasedLimiter implements Limiter {
         left.push(one);
         continue;
       }
-      holding.permits -= one.cost;
-      holding.used += one.cost;
-      one.resolve({ ...this.told(holding, true, 0) });
+      one.resolve({ ...this.handOut(holding, one.cost) });
     }
     if (left.length === 0) return;
     const emptyForMs = holding.emptyUntilMs - holding.lastAtMs;
@@ -304,7 +365,11 @@ class LeasedLimiter implements Limiter {
     const { permits, last } = holding;
     holding.permits = 0;
     if (permits <= 0 || last === null || !batches.isWell) return;
-    batches.ask(keys.of(key), rule.undo(permits, last), nobody);
+    batches.ask(
+      keys.of(key),
+      rule.undo(permits, { cost: permits, chargedAtMs: last.chargedAtMs, mark: last.mark }),
+      nobody,
+    );
   }
 }
 

@@ -20,11 +20,19 @@ export interface ScriptAnswer {
 
 export type StoreVerdict = LimitVerdict & { readonly source: 'store' };
 
+/** A charge that the store has allowed. */
+export interface StoredCharge extends Pick<LimitVerdict, 'chargedAtMs' | 'mark'> {
+  readonly cost: number;
+}
+
 export interface StoredRule {
   charge(cost: number): LimitOperation;
   /** Takes as many as there are, up to this many. */
   take(count: number): LimitOperation;
-  undo(cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): LimitOperation;
+  /** Takes back so many of what was charged, as far as time has not paid them off yet. */
+  undo(back: number, charge: StoredCharge): LimitOperation;
+  /** Charges whatever is left. */
+  debit(cost: number): LimitOperation;
   /** What a charge came to; `charged` is how much. */
   read(answer: ScriptAnswer, cost: number): StoreVerdict;
 }
@@ -91,6 +99,7 @@ class StoredGcra implements StoredRule {
   private readonly interval: Amount;
   private readonly charges: Operations;
   private readonly takes: Operations;
+  private readonly debits: Operations;
 
   constructor({ limit, windowMs, capacity }: Extract<LimitRule, { algorithm: 'gcra' }>) {
     this.limit = limit;
@@ -103,15 +112,20 @@ class StoredGcra implements StoredRule {
         'so many at once would take more than a hundred years to come back, which no store can count',
       );
     }
-    const { most, interval } = this;
+    const { most, interval, windowUs } = this;
     this.charges = new Operations((cost) => {
       const { us, part } = this.amountOf(Math.min(cost, capacity + 1));
-      return operation('g', [limit, most.us, most.part, us, part, cost]);
+      return operation('g', [limit, most.us, most.part, us, part, cost, windowUs]);
+    });
+    // A window and all that may come at once is as long as it can take to pay off; what goes beyond that is forgiven.
+    this.debits = new Operations((cost) => {
+      const { us, part } = this.amountOf(Math.min(cost, capacity + limit));
+      return operation('d', [limit, most.us + windowUs, most.part, us, part]);
     });
     // The product of permits and parts has to be exact.
     const mostTaken = Math.floor(2 ** 52 / Math.max(1, interval.part));
     this.takes = new Operations((count) =>
-      operation('l', [limit, most.us, most.part, interval.us, interval.part, Math.min(count, mostTaken)]),
+      operation('l', [limit, most.us, most.part, interval.us, interval.part, Math.min(count, mostTaken), windowUs]),
     );
   }
 
@@ -123,20 +137,26 @@ class StoredGcra implements StoredRule {
     return this.takes.for(count);
   }
 
-  undo(cost: number, { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): LimitOperation {
-    const { us, part } = this.amountOf(cost);
+  undo(back: number, { cost, chargedAtMs, mark }: StoredCharge): LimitOperation {
+    const { us, part } = this.amountOf(back);
+    const whole = this.amountOf(cost);
+    const paidAtUs = Math.round(chargedAtMs * 1000) + whole.us;
     // What was kept is known by its microseconds only, which are others after each charge if one takes that long.
-    const isDistinct = this.interval.us >= 1 ? 1 : 0;
-    return operation('G', [this.limit, us, part, Math.round(chargedAtMs * 1000), mark, isDistinct]);
+    const known = this.interval.us >= 1 ? mark : -1;
+    return operation('G', [this.limit, us, part, paidAtUs, whole.part, known]);
+  }
+
+  debit(cost: number): LimitOperation {
+    return this.debits.for(cost);
   }
 
   read({ numbers, at, nowUs }: ScriptAnswer, cost: number): StoreVerdict {
     const { limit, windowUs, capacity } = this;
     const [debtUs, part] = [numbers[at + 1], numbers[at + 2]];
-    const isAllowed = numbers[at] >= cost;
     // In permits, whose parts are rounded far more finely than there can be of them.
-    const left = Math.max(0, (this.most.us - debtUs + (this.most.part - part) / limit) * (limit / windowUs));
-    const remaining = Math.floor(left + 1e-6);
+    const left = (this.most.us - debtUs + (this.most.part - part) / limit) * (limit / windowUs);
+    const remaining = Math.max(0, Math.floor(left + 1e-6));
+    const isAllowed = numbers[at] >= cost && left > -1e-6;
     const intervalMs = windowUs / limit / 1000;
     const debtMs = (debtUs + part / limit) / 1000;
     const missing = cost - left;
@@ -163,12 +183,14 @@ class StoredFixedWindow implements StoredRule {
   private readonly limit: number;
   private readonly charges: Operations;
   private readonly takes: Operations;
+  private readonly debits: Operations;
 
   constructor({ limit, windowMs }: { readonly limit: number; readonly windowMs: number }) {
     this.limit = limit;
     const windowUs = windowMs * 1000;
     this.charges = new Operations((cost) => operation('f', [limit, windowUs, cost, 0]));
     this.takes = new Operations((count) => operation('f', [limit, windowUs, count, 1]));
+    this.debits = new Operations((cost) => operation('w', [windowUs, cost]));
   }
 
   charge(cost: number): LimitOperation {
@@ -179,14 +201,18 @@ class StoredFixedWindow implements StoredRule {
     return this.takes.for(count);
   }
 
-  undo(cost: number, { mark }: Pick<LimitVerdict, 'mark'>): LimitOperation {
-    return operation('F', [cost, mark]);
+  undo(back: number, { mark }: Pick<StoredCharge, 'mark'>): LimitOperation {
+    return operation('F', [back, mark]);
+  }
+
+  debit(cost: number): LimitOperation {
+    return this.debits.for(cost);
   }
 
   read({ numbers, at, nowUs }: ScriptAnswer, cost: number): StoreVerdict {
     const { limit } = this;
     const [charged, count, leftUs] = [numbers[at], numbers[at + 1], numbers[at + 2]];
-    const isAllowed = charged >= cost;
+    const isAllowed = charged >= cost && count <= limit;
     const leftMs = count === 0 ? 0 : leftUs / 1000;
     return {
       source: 'store',
@@ -206,6 +232,7 @@ class StoredSlidingWindow implements StoredRule {
   private readonly windowUs: number;
   private readonly charges: Operations;
   private readonly takes: Operations;
+  private readonly debits: Operations;
 
   constructor({ limit, windowMs }: { readonly limit: number; readonly windowMs: number }) {
     this.limit = limit;
@@ -213,6 +240,7 @@ class StoredSlidingWindow implements StoredRule {
     const { windowUs } = this;
     this.charges = new Operations((cost) => operation('s', [limit, windowUs, cost, 0], 6));
     this.takes = new Operations((count) => operation('s', [limit, windowUs, count, 1], 6));
+    this.debits = new Operations((cost) => operation('n', [windowUs, cost]));
   }
 
   charge(cost: number): LimitOperation {
@@ -223,14 +251,18 @@ class StoredSlidingWindow implements StoredRule {
     return this.takes.for(count);
   }
 
-  undo(cost: number, { mark }: Pick<LimitVerdict, 'mark'>): LimitOperation {
-    return operation('S', [this.windowUs, cost, mark]);
+  undo(back: number, { mark }: Pick<StoredCharge, 'mark'>): LimitOperation {
+    return operation('S', [this.windowUs, back, mark]);
+  }
+
+  debit(cost: number): LimitOperation {
+    return this.debits.for(cost);
   }
 
   read({ numbers, at, nowUs }: ScriptAnswer, cost: number): StoreVerdict {
     const { limit } = this;
     const [charged, count, moreUs, resetUs, retryUs] = numbers.slice(at, at + 5);
-    const isAllowed = charged >= cost;
+    const isAllowed = charged >= cost && count <= limit;
     return {
       source: 'store',
       isAllowed,
@@ -254,6 +286,7 @@ class StoredCalendar implements StoredRule {
   private readonly wallNow: () => number;
   private charges: Operations;
   private takes: Operations;
+  private debits: Operations;
   private current: Period = { startMs: NaN, endMs: NaN };
 
   constructor(limit: number, period: () => Period, wallNow: () => number) {
@@ -262,6 +295,7 @@ class StoredCalendar implements StoredRule {
     this.wallNow = wallNow;
     this.charges = new Operations((cost) => this.make(cost, 0));
     this.takes = new Operations((count) => this.make(count, 1));
+    this.debits = new Operations((cost) => this.makeDebit(cost));
   }
 
   charge(cost: number): LimitOperation {
@@ -274,15 +308,20 @@ class StoredCalendar implements StoredRule {
     return this.takes.for(count);
   }
 
-  undo(cost: number, { mark }: Pick<LimitVerdict, 'mark'>): LimitOperation {
-    return operation('C', [cost, mark]);
+  undo(back: number, { mark }: Pick<StoredCharge, 'mark'>): LimitOperation {
+    return operation('C', [back, mark]);
+  }
+
+  debit(cost: number): LimitOperation {
+    this.turn();
+    return this.debits.for(cost);
   }
 
   read({ numbers, at, nowUs }: ScriptAnswer, cost: number): StoreVerdict {
     const { limit } = this;
     const [charged, count, mark] = [numbers[at], numbers[at + 1], numbers[at + 2]];
     const leftMs = Math.max(1, this.period().endMs - this.wallNow());
-    const isAllowed = charged >= cost;
+    const isAllowed = charged >= cost && count <= limit;
     return {
       source: 'store',
       isAllowed,
@@ -302,10 +341,16 @@ class StoredCalendar implements StoredRule {
     this.current = period;
     this.charges = new Operations((cost) => this.make(cost, 0));
     this.takes = new Operations((count) => this.make(count, 1));
+    this.debits = new Operations((cost) => this.makeDebit(cost));
   }
 
   private make(cost: number, isPartial: number): LimitOperation {
     const { startMs, endMs } = this.current;
     return operation('c', [this.limit, cost, isPartial, startMs, endMs, graceMs]);
+  }
+
+  private makeDebit(cost: number): LimitOperation {
+    const { startMs, endMs } = this.current;
+    return operation('p', [cost, startMs, endMs, graceMs]);
   }
 }

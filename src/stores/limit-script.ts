@@ -11,6 +11,8 @@
  *
  * What is charged comes first in each answer: all of it, or 0; of a lease as much as there is.
  *
+ * A key may owe more than the limit: what was used beyond its charge is charged whatever is left.
+ *
  * Everything that is kept ends by itself (`PX`). What is no value of ours is as good as none. A time that is further ahead than it can
  * be was written before the server's clock was put back; it counts as the furthest that can be, and that is kept,
  * since otherwise the key would be refused until the clock has caught up.
@@ -80,10 +82,10 @@ end
 
 local decide = {}
 
--- limit, most (microseconds, parts), cost (microseconds, parts, permits)
+-- limit, most (microseconds, parts), cost (microseconds, parts, permits), how much further it can be owed (microseconds)
 function decide.g(key, o)
   local limit, mostUs, mostPart = o[1], o[2], o[3]
-  local us, part, isCut = debtOf(key, mostUs, mostPart)
+  local us, part, isCut = debtOf(key, mostUs + o[7], mostPart)
   local nextUs, nextPart = plus(us, part, o[4], o[5], limit)
   local isAllowed = not isMore(nextUs, nextPart, mostUs, mostPart)
   if isAllowed then us, part = nextUs, nextPart end
@@ -91,10 +93,10 @@ function decide.g(key, o)
   put(isAllowed and o[6] or 0, us, part)
 end
 
--- limit, most (microseconds, parts), interval (microseconds, parts), permits wanted
+-- limit, most (microseconds, parts), interval (microseconds, parts), permits wanted, how much further it can be owed
 function decide.l(key, o)
   local limit, mostUs, mostPart = o[1], o[2], o[3]
-  local us, part, isCut = debtOf(key, mostUs, mostPart)
+  local us, part, isCut = debtOf(key, mostUs + o[7], mostPart)
   local left = mostUs - us + (mostPart - part) / limit
   local count = min(o[6], floor(left / (o[4] + o[5] / limit)) + 1)
   local nextUs, nextPart = us, part
@@ -109,18 +111,30 @@ function decide.l(key, o)
   put(max(0, count), us, part)
 end
 
--- limit, cost (microseconds, parts), when it was charged, what was kept then, whether nobody else can have left the same
+-- limit, what to give back (microseconds, parts), when time has paid off the charge (microseconds, parts), what was kept when
+-- it was made; -1 where somebody else can have left the same
 function decide.G(key, o)
   local at, part = pair(key)
   if at then
     local limit, us, lessPart = o[1], o[2], o[3]
-    if o[6] == 0 or at ~= o[5] then us = us - max(0, now - o[4]) end
+    local leftUs, leftPart = o[4] - now, o[5]
+    if at ~= o[6] and isMore(us, lessPart, leftUs, leftPart) then us, lessPart = leftUs, leftPart end
     if us > 0 or (us == 0 and lessPart > 0) then
       at, part = at - us, part - lessPart
       if part < 0 then at, part = at - 1, part + limit end
       if at < now then call('DEL', key) else keep(key, at, part, at - now) end
     end
   end
+  put(0, 0, 0)
+end
+
+-- limit, most that can be owed (microseconds, parts), cost (microseconds, parts)
+function decide.d(key, o)
+  local limit, mostUs, mostPart = o[1], o[2], o[3]
+  local us, part = debtOf(key, mostUs, mostPart)
+  us, part = plus(us, part, o[4], o[5], limit)
+  if isMore(us, part, mostUs, mostPart) then us, part = mostUs, mostPart end
+  keep(key, now + us, part, us)
   put(0, 0, 0)
 end
 
@@ -141,7 +155,16 @@ function decide.f(key, o)
   put(isAllowed and cost or 0, count, ends - now)
 end
 
--- cost, the end of the window
+-- window, cost
+function decide.w(key, o)
+  local ends, count = pair(key)
+  if not ends or ends <= now then ends, count = now + o[1], 0 end
+  ends = min(ends, now + o[1])
+  keep(key, ends, count + o[2], ends - now)
+  put(0, 0, 0)
+end
+
+-- what to give back, the end of the window
 function decide.F(key, o)
   local ends, count = pair(key)
   if ends and ends == o[2] and ends > now then keep(key, ends, max(0, count - o[1]), ends - now) end
@@ -160,7 +183,15 @@ function decide.c(key, o)
   put(isAllowed and cost or 0, count, period)
 end
 
--- cost, the begin of the period
+-- cost, begin and end of the period, what it is kept for beyond it
+function decide.p(key, o)
+  local period, count = pair(key)
+  if not period or period < o[2] then period, count = o[2], 0 end
+  keep(key, period, count + o[1], max(0, o[3] * 1000 - now) + o[4] * 1000)
+  put(0, 0, 0)
+end
+
+-- what to give back, the begin of the period
 function decide.C(key, o)
   local period, count = pair(key)
   if period and period == o[2] then
@@ -205,6 +236,25 @@ local function keepLog(key, log, window)
   call('SET', key, cmsgpack.pack(log), 'PX', format('%.0f', max(1, floor(forUs / 1000) + 1)))
 end
 
+local function note(log, cost)
+  if #log > 0 and log[#log - 1] >= now then
+    log[#log] = log[#log] + cost
+  else
+    if #log >= most then mergeCheapest(log) end
+    log[#log + 1], log[#log + 2] = now, cost
+  end
+end
+
+-- How long until so many have left the window.
+local function freeIn(log, window, needed)
+  local freed = 0
+  for i = 1, #log, 2 do
+    freed = freed + log[i + 1]
+    if freed >= needed then return log[i] + window - now end
+  end
+  return window
+end
+
 -- limit, window, cost, whether less is welcome
 function decide.s(key, o)
   local limit, window, cost = o[1], o[2], o[3]
@@ -214,33 +264,30 @@ function decide.s(key, o)
   local isAllowed = count + cost <= limit
   if isAllowed and cost > 0 then
     count = count + cost
-    if #log > 0 and log[#log - 1] >= now then
-      log[#log] = log[#log] + cost
-    else
-      if #log >= most then mergeCheapest(log) end
-      log[#log + 1], log[#log + 2] = now, cost
-    end
+    note(log, cost)
   end
   if isCut or (isAllowed and cost > 0) then keepLog(key, log, window) end
   local more, reset, retry = 0, 0, 0
   if count > 0 then more, reset = log[1] + window - now, log[#log - 1] + window - now end
+  if count > limit then more = freeIn(log, window, count - limit + 1) end
   if (not isAllowed or cost < wanted) and wanted <= limit then
-    local freed, needed = 0, o[4] == 1 and 1 or count + cost - limit
-    for i = 1, #log, 2 do
-      freed = freed + log[i + 1]
-      if freed >= needed then
-        retry = log[i] + window - now
-        break
-      end
-    end
+    retry = freeIn(log, window, o[4] == 1 and max(1, count - limit + 1) or count + cost - limit)
   end
   put(isAllowed and cost or 0, count, more)
   put(reset, retry, 0)
 end
 
--- window, cost, the time of what was noted
-function decide.S(key, o)
+-- window, cost
+function decide.n(key, o)
   local log = logOf(key, o[1])
+  note(log, o[2])
+  keepLog(key, log, o[1])
+  put(0, 0, 0)
+end
+
+-- window, what to give back, the time of what was noted: once that has left the window, what stands there is somebody else's
+function decide.S(key, o)
+  local log = o[3] > now - o[1] and logOf(key, o[1]) or {}
   for i = 1, #log, 2 do
     if log[i] >= o[3] then
       log[i + 1] = log[i + 1] - min(o[2], log[i + 1])

@@ -68,10 +68,34 @@ class RedisLimiter implements Limiter {
   }
 
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>): void {
-    const { batches, rule, keys, substitute } = this.parts;
+    const { batches, substitute } = this.parts;
     if (charge.source === 'memory') substitute.undo(key, cost, charge);
     // What cannot be taken back stays charged: nobody gets too much by it.
-    else if (charge.source === 'store' && batches.isWell) batches.ask(keys.of(key), rule.undo(cost, charge), nobody);
+    else if (charge.source === 'store' && batches.isWell) this.giveBack(key, cost, cost, charge);
+  }
+
+  correct(
+    key: string,
+    charged: number,
+    used: number,
+    charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>,
+  ): void {
+    const { batches, rule, keys, substitute } = this.parts;
+    if (charge.source === 'memory') substitute.correct(key, charged, used, charge);
+    if (charge.source !== 'store') return;
+    if (!batches.isWell) substitute.owe(key, used - charged);
+    else if (used < charged) this.giveBack(key, charged, charged - used, charge);
+    else if (used > charged) batches.ask(keys.of(key), rule.debit(used - charged), nobody);
+  }
+
+  private giveBack(
+    key: string,
+    cost: number,
+    back: number,
+    { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>,
+  ): void {
+    const { batches, rule, keys } = this.parts;
+    batches.ask(keys.of(key), rule.undo(back, { cost, chargedAtMs, mark }), nobody);
   }
 }
 
@@ -125,6 +149,21 @@ export class Substitute {
 
   undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>): void {
     this.local?.undo(key, cost, charge);
+  }
+
+  /** Of a charge that was made here. */
+  correct(
+    key: string,
+    charged: number,
+    used: number,
+    charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>,
+  ): void {
+    this.local?.correct(key, charged, used, charge);
+  }
+
+  /** What was used beyond a charge that the store has made, which cannot be told of it now. */
+  owe(key: string, more: number): void {
+    if (more > 0) this.local?.correct(key, 0, more, undecided);
   }
 }
 

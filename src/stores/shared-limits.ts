@@ -1,6 +1,14 @@
 /** What limits count in: `LimitStore` in memory that all threads share. */
 import { hash } from 'node:crypto';
-import type { AdaptiveLimit, LimitRule, LimitStore, LimitVerdict, MemoryLimiter, PermitPool } from '../contract.ts';
+import type {
+  AdaptiveLimit,
+  LimitCounter,
+  LimitRule,
+  LimitStore,
+  LimitVerdict,
+  MemoryLimiter,
+  PermitPool,
+} from '../contract.ts';
 import { CalendarPeriods } from '../util/rate/calendar-period.ts';
 import { CalendarWindow } from '../util/rate/calendar-window.ts';
 import { FixedWindow } from '../util/rate/fixed-window.ts';
@@ -8,9 +16,10 @@ import { Gcra } from '../util/rate/gcra.ts';
 import { type AdaptiveBounds, adaptiveWords } from '../util/rate/adaptive-limit.ts';
 import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
 import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
-import { SharedTable } from '../util/shared-table.ts';
+import { SharedTable, type TableDecision } from '../util/shared-table.ts';
+import { type LimitCount, LimitCounts } from './limit-counts.ts';
 import { SharedAdaptiveLimit } from './shared-adaptive-limit.ts';
-import { SharedPool } from './shared-pool.ts';
+import { type PoolUse, SharedPool } from './shared-pool.ts';
 
 /**
  * What all threads have in common. Memory that was never written to costs nothing, so what no limit uses is free.
@@ -34,6 +43,8 @@ export interface LimitMemory {
   /** Limits that adapt themselves. */
   readonly adaptive: SharedArrayBuffer;
   readonly totals: SharedArrayBuffer;
+  /** See `LimitCounts`. */
+  readonly counts: SharedArrayBuffer;
 }
 
 /** Decisions since the gateway has started. */
@@ -83,6 +94,7 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     permits: table(capacity.permits, threads),
     adaptive: table(adaptiveLimits, adaptiveWords),
     totals: new SharedArrayBuffer(totalsKept * 8),
+    counts: LimitCounts.create(threads + 1),
   };
 }
 
@@ -92,8 +104,23 @@ export interface LimitClock {
   wallNow(): number;
 }
 
-export class SharedLimits implements LimitStore {
-  private readonly tables: Readonly<Record<Exclude<keyof LimitMemory, 'totals'>, SharedTable>>;
+/** What operators can know and do about limits, without being a request. */
+export interface LimitBook {
+  /** By what is one limit to operators: see `LimitStore.counter`. Null when there are too many to count each by itself. */
+  countOf(identity: string): LimitCount | null;
+  /** What is left to a key. Charges nothing. */
+  consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'>;
+  /** What a limit that adapts itself is for the moment. */
+  adaptedLimit(identity: string, bounds: AdaptiveBounds): number;
+  /** How many of a key are on their way, and how many wait. */
+  permitsInUse(identity: string, key: string): PoolUse;
+  /** From now on nothing has been charged to the key. */
+  forgetKey(identity: string, rule: LimitRule, key: string): void;
+}
+
+export class SharedLimits implements LimitStore, LimitBook {
+  private readonly tables: Readonly<Record<Exclude<keyof LimitMemory, 'totals' | 'counts'>, SharedTable>>;
+  private readonly counts: LimitCounts;
   private readonly totalCells: BigInt64Array<SharedArrayBuffer>;
   private readonly seat: number;
   private readonly clock: LimitClock;
@@ -110,6 +137,7 @@ export class SharedLimits implements LimitStore {
       permits: attach(memory.permits),
       adaptive: attach(memory.adaptive),
     };
+    this.counts = new LimitCounts(memory.counts, seat);
     this.totalCells = new BigInt64Array(memory.totals);
     this.seat = seat;
     this.clock = clock;
@@ -126,6 +154,32 @@ export class SharedLimits implements LimitStore {
 
   adaptive(identity: string, bounds: AdaptiveBounds): AdaptiveLimit {
     return new SharedAdaptiveLimit(this.tables.adaptive, saltOf(identity), bounds, this.clock);
+  }
+
+  adaptedLimit(identity: string, bounds: AdaptiveBounds): number {
+    return this.adaptive(identity, bounds).current;
+  }
+
+  counter(identity: string): LimitCounter {
+    return this.counts.counterOf(identity);
+  }
+
+  countOf(identity: string): LimitCount | null {
+    return this.counts.totalsOf(identity);
+  }
+
+  consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'> {
+    const { remaining, resetMs, moreMs } = this.limiter(identity, rule).charge(key, 0);
+    return { remaining, resetMs, moreMs };
+  }
+
+  permitsInUse(identity: string, key: string): PoolUse {
+    return SharedPool.look(this.tables.permits, saltOf(identity), key, this.clock.now());
+  }
+
+  forgetKey(identity: string, rule: LimitRule, key: string): void {
+    const [table] = this.algorithmFor(rule);
+    while (!table.update(key, this.clock.now(), forgotten, saltOf(identity)));
   }
 
   noteRefusal(isEnforced: boolean): void {
@@ -186,6 +240,8 @@ export class SharedLimits implements LimitStore {
   }
 }
 
+const forgotten: TableDecision = { decide: () => 0 };
+
 /** Of what a limit is, not of who chose the key; so it has to be the same everywhere and needs no secret. */
 function saltOf(identity: string): Int32Array {
   const digest = hash('sha256', identity, 'buffer');
@@ -232,10 +288,33 @@ class SharedLimiter implements MemoryLimiter {
   }
 
   undo(key: string, cost: number, { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void {
+    this.giveBack(key, cost, cost, { chargedAtMs, mark });
+  }
+
+  correct(key: string, charged: number, used: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void {
+    if (used < charged) this.giveBack(key, charged, charged - used, charge);
+    if (used <= charged) return;
+    const { debit } = this.algorithm;
+    debit.cost = used - charged;
+    this.insist(key, debit);
+  }
+
+  private giveBack(
+    key: string,
+    cost: number,
+    back: number,
+    { chargedAtMs, mark }: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>,
+  ): void {
     const { undo } = this.algorithm;
     undo.cost = cost;
+    undo.back = back;
     undo.chargedAtMs = chargedAtMs;
     undo.mark = mark;
     this.table.update(key, this.clock.now(), undo, this.salt);
+  }
+
+  /** What was used must not be forgotten because others came first a thousand times. Each of them has made its own step. */
+  private insist(key: string, decision: TableDecision): void {
+    while (!this.table.update(key, this.clock.now(), decision, this.salt));
   }
 }

@@ -10,14 +10,22 @@ const waiting = 2 ** 26;
 const heldIn = (share: number): number => share % waiting;
 const waitingIn = (share: number): number => Math.floor(share / waiting);
 
-/** An entry is there for as long as somebody holds a permit or waits; then it is forgotten at once. */
-const whileHeld = Number.MAX_VALUE;
+/**
+ * An entry is there for as long as somebody holds a permit or waits; then it is forgotten at once. Should a table be full, those
+ * with the least make room first, so that many who hold one do not make others forgotten who hold many.
+ */
+const whileHeld = 2 ** 50;
 
 interface PoolShape {
   readonly seat: number;
   readonly limit: number | AdaptiveLimit;
   /** How many may wait. */
   readonly queue: number;
+}
+
+export interface PoolUse {
+  readonly held: number;
+  readonly waiting: number;
 }
 
 export class SharedPool implements PermitPool {
@@ -34,9 +42,27 @@ export class SharedPool implements PermitPool {
       decide(words) {
         if (words[seat] === 0) return NaN;
         words[seat] = 0;
-        return words.some((share) => share > 0) ? whileHeld : 0;
+        const left = words.reduce((sum, share) => sum + heldIn(share) + waitingIn(share), 0);
+        return left > 0 ? whileHeld + left : 0;
       },
     });
+  }
+
+  /** How many permits of a key are held in all threads, and how many wait. */
+  static look(table: SharedTable, salt: Int32Array, key: string, nowMs: number): PoolUse {
+    let [held, queued] = [0, 0];
+    const look: TableDecision = {
+      decide(words) {
+        [held, queued] = [0, 0];
+        for (const share of words) {
+          held += heldIn(share);
+          queued += waitingIn(share);
+        }
+        return NaN;
+      },
+    };
+    table.update(key, nowMs, look, salt);
+    return { held, waiting: queued };
   }
 
   constructor(table: SharedTable, salt: Int32Array, shape: PoolShape, clock: { now(): number }) {
@@ -118,6 +144,7 @@ class Step implements TableDecision {
     if (!this.isDone || ownHeld < 0) return NaN;
     words[seat] = ownHeld + Math.max(0, ownWaiting) * waiting;
     this.allHeld = allHeld + held;
-    return allHeld + held + Math.max(0, allWaiting + queued) > 0 ? whileHeld : 0;
+    const left = this.allHeld + Math.max(0, allWaiting + queued);
+    return left > 0 ? whileHeld + left : 0;
   }
 }

@@ -6,7 +6,7 @@ import { importModule } from '../config/import-module.ts';
 import { type LoadOptions, type LoadResult, loadConfig, parseConfig } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 import type { ConfigInput, GatewayConfig } from '../config/schema.ts';
-import type { PolicyDefinition } from '../contract.ts';
+import type { OwnModule } from '../contract.ts';
 import { builtinPolicies } from '../policies/index.ts';
 
 /** What the configuration of a test has around it. */
@@ -20,7 +20,7 @@ export interface ConfigSurroundings {
 export interface TestConfig {
   /** Null when there is an error. */
   readonly config: GatewayConfig | null;
-  readonly modules: ReadonlyMap<string, PolicyDefinition>;
+  readonly modules: ReadonlyMap<string, OwnModule>;
   /** Values that nothing may show. */
   readonly secrets: readonly string[];
   /** Errors only: warnings are what `gatewright check` is for. */

@@ -48,32 +48,25 @@ export class IpSet {
   private readonly ipv6: Uint32Array;
   private readonly holdsUnixPeers: boolean;
 
-  private constructor(ipv4: readonly Block[], ipv6: readonly Block[], holdsUnixPeers: boolean) {
-    this.ipv4 = Uint32Array.from(merge(ipv4).flatMap(({ first, last }) => [Number(first), Number(last)]));
-    this.ipv6 = Uint32Array.from(merge(ipv6).flatMap(({ first, last }) => split(first).concat(split(last))));
+  /** To be made by `IpSetBuilder`, or `parse`. */
+  constructor(ipv4: Uint32Array, ipv6: Uint32Array, holdsUnixPeers: boolean) {
+    this.ipv4 = ipv4;
+    this.ipv6 = ipv6;
     this.holdsUnixPeers = holdsUnixPeers;
     this.isEmpty = ipv4.length + ipv6.length === 0 && !holdsUnixPeers;
   }
 
   /**
-   * Entries are addresses (`10.0.0.1`, `2001:db8::1`), CIDR blocks (`10.0.0.0/8`; bits behind the prefix do not count)
-   * and `unix:`, which stands for the peers of a Unix socket. Blocks of IPv6 hold no IPv4 address: `::/0` is every IPv6
-   * address, and `0.0.0.0/0` every IPv4 address, IPv4-mapped ones included.
+   * Entries are those of `IpSetBuilder`, and `unix:`, which stands for the peers of a Unix socket.
    * @throws {TypeError} naming the first entry that is none of these.
    */
   static parse(cidrs: readonly string[]): IpSet {
-    const ipv4: Block[] = [];
-    const ipv6: Block[] = [];
-    let holdsUnixPeers = false;
+    const builder = new IpSetBuilder();
     for (const cidr of cidrs) {
-      if (cidr === 'unix:') {
-        holdsUnixPeers = true;
-        continue;
-      }
-      const block = parseBlock(cidr);
-      (block.family === 4 ? ipv4 : ipv6).push(block);
+      if (cidr === 'unix:') builder.holdsUnixPeers = true;
+      else builder.add(cidr);
     }
-    return new IpSet(ipv4, ipv6, holdsUnixPeers);
+    return builder.build();
   }
 
   /** Whether the address is in the set. A text that is no address is in no set; the empty one is a Unix peer's. */
@@ -86,29 +79,52 @@ export class IpSet {
   }
 }
 
+/** Collects what is to be in a set, a hundred thousand blocks if need be. */
+export class IpSetBuilder {
+  holdsUnixPeers = false;
+  /** For each block its first address times 64, and its prefix: so that in order, a block stands before those in it. */
+  private readonly ipv4: number[] = [];
+  private readonly ipv6: Block[] = [];
+
+  /**
+   * Adds an address (`10.0.0.1`, `2001:db8::1`) or a CIDR block (`10.0.0.0/8`; bits behind the prefix do not count). Blocks
+   * of IPv6 hold no IPv4 address: `::/0` is every IPv6 address, and `0.0.0.0/0` every IPv4 address, IPv4-mapped ones included.
+   * @throws {TypeError} when it is neither.
+   */
+  add(cidr: string): void {
+    const slash = cidr.indexOf('/');
+    const family = readAddress(slash === -1 ? cidr : cidr.substring(0, slash));
+    if (family === 0) throw new TypeError(`not an IP address or CIDR block: ${JSON.stringify(cidr)}`);
+
+    const bits = family === 4 ? 32 : 128;
+    let prefix = bits;
+    if (slash !== -1) {
+      // The prefix of a block of IPv4-mapped addresses counts the 96 bits in front of them.
+      const isMapped = family === 4 && cidr.includes(':');
+      prefix = parsePrefix(cidr.substring(slash + 1)) - (isMapped ? 96 : 0);
+      if (!(prefix >= 0 && prefix <= bits)) throw new TypeError(`not a CIDR prefix length: ${JSON.stringify(cidr)}`);
+    }
+    if (family === 4) this.ipv4.push((words[0] - (words[0] % 2 ** (32 - prefix))) * 64 + prefix);
+    else this.ipv6.push(blockOf(words, prefix));
+  }
+
+  build(): IpSet {
+    const ipv6 = merge(this.ipv6).flatMap(({ first, last }) => split(first).concat(split(last)));
+    return new IpSet(mergeIpv4(Float64Array.from(this.ipv4).toSorted()), Uint32Array.from(ipv6), this.holdsUnixPeers);
+  }
+}
+
+/** Of IPv6. */
 interface Block {
-  readonly family: 4 | 6;
   readonly first: bigint;
   readonly last: bigint;
 }
 
-function parseBlock(cidr: string): Block {
-  const slash = cidr.indexOf('/');
-  const address = parseIp(slash === -1 ? cidr : cidr.substring(0, slash));
-  if (address === null) throw new TypeError(`not an IP address or CIDR block: ${JSON.stringify(cidr)}`);
-
-  const bits = address.family === 4 ? 32 : 128;
-  let prefix = bits;
-  if (slash !== -1) {
-    // The prefix of a block of IPv4-mapped addresses counts the 96 bits in front of them.
-    const isMapped = address.family === 4 && cidr.includes(':');
-    prefix = parsePrefix(cidr.substring(slash + 1)) - (isMapped ? 96 : 0);
-    if (!(prefix >= 0 && prefix <= bits)) throw new TypeError(`not a CIDR prefix length: ${JSON.stringify(cidr)}`);
-  }
-  const span = (1n << BigInt(bits - prefix)) - 1n;
-  const value = join(address.words);
+function blockOf(address: Uint32Array, prefix: number): Block {
+  const span = (1n << BigInt(128 - prefix)) - 1n;
+  const value = address.reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
   const first = value - (value & span);
-  return { family: address.family, first, last: first + span };
+  return { first, last: first + span };
 }
 
 /** One to three digits without a leading zero; NaN for anything else. */
@@ -116,9 +132,24 @@ function parsePrefix(text: string): number {
   return /^(?:0|[1-9]\d{0,2})$/.test(text) ? Number(text) : Number.NaN;
 }
 
-const join = (parts: readonly number[]): bigint => parts.reduce((value, word) => (value << 32n) | BigInt(word), 0n);
-
 const split = (value: bigint): number[] => [96n, 64n, 32n, 0n].map((shift) => Number((value >> shift) & 0xffff_ffffn));
+
+/** First and last addresses of sorted blocks, those joined that touch or overlap. */
+function mergeIpv4(blocks: Float64Array): Uint32Array {
+  const merged = new Uint32Array(blocks.length * 2);
+  let count = 0;
+  for (const block of blocks) {
+    const prefix = block % 64;
+    const first = (block - prefix) / 64;
+    const last = first + 2 ** (32 - prefix) - 1;
+    if (count === 0 || first > merged[count * 2 - 1] + 1) {
+      merged[count * 2] = first;
+      merged[count * 2 + 1] = last;
+      count++;
+    } else if (last > merged[count * 2 - 1]) merged[count * 2 - 1] = last;
+  }
+  return merged.slice(0, count * 2);
+}
 
 /** Sorts blocks and joins those that touch or overlap. */
 function merge(blocks: readonly Block[]): Block[] {

@@ -8,10 +8,13 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Peer } from '../contract.ts';
+import { errors } from '../errors.ts';
 import { PROBLEM_MEDIA_TYPE, problemDetails } from '../http/problem.ts';
+import { statusText } from '../http/status-text.ts';
 import { canonicalIp } from '../util/ip-set.ts';
 import { adoptSocket } from './accepted-socket.ts';
 import { type Admission, LocalAdmission } from './admission.ts';
+import type { ClientGate, TurnedAway } from './client-gate.ts';
 import type { ServerConnectionOptions } from './connection-home.ts';
 import { type ListenAddress, type ListenOptions, openServer, UnixSocket } from './listening-socket.ts';
 import { awaitProxyHeader } from './proxy-greeting.ts';
@@ -28,6 +31,8 @@ export interface ListenerSettings extends ServerConnectionOptions {
   readonly proxyProtocol: boolean;
   /** Beyond it, clients are turned away. */
   readonly maxConnections: number;
+  /** Who may have a connection; everybody if there is none. */
+  readonly gate?: ClientGate;
   readonly handshakeMs: number;
 }
 
@@ -39,10 +44,16 @@ const mostTurnedAway = 1_024;
 /** Enough turns of the event loop to accept what has been waiting. */
 const lastAcceptMs = 100;
 
-const overloadedBody = problemDetails('TOO_MANY_CONNECTIONS', '');
-const overloaded =
-  `HTTP/1.1 503 Service Unavailable\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nretry-after: 1\r\n` +
-  `connection: close\r\ncontent-length: ${overloadedBody.length}\r\n\r\n${overloadedBody}`;
+const full: TurnedAway = { code: 'TOO_MANY_CONNECTIONS', retrySeconds: 1 };
+
+function answerTo({ code, retrySeconds }: TurnedAway): string {
+  const { status } = errors[code];
+  const body = problemDetails(code, '');
+  return (
+    `HTTP/1.1 ${status} ${statusText(status)}\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nretry-after: ${retrySeconds}\r\n` +
+    `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  );
+}
 
 export class Listener {
   /** What holds for the next request, on connections that are open already as well. */
@@ -200,12 +211,19 @@ export class Listener {
 
   private makeTlsServer(tls: ListenerTls | null): TlsServer | null {
     if (tls === null) return null;
-    const server = new TlsServer({ ...tls.options, allowHalfOpen: true });
+    const server = new TlsServer(tls.options);
     tls.attach(server);
-    server.on('secureConnection', (socket: TLSSocket) =>
-      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null),
-    );
+    server.on('secureConnection', (socket: TLSSocket) => {
+      socket.allowHalfOpen = true;
+      this.serve(socket, this.greeted.get(remoteEnd(socket)) ?? null);
+    });
     return server;
+  }
+
+  /** A client that leaves before the end of the handshake must not hold its place until the time for that is over. */
+  private shakeHands(tlsServer: TlsServer, socket: Socket): void {
+    socket.allowHalfOpen = false;
+    tlsServer.emit('connection', socket);
   }
 
   private admit(socket: Socket): void {
@@ -217,14 +235,36 @@ export class Listener {
     // Before any handshake: an error on a raw socket that nobody listens to ends the process (CVE-2025-59465).
     socket.on('error', ignoreError);
     if (!this.admission.tryEnter(this.settings.maxConnections)) {
-      this.turnAway(socket);
+      this.turnAway(socket, full);
       return;
     }
-    socket.on('close', () => this.admission.leave());
+    // What is turned away leaves at once: it must not take the place of somebody who is not.
+    const leave = callOnce(() => this.admission.leave());
+    socket.on('close', leave);
+    if (this.settings.proxyProtocol) {
+      this.noteHandshake(socket);
+      this.greet(socket, leave);
+      return;
+    }
+    if (!this.hasEntered(socket, addressOf(socket), leave)) return;
     this.noteHandshake(socket);
-    if (this.settings.proxyProtocol) this.greet(socket);
-    else if (this.tlsServer === null) this.serve(socket, null);
-    else this.tlsServer.emit('connection', socket);
+    if (this.tlsServer === null) this.serve(socket, null);
+    else this.shakeHands(this.tlsServer, socket);
+  }
+
+  /** @param leave to be called for one that may not. @returns whether the client with this address may come in. */
+  private hasEntered(socket: Socket, address: string, leave: () => void): boolean {
+    const { gate } = this.settings;
+    if (gate === undefined) return true;
+    const refusal = gate.enter(address);
+    if (refusal !== null) {
+      leave();
+      this.turnAway(socket, refusal);
+      return false;
+    }
+    // The same gate, whatever the settings are by then.
+    socket.on('close', () => gate.leave(address));
+    return true;
   }
 
   private noteClosed(): void {
@@ -238,13 +278,14 @@ export class Listener {
     socket.on('close', () => this.handshaking.delete(end));
   }
 
-  private turnAway(socket: Socket): void {
+  /** Over TLS without an answer: the handshake alone would cost more than most requests do. */
+  private turnAway(socket: Socket, why: TurnedAway): void {
     if (this.tlsServer !== null || this.turnedAway >= mostTurnedAway) {
       socket.destroy();
       return;
     }
     this.turnedAway++;
-    socket.end(overloaded);
+    socket.end(answerTo(why));
     // Data that nobody reads would reset the connection before the client has read the answer.
     socket.resume();
     const timer = new Timer(() => socket.destroy());
@@ -255,9 +296,10 @@ export class Listener {
     });
   }
 
-  private greet(socket: Socket): void {
+  private greet(socket: Socket, leave: () => void): void {
     const { tlsServer } = this;
     awaitProxyHeader(socket, this.wheel, this.settings.handshakeMs, (proxied) => {
+      if (!this.hasEntered(socket, proxied?.sourceAddress ?? addressOf(socket), leave)) return;
       if (tlsServer === null) {
         this.serve(socket, proxied);
         socket.resume();
@@ -269,7 +311,7 @@ export class Listener {
         this.greeted.set(end, proxied);
         socket.on('close', () => this.greeted.delete(end));
       }
-      tlsServer.emit('connection', socket);
+      this.shakeHands(tlsServer, socket);
     });
   }
 
@@ -289,6 +331,20 @@ export class Listener {
 
 function ignoreError(): void {}
 
+function callOnce(call: () => void): () => void {
+  let isCalled = false;
+  return () => {
+    if (isCalled) return;
+    isCalled = true;
+    call();
+  };
+}
+
+/** Canonical; empty for a Unix socket. */
+function addressOf({ remoteAddress = '' }: Socket): string {
+  return canonicalIp(remoteAddress) ?? remoteAddress;
+}
+
 function remoteEnd(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort}`;
 }
@@ -296,6 +352,5 @@ function remoteEnd(socket: Socket): string {
 function describePeer(socket: Socket, proxied: ProxiedConnection | null): Peer {
   const certificate = socket instanceof TLSSocket ? peerCertificate(socket) : null;
   if (proxied !== null) return { address: proxied.sourceAddress, port: proxied.sourcePort, certificate };
-  const address = socket.remoteAddress ?? '';
-  return { address: canonicalIp(address) ?? address, port: socket.remotePort ?? 0, certificate };
+  return { address: addressOf(socket), port: socket.remotePort ?? 0, certificate };
 }

@@ -108,7 +108,8 @@ async function loadPlain(request: LoadRequest): Promise<LoadedDocument | null> {
 async function problemsOfMaking({ config, policies, secrets, locate }: LoadResult): Promise<readonly Problem[]> {
   if (config === null) return [];
   const { tryToMake } = await import('./try-to-make.ts');
-  const finding = await tryToMake({ config, secrets, definitionOf: ({ name }) => policies.get(name)! });
+  const { codeFrom } = await import('../gateway/code-from.ts');
+  const finding = await tryToMake({ config, secrets, ...codeFrom(policies, new Map()) });
   return finding === null ? [] : [locate(finding)];
 }
 

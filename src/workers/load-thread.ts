@@ -8,8 +8,8 @@ import { importModule } from '../config/import-module.ts';
 import { factsOf } from '../config/plan/policy-facts.ts';
 import type { LoadResult } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
-import type { PolicyUse } from '../config/schema.ts';
 import type { PolicyDefinition } from '../contract.ts';
+import { codeFrom } from '../gateway/code-from.ts';
 import { type FromLoadThread, type LoadRequest, read, ReadFiles } from './load-document.ts';
 import { tryToMake } from './try-to-make.ts';
 
@@ -49,9 +49,14 @@ async function runModule(path: string): Promise<unknown> {
 /** Here policies harm nobody if they cannot be made, or never come back. */
 async function unmade({ config, policies, modules, secrets, locate }: LoadResult): Promise<Problem[]> {
   if (config === null || modules.size === 0) return [];
-  const definitionOf = (use: PolicyUse): PolicyDefinition =>
-    use.module === null ? policies.get(use.name)! : announced(modules.get(use.module)!, use.module);
-  const finding = await tryToMake({ config, secrets, definitionOf });
+  const code = codeFrom(policies, modules);
+  const finding = await tryToMake({
+    config,
+    secrets,
+    ...code,
+    definitionOf: (use) =>
+      use.module === null ? code.definitionOf(use) : announced(code.definitionOf(use), use.module),
+  });
   return finding === null ? [] : [locate(finding)];
 }
 
@@ -83,7 +88,9 @@ tell({
     onlyCertificateProblems: onlyCertificateProblems && refused.length === 0,
     files,
     secrets,
-    modulePolicies: Object.fromEntries([...modules].map(([path, policy]) => [path, factsOf(policy)])),
+    modulePolicies: Object.fromEntries(
+      [...modules].flatMap(([path, exported]) => (typeof exported === 'function' ? [] : [[path, factsOf(exported)]])),
+    ),
     hasModules: modules.size > 0,
     contents: seen.entries,
   },

@@ -10,7 +10,7 @@ export function mergeStatus(
   threads: readonly ThreadStatus[],
   own: readonly GatewayStatus[],
   addresses: readonly ListenerAddress[],
-  totals: Pick<GatewayStatus, 'authentication' | 'limits' | 'quotas' | 'overload'>,
+  totals: Pick<GatewayStatus, 'authentication' | 'limits' | 'quotas' | 'overload' | 'protection'>,
 ): GatewayStatus {
   const listeners = addresses.map((address) => {
     const all = own.flatMap((status) => status.listeners.filter(({ name }) => name === address.name));

@@ -1,12 +1,12 @@
 /** What a serving thread does: the other end of `ServingThread`. */
 import { parentPort, type Transferable } from 'node:worker_threads';
-import type { PolicyDefinition } from '../contract.ts';
 import { importModule } from '../config/import-module.ts';
-import { importPolicies } from '../config/policy-modules.ts';
+import { importModules, modulesOf } from '../config/policy-modules.ts';
 import { policyUses } from '../config/policy-registry.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { type GatewayStatus, ListenError, type ListenerAddress, type Publication } from '../gateway/gateway.ts';
 import { LocalGateway, type Prepared } from '../gateway/local-gateway.ts';
+import type { PolicyModules } from '../gateway/gateway-env.ts';
 import { LocalServices } from '../gateway/services.ts';
 import { AppLog } from '../telemetry/app-log.ts';
 import { systemClock } from '../util/clock.ts';
@@ -172,10 +172,10 @@ async function unpack({ config, consumers, ...rest }: PublicationParcel): Promis
 }
 
 /** The modules are imported here again: what is alive cannot be handed from thread to thread. */
-async function policyModules(config: GatewayConfig): Promise<ReadonlyMap<string, PolicyDefinition>> {
+async function policyModules(config: GatewayConfig): Promise<PolicyModules> {
   const paths = new Set<string>();
-  for (const { module } of policyUses(config)) if (module !== null) paths.add(module);
-  return importPolicies(paths, importModule);
+  for (const use of policyUses(config)) for (const path of modulesOf(use, config.baseDir)) paths.add(path);
+  return importModules(paths, importModule);
 }
 
 let server: Server | null = null;

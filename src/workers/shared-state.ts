@@ -1,9 +1,10 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
 import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
-import { createServicesMemory, evictedIn } from '../gateway/services.ts';
+import { createServicesMemory, evictedIn, protectionTotals } from '../gateway/services.ts';
 import { Shedding } from '../proxy/shedding.ts';
 import { QuotaKeeper } from '../stores/quota-keeper.ts';
+import { SharedBans } from '../stores/shared-bans.ts';
 import { SharedLimits } from '../stores/shared-limits.ts';
 import { SharedDamping } from '../stores/shared-damping.ts';
 import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
@@ -18,8 +19,10 @@ export class SharedState {
   private readonly ticketSecret = randomBytes(32);
   private readonly services: ThreadBirth['services'];
   private readonly documents: DocumentDesk;
-  /** The main thread's part in the limits: giving back what a dead thread held. */
-  private readonly limits: SharedLimits;
+  /** The main thread's part in the limits: giving back what a dead thread held, and telling of them. */
+  readonly limits: SharedLimits;
+  private readonly connections: SharedLimits;
+  readonly bans: SharedBans;
   private readonly series = new CountedSeries();
   /** What threads count in, by seat. A thread counts on where the one before it on its seat has ended. */
   private readonly metrics = new Map<number, SharedArrayBuffer>();
@@ -33,6 +36,8 @@ export class SharedState {
     this.documents = new DocumentDesk(env);
     this.limits = new SharedLimits(this.services.limits, threads, systemClock);
     this.quotas = new QuotaKeeper(this.services.limits.quotas, threads, { clock: systemClock, log: env.log });
+    this.connections = new SharedLimits(this.services.connections, threads, systemClock);
+    this.bans = new SharedBans(this.services.bans, threads, systemClock);
   }
 
   /**
@@ -54,12 +59,13 @@ export class SharedState {
   }
 
   /** What all threads have counted since the start. */
-  get totals(): Pick<GatewayStatus, 'authentication' | 'limits' | 'quotas' | 'overload'> {
+  get totals(): Pick<GatewayStatus, 'authentication' | 'limits' | 'quotas' | 'overload' | 'protection'> {
     return {
       authentication: SharedDamping.totalsIn(this.services.damping),
       limits: this.limits.totals,
       quotas: this.quotas.status,
       overload: Shedding.totalsIn(this.services.shedding),
+      protection: protectionTotals(this.connections, this.bans),
     };
   }
 
@@ -81,7 +87,8 @@ export class SharedState {
   /** The thread that was born with it has ended. */
   leave({ seat }: Pick<ThreadBirth, 'seat'>): void {
     // What could not be given back is never counted twice: the seat stays empty.
-    if (this.limits.forget(seat)) this.permits.leaveSeat(seat);
+    const isForgotten = [this.limits, this.connections].map((limits) => limits.forget(seat));
+    if (isForgotten.every(Boolean)) this.permits.leaveSeat(seat);
   }
 
   /** No thread is left. */

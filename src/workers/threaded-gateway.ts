@@ -62,7 +62,7 @@ export class ThreadedGateway implements Gateway {
   private first: Publication | null;
   private readonly env: ThreadedGatewayEnv;
   private readonly clock: Clock;
-  private readonly shared: SharedState;
+  readonly shared: SharedState;
   private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
   private slots: ThreadSlot[] = [];
   private readonly retired = new RetiredThreads();

@@ -3,13 +3,12 @@
  * known beforehand what would be refused then, such as a file of users with a line that is wrong. Nobody is asked for
  * anything, and nothing is connected to.
  */
-import type { PolicyServices } from '../compile/policies.ts';
+import type { PolicyMakerEnv, PolicyServices } from '../compile/policies.ts';
 import { CompileError } from '../compile/compile-error.ts';
 import { compile } from '../compile.ts';
 import type { Finding } from '../config/problem.ts';
-import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
+import type { GatewayConfig } from '../config/schema.ts';
 import { databaseProblem } from '../consumers/database-problem.ts';
-import type { PolicyDefinition } from '../contract.ts';
 import { nothingFetched } from '../gateway/remote-documents.ts';
 import { LocalServices } from '../gateway/services.ts';
 import { Shedding } from '../proxy/shedding.ts';
@@ -17,19 +16,18 @@ import { systemClock } from '../util/clock.ts';
 import { Keep } from '../util/keep.ts';
 import { TimerWheel } from '../wire/timer-wheel.ts';
 
-export interface Makings {
+export interface Makings extends Pick<PolicyMakerEnv, 'definitionOf' | 'functionIn'> {
   readonly config: GatewayConfig;
   readonly secrets: readonly string[];
-  readonly definitionOf: (use: PolicyUse) => PolicyDefinition;
 }
 
 /** @returns what cannot be made; null when all of it can. */
-export async function tryToMake({ config, secrets, definitionOf }: Makings): Promise<Finding | null> {
+export async function tryToMake({ config, secrets, ...code }: Makings): Promise<Finding | null> {
   const around = { clock: systemClock, wheel: new TimerWheel(systemClock), info: () => {}, warn: () => {} };
   const services = new UnconnectedServices({ ...around, documents: nothingFetched });
   try {
     const shedding = new Shedding(Shedding.createTotals());
-    const compiled = await compile(config, { ...around, keep: new Keep(), services, shedding, secrets, definitionOf });
+    const compiled = await compile(config, { ...around, keep: new Keep(), services, shedding, secrets, ...code });
     compiled.close();
     return findDatabaseProblem(config);
   } catch (error) {

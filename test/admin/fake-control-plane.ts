@@ -1,4 +1,6 @@
 /** A control plane without threads: it reads real configurations, and tests say what becomes of them. */
+import { BanControl } from '../../src/admin/ban-control.ts';
+import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { ConsumerBook } from '../../src/admin/consumer-book.ts';
 import { ConsumerControl } from '../../src/admin/consumer-control.ts';
 import type {
@@ -13,6 +15,7 @@ import type { LoadResult } from '../../src/config/load.ts';
 import type { GatewayConfig, PolicyUse } from '../../src/config/schema.ts';
 import type { PolicyDefinition } from '../../src/contract.ts';
 import { LastUses } from '../../src/consumers/last-uses.ts';
+import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import type { SomeConsumers } from '../../src/workers/known-consumers.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import type { GatewayCounts, GatewayStatus } from '../../src/gateway/gateway.ts';
@@ -72,9 +75,19 @@ export class FakeControlPlane implements ControlPlane {
     return module === null ? (this.loaded.policies.get(name) ?? null) : null;
   }
 
+  readonly limits = new SharedLimits(
+    createLimitMemory(1, { rates: 64, windows: 64, logs: 64, permits: 64 }),
+    0,
+    new FakeClock(),
+  );
+
   /** All that a gateway would have been told of consumers. */
   readonly told: SomeConsumers[] = [];
   readonly uses = new LastUses();
+
+  readonly bans = new BanControl(new SharedBans(SharedBans.create(1), 0, new FakeClock()), (about) =>
+    this.tell('ban', about),
+  );
 
   private readonly book = new ConsumerBook({ wallNow: () => this.startedAt });
   readonly consumers = new ConsumerControl({
@@ -126,6 +139,11 @@ export class FakeControlPlane implements ControlPlane {
       },
       quotas: { database: '/var/lib/quotas.db', writtenAt: 1_700_000_000_000, failures: 0, problem: null },
       overload: { low: 31, normal: 6, high: 0, bodies: 2 },
+      protection: {
+        connectionsRefused: 5,
+        addressesForgotten: 0,
+        bans: { made: 2, requests: 6, connections: 8, evicted: 0 },
+      },
     };
   }
 

@@ -6,13 +6,17 @@ import { AdminApi, holds } from './admin-api.ts';
 
 describe('the OpenAPI document', () => {
   const expected = [
+    'DELETE /api/v1/bans/{network}',
     'DELETE /api/v1/consumers/{name}',
     'DELETE /api/v1/consumers/{name}/keys/{id}',
     'GET /',
     'GET /.well-known/jwks.json',
+    'GET /api/v1/bans',
     'GET /api/v1/consumers',
     'GET /api/v1/consumers/{name}',
     'GET /api/v1/events',
+    'GET /api/v1/limits',
+    'GET /api/v1/limits/{limit}',
     'GET /api/v1/openapi.json',
     'GET /api/v1/problems',
     'GET /api/v1/routes',
@@ -22,8 +26,10 @@ describe('the OpenAPI document', () => {
     'GET /livez',
     'GET /metrics',
     'GET /readyz',
+    'POST /api/v1/bans',
     'POST /api/v1/consumers/{name}/keys',
     'POST /api/v1/explain',
+    'POST /api/v1/limits/{limit}/reset',
     'POST /api/v1/reload',
     'PUT /api/v1/config',
     'PUT /api/v1/consumers/{name}',

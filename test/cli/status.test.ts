@@ -5,6 +5,7 @@ import { type RequestListener, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import { adminRequest } from '../../src/cli/admin-client.ts';
+import { limitFacts } from '../../src/policies/limit-facts.ts';
 import { type StatusOptions, runStatus } from '../../src/cli/status.ts';
 import { AdminApi, token } from '../admin/admin-api.ts';
 import { Command } from '../support/command.ts';
@@ -72,10 +73,33 @@ limits in stores: 40 asked for, 5 not answered, 4 of them decided here
 quotas: /var/lib/quotas.db written 2023-11-14T22:13:20.000Z; 0 attempts have failed
 refused for overload: 31 low, 6 normal, 0 high, 2 bodies
   thread 0 REFUSES 100 % of low, 25 % of normal (lag 260 ms, memory 42 %)
+connections refused by address or rate: 5
+bans: 2 by policies; 6 requests and 8 connections refused
 
 problems (1)
 /gw/gateway.yaml:7:3  warning  UNUSED  upstreams.unused is not used by anything
 `,
+    );
+  });
+
+  it('shows what limits have done', async (t) => {
+    const limits =
+      '{rateLimit: {rate: 5/1m, by: ip, name: n}}, {quota: {limit: 5, per: day, by: [ip, route], enforce: false}}';
+    const text = `admin: {token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"}\nroutes: {a: {policies: [${limits}], respond: {}}}\n`;
+    const api = await AdminApi.start(t, text);
+    const [, { policies }] = Object.entries(api.control.config.routes)[0];
+    const counter = api.control.limits.counter(limitFacts(policies[0], 'a')!.identity);
+    counter.admitted();
+    counter.refused(true);
+    const { stdout } = await status({ admin: api.url }, env);
+    assert.ok(
+      stdout.includes(`
+limits (2)
+  name     kind                  by         routes  admitted  refused  would refuse
+  default  quota (not enforced)  ip, route  1       -         -        -
+  n        rateLimit             ip         1       1         1        0
+`),
+      stdout,
     );
   });
 

@@ -41,3 +41,23 @@ test('they are known only behind a policy that finds out who calls', async () =>
   const named = 'policies: {tiers: {rateLimit: {rates: {gold: 5/1m, default: 1/1m}}}}';
   assert.deepEqual(await list('tiers', named), [], 'other routes may know who calls');
 });
+
+test('limits of quotas name consumers and groups as well', async () => {
+  assert.match(
+    (await list('apiKey, {quota: {limits: {golf: 5, default: 1}, per: day}}')).join(),
+    /UNKNOWN_CONSUMER routes\.r\.policies\[1\]\.quota\.limits\.golf: .*\(did you mean "gold"\?\)$/,
+  );
+});
+
+test('values are noted by policies of the user only', async () => {
+  for (const [policies, told] of [
+    ['{rateLimit: {rate: 1/1m, by: [ip, "value:tenant"]}}', 'rateLimit gets nothing by value:tenant, which only'],
+    ['{quota: {limit: 1, per: day, cost: "value:a"}}', 'quota gets nothing by value:a, which only'],
+    ['{rateLimit: {rate: 1/1m, by: ip, cost: {after: "value:b"}}}', 'note'],
+  ]) {
+    assert.match(
+      (await list(policies)).join(),
+      new RegExp(`warning NO_EFFECT routes\\.r\\.policies\\[0\\]: .*${told}`),
+    );
+  }
+});

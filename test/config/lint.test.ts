@@ -136,6 +136,10 @@ suite('policies in one list', () => {
       '4:31 warning PREFLIGHT_REFUSED cors comes after apiKey, which refuses preflights, as browsers send no credentials with them: put it before apiKey',
     ]);
     assert.deepEqual(await ordered('cors: {origins: ["*"]}', 'apiKey'), []);
+    assert.deepEqual(await ordered('apiKey', 'ban: {after: 5}'), [
+      '4:31 warning NO_EFFECT routes.r.policies[0]: ban does not see what apiKey refuses, as it comes after it: put it before apiKey',
+    ]);
+    assert.deepEqual(await ordered('', 'ban: {after: 5}, apiKey'), []);
     assert.deepEqual(
       await list('', 'bodyLimit: {max: 1KiB}, ipFilter: {deny: [10.0.0.1]}, cors: {origins: ["*"]}'),
       [],
@@ -154,6 +158,28 @@ suite('listeners', () => {
     assert.deepEqual(await trusting('trustedProxies: [10.0.0.0/8]'), []);
     assert.deepEqual(await trusting('host: 127.0.0.1, trustedProxies: [0.0.0.0/0]'), []);
     assert.deepEqual(await trusting('unix: ./s, trustedProxies: [0.0.0.0/0]'), []);
+  });
+
+  test('do not limit by address what is limited more strictly anyway, or has no address', async () => {
+    const limited = async (limits: string, rest = ''): Promise<string[]> =>
+      warned(`listeners: {w: {limits: {${limits}}${rest}}}\nroutes: {r: {respond: {}}}`);
+    const noEffect = (column: number, option: string, why: string): string =>
+      `1:${column} warning NO_EFFECT listeners.w.limits.${option} has no effect: ${why}`;
+    assert.deepEqual(await limited('connectionsPerAddress: 100, connections: 100'), [
+      noEffect(49, 'connectionsPerAddress', 'limits.connections is 100, for all together'),
+    ]);
+    assert.deepEqual(await limited('connectionsPerAddress: 99, connections: 100'), []);
+    assert.deepEqual(await limited('newConnectionsPerAddress: 10/1s, newConnections: 600/1m'), []);
+    assert.deepEqual(await limited('newConnectionsPerAddress: 600/1m, newConnections: 600/1m'), [
+      noEffect(52, 'newConnectionsPerAddress', 'limits.newConnections lets no more pass, of all together'),
+    ]);
+    const both = 'connectionsPerAddress: 5, newConnectionsPerAddress: 10/1s';
+    const why = 'who comes through a Unix socket has no address';
+    assert.deepEqual(await limited(both, ', unix: ./s'), [
+      noEffect(49, 'connectionsPerAddress', why),
+      noEffect(78, 'newConnectionsPerAddress', why),
+    ]);
+    assert.deepEqual(await limited(both, ', unix: ./s, proxyProtocol: true'), []);
   });
 });
 

@@ -61,6 +61,7 @@ test('the lines of a README are found with the status that their comment promise
     'oidc',
     'limits',
     'quotas',
+    'protection',
     'signatures',
     'tls',
     'typescript',
@@ -270,6 +271,20 @@ describeExample('limits', (example) => {
     assert.match(text, /^ratelimit: "network";r=100;t=0, "per-client";r=0;t=\d+\r$/im);
     assert.match(text, /^retry-after: \d+\r$/im);
     assert.match(text, /"detail":"The limit \\"per-client\\" is reached\."/);
+  });
+});
+
+describeExample('protection', (example) => {
+  it('tells who is banned and why', async () => {
+    const { status, text } = await example().curl('curl -s http://127.0.0.1:9901/api/v1/bans');
+    assert.equal(status, 200, text);
+    assert.match(text, /"network":"127\.0\.4\.0\/24","since":\d+,"until":\d+,"by":"admin API","reason":"a test"/);
+  });
+
+  it('says to who is banned for how long yet', async () => {
+    const { status, text } = await example().curl(`curl -i --interface 127.0.4.1 ${url}/api/1`);
+    assert.equal(status, 403, text);
+    assert.match(text, /^retry-after: 3[56]\d\d\r$/im);
   });
 });
 

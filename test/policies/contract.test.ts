@@ -34,17 +34,24 @@ const sampleOptions: Readonly<Record<string, readonly unknown[]>> = {
     { origins: ['*'] },
     { origins: ['*', 'null'], methods: ['*'], headers: ['*'], credentials: true, exposeHeaders: ['x-a'], maxAge: '1h' },
   ],
+  ban: [
+    { after: 1_000 },
+    { after: 1, within: '1h', for: '1d', statuses: [404, 500], exempt: { addresses: ['::/0'] }, enforce: false },
+  ],
   ipFilter: [{ deny: ['192.0.2.0/24'] }, { allow: ['192.0.2.10', '2001:db8::/32', 'unix:'], deny: ['::1'] }],
   // What is left differs from one request to the next, which is what the fields are about.
   rateLimit: [
     { rate: '1000/1m', headers: 'none' },
     { limit: 1000, window: '1s', algorithm: 'sliding-window', by: ['ip', 'header:origin'], headers: 'none' },
     { rates: { default: '1000/1s' }, algorithm: 'fixed-window', cost: 'header:digest', by: 'route', headers: 'none' },
+    { rate: '1000/1s', cost: { before: 5, after: 'response-header:digest' }, by: 'value:x', headers: 'none' },
+    { rate: '1000/1s', cost: { before: 'value:x', after: 'value:y', max: 7 }, headers: 'none' },
     { rate: '1/1d', enforce: false, exempt: { addresses: ['192.0.2.0/24'], groups: ['a'] } },
   ],
   quota: [
     { limit: 1_000_000_000_000, per: 'month', headers: 'none' },
     { limit: 1000, per: 'day', timezone: 'Europe/Berlin', by: 'claim:sub', headers: 'none' },
+    { limits: { gold: 100_000, default: 1000 }, per: 'day', headers: 'none' },
   ],
   concurrency: [
     { limit: 10 },

@@ -50,6 +50,7 @@ async function redisStore(t: Scope): Promise<TimedStore> {
   const { script } = ServerTime;
   const thread = await RedisThread.open(t, server, { clock, script });
   const advance = async (ms: number): Promise<void> => {
+    await thread.batches.settle();
     clock.advance(ms);
     await now();
   };
@@ -116,6 +117,51 @@ for (const [name, open] of Object.entries(stores)) {
       }
     });
 
+    test('what was used beyond a charge is charged whatever is left, and has to be paid off first', async (t) => {
+      const { limits, advance } = await open(t);
+      for (const rule of sample) {
+        const limiter = limits.limiter(JSON.stringify(rule), rule);
+        limiter.correct('a', 2, 9, await copied(limiter.charge('a', 2)));
+        const refused = await copied(limiter.charge('a', 1));
+        assert.deepEqual([refused.isAllowed, refused.remaining], [false, 0], rule.algorithm);
+        // However much it is.
+        limiter.correct('b', 1, 1_000_000_000, await copied(limiter.charge('b', 1)));
+        assert.equal((await copied(limiter.charge('b', 1))).isAllowed, false, rule.algorithm);
+      }
+      const [perMinute, , sliding, fixed, calendar] = sample.map((rule) => limits.limiter(JSON.stringify(rule), rule));
+      await advance(1001);
+      for (const limiter of [sliding, fixed]) assert.equal(await useUp(limiter, 'a'), 7);
+      // Nine in a minute of seven: two of them are paid off by then that it had not.
+      assert.ok(Math.abs((await copied(perMinute.charge('a', 1))).retryMs - (3 * 60_000) / 7 + 1001) < 0.01);
+      await advance(120_000);
+      assert.equal(await useUp(perMinute, 'b'), 7, 'nobody owes more than a window beyond what may come at once');
+      assert.equal(await useUp(calendar, 'a'), 0);
+      await advance(86_400_000);
+      assert.equal(await useUp(calendar, 'a'), 7);
+    });
+
+    test('of a charge that was too much, what is still there is given back', async (t) => {
+      const { limits, advance } = await open(t);
+      const limiters = sample.map((rule) => limits.limiter(JSON.stringify(rule), rule));
+      for (const [index, limiter] of limiters.entries()) {
+        limiter.correct('a', 5, 2, await copied(limiter.charge('a', 5)));
+        assert.equal(await useUp(limiter, 'a'), 5, sample[index].algorithm);
+        limiter.correct('b', 5, 0, await copied(limiter.charge('b', 5)));
+        assert.equal(await useUp(limiter, 'b'), 7, sample[index].algorithm);
+      }
+      const late: LimitVerdict[] = [];
+      for (const limiter of limiters) late.push(await copied(limiter.charge('c', 5)));
+      await advance(60_001);
+      // What others have charged since is theirs.
+      for (const [index, limiter] of limiters.entries()) {
+        if (sample[index].algorithm === 'calendar') continue;
+        const there = (await copied(limiter.charge('c', 1))).remaining;
+        limiter.correct('c', 5, 1, late[index]);
+        const { remaining } = await copied(limiter.charge('c', 0));
+        assert.equal(remaining, sample[index].algorithm === 'gcra' && index === 1 ? there + 4 : there, `${index}`);
+      }
+    });
+
     test('a cost that there can never be is refused for good, and charges nothing', async (t) => {
       const { limits } = await open(t);
       for (const rule of sample) {
@@ -163,6 +209,13 @@ const steps = fc.array(
     ),
     cost: fc.integer({ min: 0, max: 12 }),
     undo: fc.boolean(),
+    /** What is corrected: a charge of so many steps before, to so many. */
+    correct: fc.option(
+      fc.record({
+        before: fc.nat(3),
+        used: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 1e12 })),
+      }),
+    ),
   }),
   { minLength: 1, maxLength: 30 },
 );
@@ -174,10 +227,11 @@ suite('limits in redis and in memory', { skip: unlessInstalled('redis-server') }
     const [memory, redis] = [await memoryStore(), await redisStore(t)];
     let round = 0;
     await fc.assert(
-      fc.asyncProperty(rules, steps, async (rule, all) => {
+      fc.asyncProperty(rules, steps, fc.boolean(), async (rule, all, corrects) => {
         const identity = `${round++}`;
         const limiters = [memory, redis].map(({ limits }) => limits.limiter(identity, rule));
-        for (const { afterMs, cost, undo } of all) {
+        const charged: { readonly cost: number; readonly verdicts: readonly LimitVerdict[] }[] = [];
+        for (const { afterMs, cost, undo, correct } of all) {
           if (afterMs > 0) await Promise.all([memory.advance(afterMs), redis.advance(afterMs)]);
           const [ours, theirs] = await Promise.all(limiters.map((limiter) => copied(limiter.charge('key', cost))));
           assert.equal(theirs.isAllowed, ours.isAllowed);
@@ -185,9 +239,13 @@ suite('limits in redis and in memory', { skip: unlessInstalled('redis-server') }
           for (const what of ['resetMs', 'moreMs', 'retryMs'] as const) {
             assert.ok(nearly(theirs[what], ours[what]), `${what}: ${theirs[what]} and ${ours[what]}`);
           }
-          if (!undo || !ours.isAllowed || cost === 0) continue;
-          limiters[0].undo('key', cost, ours);
-          limiters[1].undo('key', cost, theirs);
+          if (ours.isAllowed && cost > 0) {
+            if (corrects) charged.push({ cost, verdicts: [ours, theirs] });
+            else if (undo) [ours, theirs].forEach((verdict, i) => limiters[i].undo('key', cost, verdict));
+          }
+          const [one] = correct === null ? [] : charged.splice(-1 - correct.before, 1);
+          if (one === undefined || correct === null) continue;
+          one.verdicts.forEach((verdict, i) => limiters[i].correct('key', one.cost, correct.used, verdict));
         }
       }),
       { numRuns: Number(process.env['GATEWRIGHT_STORE_RUNS'] ?? 150) },

@@ -11,6 +11,7 @@ import type {
   Exchange,
   GatewayIdentity,
   InnerPolicy,
+  LimitKeyFunction,
   LimitCharge,
   LimiterSource,
   Outcome,
@@ -32,6 +33,7 @@ import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
+import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
@@ -86,6 +88,7 @@ export class FakeExchange implements Exchange {
   consumer: Consumer | null;
   credential: Credential | null = null;
   requestId = '';
+  readonly values = new Map<string, string | number>();
   status = 0;
   readonly responseHeaders = new HeaderFields();
   responseBody: Uint8Array | null = null;
@@ -215,7 +218,7 @@ export function outcomeOf(status: number, bytesOut = 0): Outcome {
 export class FakeEnv implements PolicyEnv {
   readonly route: string = 'test-route';
   label = '';
-  readonly baseDir = '/nowhere';
+  readonly baseDir: string = '/nowhere';
   readonly warnings: string[] = [];
   /** What policies before this one authenticate with. */
   earlier: readonly Authenticator[] = [];
@@ -269,6 +272,23 @@ export class FakeEnv implements PolicyEnv {
   get limits(): SharedLimits {
     this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
     return this.ownLimits;
+  }
+
+  /** By the name of the file. */
+  readonly functions = new Map<string, LimitKeyFunction>();
+
+  ownFunction(file: string): LimitKeyFunction {
+    const found = this.functions.get(file);
+    if (found === undefined) throw new Error(`the test has no ${file}`);
+    return found;
+  }
+
+  readonly bans = new SharedBans(SharedBans.create(1, { capacity: 1024 }), 0, this);
+  /** Addresses of proxies that a listener trusts. */
+  trustedProxies: readonly string[] = [];
+
+  isTrustedProxy(address: string): boolean {
+    return this.trustedProxies.includes(address);
   }
 
   store(_name: string): Promise<ValueStore> {

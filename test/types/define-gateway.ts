@@ -157,3 +157,17 @@ export const wrongType = defineGateway({
   // @ts-expect-error: a duration is text with a unit.
   routes: { a: { respond: {}, timeouts: { total: 5000 } } },
 });
+
+export const limitByFile = defineGateway({
+  routes: {
+    a: {
+      policies: [{ rateLimit: { rate: '1/1s', by: { use: './key.ts' } } }, { quota: { by: ['ip', 'route'] } }],
+      respond: {},
+    },
+  },
+});
+
+export const limitByFunction = defineGateway({
+  // @ts-expect-error: a function stands in a file of its own.
+  routes: { a: { policies: [{ rateLimit: { rate: '1/1s', by: () => 'all' } }], respond: {} } },
+});

@@ -34,6 +34,7 @@ export function checkLimits(
       const { use, path } = uses[index];
       if (use.module !== null || !LIMITS.includes(use.name) || !isMapping(use.options)) continue;
       const isNamed = use.label !== use.name;
+      if (!isNamed) findings.push(...valuesOfNobody(use.options, uses, index));
       const namings = namingsIn(use.options, isNamed ? path : [...path, use.name]);
       if (namings.length === 0) continue;
       const before = uses.slice(0, index).filter(({ definition }) => definition.provides?.includes('consumer'));
@@ -52,14 +53,16 @@ function hasOwnCode({ use }: ResolvedUse): boolean {
   return [...withInnerUses([use])].some(({ module }) => module !== null);
 }
 
-function namingsIn({ rates, exempt }: Readonly<Record<string, unknown>>, path: Path): readonly Naming[] {
+function namingsIn(options: Readonly<Record<string, unknown>>, path: Path): readonly Naming[] {
+  const { exempt } = options;
   const { consumers, groups } = isMapping(exempt) ? exempt : {};
   return [
-    ...(isMapping(rates) ? Object.keys(rates) : [])
-      .filter((name) => name !== 'default')
-      .map((name) => ({
+    ...(['rates', 'limits'] as const)
+      .flatMap((option) => Object.keys(isMapping(options[option]) ? options[option] : {}).map((name) => [option, name]))
+      .filter(([, name]) => name !== 'default')
+      .map(([option, name]) => ({
         name,
-        path: [...path, 'rates', name],
+        path: [...path, option, name],
         atKey: true,
         isKnown: (callers: KnownCallers) => callers.consumers.has(name) || callers.groups.has(name),
         among: (callers: KnownCallers) => [...callers.consumers, ...callers.groups],
@@ -102,3 +105,23 @@ function nobodyKnown(name: string, path: Path): Finding {
   const message = `${formatPath(path)}: what ${name} says of consumers and groups has no effect, as no policy before it finds out who calls`;
   return { severity: 'warning', code: 'NO_EFFECT', message, path };
 }
+
+/** What no policy has noted is never there: only those of the user's own note anything, and what counts beforehand before. */
+function valuesOfNobody(
+  options: Readonly<Record<string, unknown>>,
+  uses: readonly ResolvedUse[],
+  at: number,
+): Finding[] {
+  const { by, cost } = options;
+  const { before, after } = isMapping(cost) ? cost : { before: cost };
+  const nobodyIn = (others: readonly ResolvedUse[]): boolean => !others.some(hasOwnCode);
+  const early = textsIn([by, before].flat()).filter(isValue);
+  const late = textsIn([after]).filter(isValue);
+  const { use, path } = uses[at];
+  return [...(nobodyIn(uses.slice(0, at)) ? early : []), ...(nobodyIn(uses) ? late : [])].map((text) => {
+    const message = `${formatPath(path)}: ${use.name} gets nothing by ${text}, which only a policy of your own could note${early.includes(text) ? ' before it' : ''}`;
+    return { severity: 'warning', code: 'NO_EFFECT', message, path };
+  });
+}
+
+const isValue = (text: string): boolean => text.startsWith('value:');

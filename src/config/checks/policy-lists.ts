@@ -46,6 +46,11 @@ export function checkPolicyList(uses: readonly ResolvedUse[], from: number, find
       const message = `${formatPath(path)}: ${use.name} ${reasonFor(same)}`;
       findings.push({ severity: 'warning', code: 'NO_EFFECT', message, path });
     }
+    const unseen = use.name === 'ban' ? before.find(({ use: other }) => asksForCredentials(other)) : undefined;
+    if (unseen !== undefined) {
+      const message = `${formatPath(path)}: ban does not see what ${unseen.use.name} refuses, as it comes after it: put it before ${unseen.use.name}`;
+      findings.push({ severity: 'warning', code: 'NO_EFFECT', message, path });
+    }
     // A browser never sends credentials with a preflight (the Fetch standard, section 4.8), so it would be refused.
     const asking = use.name === 'cors' ? before.find(({ use: other }) => asksForCredentials(other)) : undefined;
     if (asking !== undefined) {

@@ -12,7 +12,7 @@ export type Judge = (before: unknown, after: unknown) => Direction;
 export const higherIsWeaker: Judge = (before, after) =>
   typeof before !== 'number' || typeof after !== 'number' ? 'other' : after > before ? 'weaker' : 'stronger';
 
-export const lowerIsWeaker: Judge = (before, after) => higherIsWeaker(after, before);
+const lowerIsWeaker: Judge = (before, after) => higherIsWeaker(after, before);
 
 export const trueIsWeaker: Judge = (_, after) => (after === true ? 'weaker' : 'stronger');
 
@@ -137,7 +137,8 @@ function partsOfRule(rule: unknown): Readonly<Record<string, unknown>> {
   return equals === undefined ? rule : { ...others, oneOf: [equals] };
 }
 
-function absenceOr(judged: Judge): Judge {
+/** Of something that is less strict where it is missing. */
+export function absenceOr(judged: Judge): Judge {
   return (before, after) =>
     after === undefined ? 'weaker' : before === undefined ? 'stronger' : judged(before, after);
 }
@@ -153,13 +154,32 @@ export const fasterIsWeaker: Judge = (before, after) => {
   return to.limit > from.limit || isFaster ? 'weaker' : 'stronger';
 };
 
-/** Rates by consumer or group. One that is gone, or new, puts others in the place of `default`, or back. */
-export const ratesAreWeaker: Judge = (before, after) => {
-  const [from, to] = [before, after].map((value) => (isMapping(value) ? value : {}));
-  const rateIn = (rates: Readonly<Record<string, unknown>>, who: string): unknown =>
-    ownValue(rates, who) ?? ownValue(rates, 'default');
-  const changed = keysOf(from, to).filter((who) => !isSame(rateIn(from, who), rateIn(to, who)));
-  return together(changed.map((who) => fasterIsWeaker(rateIn(from, who), rateIn(to, who))));
+/** Something by consumer or group. What is gone, or new, puts others in the place of `default`, or back. */
+function byCaller(judged: Judge): Judge {
+  return (before, after) => {
+    const [from, to] = [before, after].map((value) => (isMapping(value) ? value : {}));
+    const valueIn = (values: Readonly<Record<string, unknown>>, who: string): unknown =>
+      ownValue(values, who) ?? ownValue(values, 'default');
+    const changed = keysOf(from, to).filter((who) => !isSame(valueIn(from, who), valueIn(to, who)));
+    return together(changed.map((who) => judged(valueIn(from, who), valueIn(to, who))));
+  };
+}
+
+export const ratesAreWeaker: Judge = byCaller((before, after) => fasterIsWeaker(before, after));
+
+export const limitsAreWeaker: Judge = byCaller(higherIsWeaker);
+
+/** What a request counts as: a number, where to read it, or both and what corrects it. Charging, or believing, less is weaker. */
+export const costIsWeaker: Judge = (before, after) => {
+  const [from, to] = [before, after].map((value) => (isMapping(value) ? value : { before: value }));
+  const parts: Readonly<Record<string, Judge>> = {
+    before: lowerIsWeaker,
+    // A correction that is new may charge more or give something back.
+    after: (_, is) => (isAbsent(is) ? 'weaker' : 'other'),
+    max: lowerIsWeaker,
+  };
+  const changed = Object.entries(parts).filter(([key]) => !isSame(ownValue(from, key), ownValue(to, key)));
+  return together(changed.map(([key, judged]) => judged(ownValue(from, key), ownValue(to, key))));
 };
 
 export function rateOf(value: unknown): Rate | null {

@@ -97,17 +97,22 @@ const denial = { judge: judge.fewerIsWeaker, isSet: true } as const;
 const onFailure = { judge: judge.inOrderOr('local', 'closed', 'local', 'open') };
 const cacheFor = { judge: judge.longerIsWeaker, show: showDuration };
 
-const showRate = (value: unknown): string => {
+export const showRate = (value: unknown): string => {
   const rate = judge.rateOf(value);
   return rate === null ? show(value) : formatRate(rate);
 };
 
-const showRates = (value: unknown): string =>
-  isMapping(value)
-    ? `{${Object.entries(value)
-        .map(([who, rate]) => `${who}: ${showRate(rate)}`)
-        .join(', ')}}`
-    : show(value);
+const showMapping =
+  (showOne: (value: unknown) => string) =>
+  (value: unknown): string =>
+    isMapping(value)
+      ? `{${Object.entries(value)
+          .map(([key, one]) => `${key}: ${showOne(one)}`)
+          .join(', ')}}`
+      : show(value);
+
+const showRates = showMapping(showRate);
+const showParts = showMapping(show);
 
 const showShare = (value: unknown): string => (typeof value === 'number' ? formatPercentage(value) : show(value));
 
@@ -123,9 +128,10 @@ const limitOptions: FieldRules = {
   enforce: { judge: judge.falseIsWeaker },
   rate: { judge: judge.fasterIsWeaker, show: showRate, whole: true },
   limit: { judge: judge.higherIsWeaker },
+  limits: { judge: judge.limitsAreWeaker, show: showParts, whole: true },
   window: { judge: judge.shorterIsWeaker, show: showDuration },
   burst: { judge: judge.higherIsWeaker },
-  cost: { judge: judge.lowerIsWeaker },
+  cost: { judge: judge.costIsWeaker, show: showParts, whole: true },
   onStoreFailure: onFailure,
   mode: { judge: judge.inOrderOr('exact', 'exact', 'lease') },
   // What each machine counts by itself is as many times as much as there are machines.
@@ -151,6 +157,18 @@ const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {
       'deny.groups': denial,
       'deny.scopes': denial,
       'deny.claims': { judge: judge.deniedClaimsAreWeaker, whole: true },
+    },
+  },
+  ban: {
+    role: protection,
+    options: {
+      after: { judge: judge.higherIsWeaker },
+      within: { judge: judge.shorterIsWeaker, show: showDuration },
+      for: { judge: judge.shorterIsWeaker, show: showDuration },
+      statuses: { judge: judge.fewerIsWeaker, isSet: true },
+      exempt: { judge: judge.absenceIsStronger },
+      'exempt.addresses': exemption,
+      enforce: { judge: judge.falseIsWeaker },
     },
   },
   basicAuth: { role: authentication, options: { ...credentials, consumers: { judge: judge.trueIsWeaker } } },

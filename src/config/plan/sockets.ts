@@ -4,6 +4,7 @@ import { isLoopback } from '../checks/addresses.ts';
 import type { ChangeKind, Difference } from './change.ts';
 import type { Comparison } from './comparison.ts';
 import { type DirectedKinds, type FieldRules, compareFields, showDuration, showSize } from './fields.ts';
+import { showRate } from './policy-table.ts';
 import { compareCertificates, compareTlsFile } from './files.ts';
 import * as judge from './judges.ts';
 
@@ -14,6 +15,12 @@ const trustRule = { kinds: { weaker: 'trust-widened' } } as const;
 const limitRule = {
   judge: judge.higherIsWeaker,
   kinds: { weaker: 'limit-raised', stronger: 'limit-lowered' },
+} as const;
+const rateRule = {
+  ...limitRule,
+  judge: judge.absenceOr(judge.fasterIsWeaker),
+  show: showRate,
+  whole: true,
 } as const;
 const durationRule = { show: showDuration };
 
@@ -46,6 +53,9 @@ const listenerRules: FieldRules = {
   'limits.targetBytes': { ...limitRule, show: showSize },
   'limits.headers': limitRule,
   'limits.connections': limitRule,
+  'limits.connectionsPerAddress': { ...limitRule, judge: judge.absenceOr(judge.higherIsWeaker) },
+  'limits.newConnections': rateRule,
+  'limits.newConnectionsPerAddress': rateRule,
   'limits.underscores': { judge: judge.inOrder('drop', 'keep'), ...trustRule },
   'timeouts.handshake': { ...durationRule, kinds: all('timeout-changed') },
   'timeouts.head': { ...durationRule, kinds: all('timeout-changed') },

@@ -1,7 +1,7 @@
 /** `listeners` and `admin`: the sockets that the gateway accepts on. */
 import { IpSet } from '../../util/ip-set.ts';
 import { z } from '../../util/schema.ts';
-import { duration, size } from '../../util/units.ts';
+import { duration, rate, size } from '../../util/units.ts';
 import { flag, integer, notAvailable, oneOrMore, pem, secret } from './scalars.ts';
 
 /** An IP address or a CIDR block. */
@@ -32,6 +32,18 @@ const limits = z.strictObject({
     .describe(
       'The largest number of connections at a time, of all threads together. Those beyond it are answered 503 and closed.',
     ),
+  connectionsPerAddress: integer(1)
+    .optional()
+    .describe(
+      'The same of one client: an address, or a /64 of IPv6. Without it there is no such limit. Proxies in `trustedProxies` ' +
+        'are exempt, as all of their clients share an address; behind the PROXY protocol it is the client that counts.',
+    ),
+  newConnections: rate()
+    .optional()
+    .describe(
+      'How many connections are accepted in which time, such as `1000/1s`. Those beyond it are closed likewise.',
+    ),
+  newConnectionsPerAddress: rate().optional().describe('The same of one client, with the same exemptions.'),
   underscores: z
     .enum(['drop', 'keep'])
     .default('drop')

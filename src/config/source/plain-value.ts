@@ -10,6 +10,9 @@ export interface ValueFinding {
   readonly path: Path;
 }
 
+const functionMessage =
+  'a configuration is data, which all threads get: put a function into a file of its own, and write {use: ./file.ts} where one can be named';
+
 /** A copy of the value. What is not data is left out, and reported. */
 export function copyPlainValue(
   value: unknown,
@@ -29,6 +32,7 @@ export function copyPlainValue(
     // A value that contains itself is the deepest of all.
     if (path.length > MAX_DEPTH) return report('BAD_VALUE', 'this is nested too deeply, or contains itself', path);
     if (Array.isArray(part)) return part.map((item, index) => copy(item, [...path, index]));
+    if (typeof part === 'function') return report('BAD_VALUE', functionMessage, path);
     if (!isPlainObject(part)) {
       return report('BAD_VALUE', 'a configuration is data: text, numbers, lists and mappings', path);
     }

@@ -62,6 +62,18 @@ export class Charge implements LimitCharge {
     this.fields?.tellLegacy(exchange, this.remaining, this.inSeconds);
   }
 
+  /**
+   * What the request has cost in truth is known. Clients have been told of the charge by then.
+   * @param most what it counts as at most; never less than what was charged.
+   */
+  correct(used: number, most: number): void {
+    const { limiter, key, cost } = this;
+    // Of what was taken back, or corrected already, nothing is left to be.
+    if (cost === 0) return;
+    this.cost = 0;
+    limiter.correct(key, cost, Math.min(used, Math.max(most, cost)), this);
+  }
+
   /** A promise where somebody else has to be asked how it stands then. */
   undo(exchange: Exchange): MaybePromise<void> {
     const { limiter, key, cost } = this;

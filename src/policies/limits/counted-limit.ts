@@ -2,6 +2,7 @@
 import type {
   Consumer,
   Exchange,
+  LimitCounter,
   LimitStore,
   LimitVerdict,
   Limiter,
@@ -11,6 +12,7 @@ import type {
 } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { Charge, undoCharges } from './charge.ts';
+import type { CostCorrection } from './cost-correction.ts';
 import type { CostReader } from './limit-cost.ts';
 import { type LimitFields, seconds } from './limit-fields.ts';
 import type { LimitCounters } from './limit-counters.ts';
@@ -24,6 +26,8 @@ export interface Tier {
   readonly fields: LimitFields;
   /** What `Retry-After` says where no time is enough. */
   readonly windowMs: number;
+  /** How many there are in a window. */
+  readonly limit: number;
 }
 
 interface Parts {
@@ -31,11 +35,14 @@ interface Parts {
   readonly name: string;
   readonly key: LimitKey;
   readonly cost: CostReader;
+  /** Null where what is charged stays. */
+  readonly correction: CostCorrection | null;
   readonly tierOf: (consumer: Consumer | null) => Tier;
   readonly isExempt: ((exchange: Exchange) => boolean) | null;
   readonly enforce: boolean;
   readonly limits: LimitStore;
   readonly counters: LimitCounters;
+  readonly counter: LimitCounter;
   /** Told of requests that would have been refused. */
   readonly onUnenforced: () => void;
 }
@@ -68,13 +75,13 @@ export class CountedLimit implements Policy {
 
   private decided(
     exchange: Exchange,
-    { fields, windowMs }: Tier,
+    { fields, windowMs, limit }: Tier,
     counting: Limiter,
     key: string,
     cost: number,
     verdict: LimitVerdict,
   ): MaybePromise<Reply | undefined> {
-    const { enforce, counters } = this.parts;
+    const { enforce, counters, counter, correction } = this.parts;
     const { isAllowed, retryMs, source } = verdict;
     if (source === 'none') {
       if (!isAllowed && enforce) return this.failClosed(exchange);
@@ -87,12 +94,15 @@ export class CountedLimit implements Policy {
     counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
+    counter.admitted();
+    if (correction !== null) correction.note(exchange, charge, limit);
     return undefined;
   }
 
   private wouldRefuse(): undefined {
     this.parts.limits.noteRefusal(false);
     this.parts.counters.wouldRefuse.add();
+    this.parts.counter.refused(false);
     this.parts.onUnenforced();
   }
 
@@ -109,9 +119,10 @@ export class CountedLimit implements Policy {
   }
 
   private refuse(exchange: Exchange, charge: Charge, waitMs: number): MaybePromise<Reply> {
-    const { code, limits, counters } = this.parts;
+    const { code, limits, counters, counter } = this.parts;
     limits.noteRefusal(true);
     counters.refused.add();
+    counter.refused(true);
     const undone = undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);

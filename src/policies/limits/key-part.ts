@@ -9,7 +9,7 @@ import { ClaimPath } from '../authentication/claim-path.ts';
 /** Undefined where the request has nothing of the kind. */
 export type PartReader = (exchange: Exchange) => string | undefined;
 
-/** Parts of what was sent or verified, by the word before the colon. */
+/** Parts of what was sent, verified or found out by a policy, by the word before the colon. */
 const namedParts: Readonly<Record<string, (name: string) => PartReader>> = {
   header: (name) => (exchange) => {
     const { requestHeaders } = exchange;
@@ -27,6 +27,10 @@ const namedParts: Readonly<Record<string, (name: string) => PartReader>> = {
   claim: (name) => {
     const path = new ClaimPath(name);
     return ({ credential }) => (credential === null ? undefined : textOf(path.of(credential.claims)));
+  },
+  value: (name) => (exchange) => {
+    const value = exchange.values.get(name);
+    return value === undefined ? undefined : String(value);
   },
 };
 
@@ -61,7 +65,7 @@ export function readerOf(text: string, route: string): PartReader {
 }
 
 /** The client; whoever comes through a Unix socket is one. */
-export function addressOf({ clientIp }: Exchange): string {
+export function addressOf({ clientIp }: Pick<Exchange, 'clientIp'>): string {
   return clientIp.includes(':') ? clientNetwork(clientIp) : clientIp;
 }
 

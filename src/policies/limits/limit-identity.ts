@@ -1,11 +1,12 @@
 /** What a limit is called, and what it is the same limit by: for all threads, routes and configurations. */
 import type { PolicyEnv } from '../../contract.ts';
+import type { By } from './limit-key.ts';
 
 interface Named {
   /** The policy: limits of two kinds are never one. */
   readonly kind: string;
   readonly name: string | undefined;
-  readonly by: string | readonly string[];
+  readonly by: By;
 }
 
 /** How clients and logs see it. */
@@ -22,8 +23,18 @@ export function limitIdentity(
   numbers: unknown,
   { label, route }: Pick<PolicyEnv, 'label' | 'route'>,
 ): string {
-  const { kind, name, by } = named;
+  const { kind, by } = named;
+  return JSON.stringify([kind, limitScope(named, { label, route }), by, numbers]);
+}
+
+/** For whom it is one: for all who use its name, for the gateway, or for the route. */
+export type LimitScope = readonly ['named', string] | readonly ['global'] | readonly ['route', string];
+
+export function limitScope(
+  { kind, name, by }: Named,
+  { label, route }: Pick<PolicyEnv, 'label' | 'route'>,
+): LimitScope {
   const isNamed = name !== undefined || label !== kind;
-  const scope = isNamed ? ['named', limitName(named, { label })] : by === 'global' ? ['global'] : ['route', route];
-  return JSON.stringify([kind, scope, by, numbers]);
+  if (isNamed) return ['named', limitName({ kind, name }, { label })];
+  return by === 'global' ? ['global'] : ['route', route];
 }

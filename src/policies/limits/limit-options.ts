@@ -41,7 +41,7 @@ export const storeOptions = {
     ),
 };
 
-interface StoreOptions {
+export interface StoreOptions {
   readonly store: string;
   readonly mode: 'exact' | 'lease';
   readonly lease?: StoreLease | undefined;

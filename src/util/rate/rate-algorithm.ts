@@ -21,13 +21,22 @@ export interface RateAlgorithm extends TableDecision {
   retryMs: number;
   /** What `undo` has to be told of a charge that was allowed. */
   mark: number;
-  /** Takes back a charge. Never gives back more than is still there of it, so that undoing lets nobody in who was not due. */
+  /** Takes back a charge, or a part of it. Never gives back more than is still there, so that it lets nobody in who was not due. */
   readonly undo: UndoDecision;
+  /** Charges whatever is left: for what was used already. Nothing is allowed to a key before that is paid off. */
+  readonly debit: DebitDecision;
 }
 
 export interface UndoDecision extends TableDecision {
+  /** What was charged. */
   cost: number;
+  /** How much of it is to be taken back, at most all. */
+  back: number;
   /** When it was charged. */
   chargedAtMs: number;
   mark: number;
+}
+
+export interface DebitDecision extends TableDecision {
+  cost: number;
 }

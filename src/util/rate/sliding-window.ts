@@ -5,7 +5,7 @@
  * they need to be. When a group more is wanted than there are, the two neighbours become one that lose the least by it.
  */
 import type { WindowRule } from './fixed-window.ts';
-import type { RateAlgorithm, UndoDecision } from './rate-algorithm.ts';
+import type { DebitDecision, RateAlgorithm, UndoDecision } from './rate-algorithm.ts';
 
 const groups = 24;
 /** Numbers of an entry: how many groups there are; then of each when its last one came, and how many it has. */
@@ -28,11 +28,13 @@ export class SlidingWindow implements RateAlgorithm {
   retryMs = 0;
   mark = 0;
   readonly undo: UndoDecision;
+  readonly debit: DebitDecision;
   private readonly rule: WindowRule;
 
   constructor(rule: WindowRule) {
     this.rule = rule;
-    this.undo = new UndoInLog((count) => this.rankMs(count));
+    this.undo = new UndoInLog(rule.windowMs, (words) => this.expiryOf(words));
+    this.debit = { cost: 0, decide: (words, isNew, nowMs) => this.add(words, isNew, nowMs) };
   }
 
   decide(words: Float64Array, isNew: boolean, nowMs: number): number {
@@ -47,9 +49,22 @@ export class SlidingWindow implements RateAlgorithm {
     this.remaining = Math.max(0, limit - charged);
     this.resetMs = charged === 0 ? 0 : lastMs + windowMs - nowMs;
     this.moreMs = charged === 0 ? 0 : words[atOf(0)] + windowMs - nowMs;
+    if (charged > limit) this.moreMs = this.freeInMs(words, charged - limit + 1, nowMs);
     this.retryMs = this.isAllowed ? 0 : cost > limit ? Infinity : this.freeInMs(words, charged + cost - limit, nowMs);
     if (!this.isAllowed || cost === 0) return NaN;
     return lastMs + windowMs + this.rankMs(charged);
+  }
+
+  /** It counts from when it is known. */
+  private add(words: Float64Array, isNew: boolean, nowMs: number): number {
+    if (isNew) words[0] = 0;
+    forgetBefore(words, nowMs - this.rule.windowMs);
+    note(words, nowMs, this.debit.cost);
+    return this.expiryOf(words);
+  }
+
+  private expiryOf(words: Float64Array): number {
+    return lastOf(words) + this.rule.windowMs + this.rankMs(sumOf(words));
   }
 
   /** How long until that many have left the window. */
@@ -65,7 +80,7 @@ export class SlidingWindow implements RateAlgorithm {
 
   /** Those with more in them are kept longer than they need to be. */
   private rankMs(count: number): number {
-    return (this.rule.windowMs * count) / this.rule.limit;
+    return (this.rule.windowMs * Math.min(count, 2 * this.rule.limit)) / this.rule.limit;
   }
 }
 
@@ -76,9 +91,14 @@ function forgetBefore(words: Float64Array, beforeMs: number): number {
   while (gone < size && words[atOf(gone)] <= beforeMs) gone++;
   if (gone > 0) words.copyWithin(atOf(0), atOf(gone), atOf(size));
   words[0] = size - gone;
-  let count = 0;
-  for (let i = 0; i < size - gone; i++) count += words[countOf(i)];
-  return count;
+  return sumOf(words);
+}
+
+function sumOf(words: Float64Array): number {
+  const size = sizeOf(words);
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += words[countOf(i)];
+  return sum;
 }
 
 function lastOf(words: Float64Array): number {
@@ -122,22 +142,25 @@ function mergeCheapest(words: Float64Array): void {
 /** The charge is in the first group whose last one came no earlier. */
 class UndoInLog implements UndoDecision {
   cost = 0;
+  back = 0;
   chargedAtMs = 0;
   mark = 0;
-  private readonly rankMs: (count: number) => number;
+  private readonly windowMs: number;
+  private readonly expiryOf: (words: Float64Array) => number;
 
-  constructor(rankMs: (count: number) => number) {
-    this.rankMs = rankMs;
+  constructor(windowMs: number, expiryOf: (words: Float64Array) => number) {
+    this.windowMs = windowMs;
+    this.expiryOf = expiryOf;
   }
 
-  decide(words: Float64Array, isNew: boolean, _nowMs: number, expiresAtMs: number): number {
-    if (isNew) return NaN;
+  decide(words: Float64Array, isNew: boolean, nowMs: number): number {
+    // Once it has left the window, what stands there is somebody else's.
+    if (isNew || this.mark <= nowMs - this.windowMs) return NaN;
     const size = sizeOf(words);
     for (let i = 0; i < size; i++) {
       if (words[atOf(i)] < this.mark) continue;
-      const given = Math.min(this.cost, words[countOf(i)]);
-      words[countOf(i)] -= given;
-      return expiresAtMs - this.rankMs(given);
+      words[countOf(i)] -= Math.min(this.back, words[countOf(i)]);
+      return this.expiryOf(words);
     }
     return NaN;
   }

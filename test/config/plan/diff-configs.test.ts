@@ -171,6 +171,23 @@ suite('the plan of sockets', () => {
       ),
       ['listener-opened | listener c: opened: http://[::1]:82', 'listener-renamed | listener b: renamed: was a'],
     );
+    const [none, some] = ['', 'connectionsPerAddress: 50, newConnections: 100/1s, newConnectionsPerAddress: 5/1s'].map(
+      (limits) => `listeners: {a: {port: 81, limits: {${limits}}}}`,
+    );
+    assert.deepEqual(await planOf(some, none), [
+      'limit-raised | listener a: limit raised: limits.connectionsPerAddress 50 removed',
+      'limit-raised | listener a: limit raised: limits.newConnections 100/1s removed',
+      'limit-raised | listener a: limit raised: limits.newConnectionsPerAddress 5/1s removed',
+    ]);
+    assert.ok((await planOf(none, some)).every((line) => line.startsWith('limit-lowered')));
+    assert.deepEqual(
+      await planOf(some, some.replace('50', '60').replace('5/1s', '4/1s').replace('100/1s', '100/500ms')),
+      [
+        'limit-raised | listener a: limit raised: limits.connectionsPerAddress 50 → 60',
+        'limit-raised | listener a: limit raised: limits.newConnections 100/1s → 100/500ms',
+        'limit-lowered | listener a: limit lowered: limits.newConnectionsPerAddress 5/1s → 4/1s',
+      ],
+    );
     assert.deepEqual(await planOf('listeners: {a: {port: 81}}', 'listeners: {a: {unix: ./s}}'), [
       'listener-changed | listener a: changed: port 81 → 8080',
       'listener-changed | listener a: changed: unix none → s',

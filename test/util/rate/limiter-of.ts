@@ -2,6 +2,13 @@
 import type { RateAlgorithm } from '../../../src/util/rate/rate-algorithm.ts';
 import { SharedTable } from '../../../src/util/shared-table.ts';
 
+/** A charge that was allowed. */
+export interface Charge {
+  readonly cost: number;
+  readonly at: number;
+  readonly mark: number;
+}
+
 export class KeyedLimit {
   nowMs = 0;
   readonly algorithm: RateAlgorithm;
@@ -20,8 +27,19 @@ export class KeyedLimit {
 
   /** Takes back a charge; by default the last one. */
   undo(cost = 1, chargedAtMs = this.nowMs, mark = this.algorithm.mark, key = 'a'): void {
-    Object.assign(this.algorithm.undo, { cost, chargedAtMs, mark });
+    this.takeBack(cost, { cost, at: chargedAtMs, mark }, key);
+  }
+
+  /** Takes back a part of a charge. */
+  takeBack(back: number, { cost, at, mark }: Charge, key = 'a'): void {
+    Object.assign(this.algorithm.undo, { cost, back, chargedAtMs: at, mark });
     this.table.update(key, this.nowMs, this.algorithm.undo);
+  }
+
+  /** Charges what was used already. */
+  debit(cost: number, key = 'a'): void {
+    this.algorithm.debit.cost = cost;
+    this.table.update(key, this.nowMs, this.algorithm.debit);
   }
 }
 
