@@ -41,35 +41,7 @@ export {
 } from './contract/authentication.ts';
 export { defineLimitKey, type LimitKeyFunction, type RequestView } from './contract/limit-key.ts';
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
-export {
-  CallError,
-  type AdaptiveLimit,
-  type AttemptDamping,
-  type BanList,
-  type CallRequest,
-  type CallResponse,
-  type CallTls,
-  type Damping,
-  type DocumentPointer,
-  type DocumentSource,
-  type GatewayIdentity,
-  type LimitCharge,
-  type LimitRule,
-  type LimitCounter,
-  type LimitStore,
-  type LimitVerdict,
-  type Limiter,
-  type LimiterSource,
-  type MemoryLimiter,
-  type MemoryLimiterSource,
-  type PermitPool,
-  type RemoteDocument,
-  type SharedMemory,
-  type StoreFailure,
-  type StoreLease,
-  type StoreUse,
-  type ValueStore,
-} from './contract/services.ts';
+export * from './contract/services.ts';
 
 /**
  * The header fields of one message, in the order and spelling of the wire (RFC 9110, section 5). Names compare

@@ -312,6 +312,31 @@ suite('a limit whose store is in a bad way', { skip: unlessInstalled('redis-serv
     }
   });
 
+  test('corrects what a request has cost once the response tells, for all machines', async (t) => {
+    const redis = await RedisServer.start(t);
+    for (const mode of ['exact', 'lease']) {
+      for (const algorithm of ['gcra', 'sliding-window', 'fixed-window']) {
+        const cost = { before: 10, after: 'response-header:x-used' };
+        const name = `${mode}-${algorithm}`;
+        const limits = [{ rateLimit: { rate: '100/1h', store: 'shared', by: 'global', mode, algorithm, name, cost } }];
+        const use = async (used: number): Promise<string> => {
+          const [all, store] = [
+            { policies: limits, respond: { headers: { 'x-used': String(used) } } },
+            { timeout: '2s' },
+          ];
+          const machine = await TestGateway.start(t, { ...configFor(redis.url, [], store), routes: { all } });
+          const { text, status } = await ask(machine.address());
+          await machine.gateway.stop(0);
+          return `${status} ${/ratelimit: .*?;r=(\d+)/i.exec(text)![1]}`;
+        };
+        assert.equal(await use(3), '200 90', name);
+        assert.equal(await use(20), '200 87', name);
+        assert.equal(await use(90), '200 67', name);
+        assert.equal((await use(0)).slice(0, 3), '429', `${name}: in debt`);
+      }
+    }
+  });
+
   test('gives back what it has leased when the gateway stops', async (t) => {
     const redis = await RedisServer.start(t);
     const limits = [

@@ -7,7 +7,7 @@ import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.
 import { systemClock } from '../../src/util/clock.ts';
 import { eventually } from '../support/changes.ts';
 import { unlessInstalled } from '../support/needed-programs.ts';
-import { RedisThread } from '../support/redis-limits.ts';
+import { RedisThread, ServerTime } from '../support/redis-limits.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import type { Scope } from '../support/scope.ts';
 
@@ -149,5 +149,75 @@ suite('limits that lease', { skip: unlessInstalled('redis-server') }, () => {
     assert.equal((await limiter.charge('key', 60)).isAllowed, false);
     assert.ok((await limiter.charge('key', 40)).isAllowed, 'of which nothing was lost');
     assert.equal((await limiter.charge('key', 1)).isAllowed, false);
+  });
+
+  test('take what was used beyond a charge of what is in hand, and have the store charge the rest', async (t) => {
+    const { thread, leased, leftInStore } = await start(t);
+    const rule = perDay(1_000);
+    const limiter = leased.limiter('a', rule);
+    let used = 0;
+    const chargeOne = async (): Promise<LimitVerdict> => {
+      used++;
+      return { ...(await limiter.charge('key', 1)) };
+    };
+    for (let i = 0; i < 100; i++) await chargeOne();
+    const inHand = 1_000 - used - (await leftInStore(rule));
+    assert.ok(inHand > 2, `${inHand} in hand`);
+    limiter.correct('key', 1, 3, await chargeOne());
+    limiter.correct('key', 1, 201, await chargeOne());
+    await thread.batches.settle();
+    const after = 1_000 - used - 202 - (await leftInStore(rule));
+    assert.ok(after >= 0 && after <= 50, `${after} in hand`);
+    limiter.correct('key', 1, 5_000, await chargeOne());
+    assert.equal(await leftInStore(rule), 0);
+    for (let i = 0; i < 60; i++) await chargeOne();
+    assert.equal((await chargeOne()).isAllowed, false, 'once nothing is in hand');
+  });
+
+  test('give back to the store what was charged too much, and have no more in hand by it', async (t) => {
+    const { leased, leftInStore } = await start(t, { size: 10 });
+    const rule = perDay(1_000);
+    const limiter = leased.limiter('a', rule);
+    const charged: LimitVerdict[] = [];
+    for (let i = 0; i < 20; i++) charged.push({ ...(await limiter.charge('key', 20)) });
+    assert.deepEqual(new Set(charged.map(({ isAllowed }) => isAllowed)), new Set([true]));
+    for (const verdict of charged) limiter.correct('key', 20, 1, verdict);
+    const inHand = 1_000 - 20 - (await leftInStore(rule));
+    assert.ok(inHand >= 0 && inHand <= 20, `${inHand} in hand`);
+  });
+
+  test('give nothing back that time has paid off since it was leased', async (t) => {
+    const server = await RedisServer.start(t);
+    const time = new ServerTime(server);
+    await time.set(1_000_000_000);
+    const thread = await RedisThread.open(t, server, { script: ServerTime.script });
+    const leased = thread.leased({ size: 20 });
+    t.after(() => leased.close());
+    for (const rule of [
+      { algorithm: 'gcra', limit: 100, windowMs: 1_000, capacity: 100 },
+      { algorithm: 'sliding-window', limit: 100, windowMs: 1_000 },
+      { algorithm: 'fixed-window', limit: 100, windowMs: 1_000 },
+    ] as const) {
+      await time.set(1_000_000_000);
+      const limiter = leased.limiter(rule.algorithm, rule);
+      const [first, second] = [{ ...(await limiter.charge('key', 60)) }, { ...(await limiter.charge('key', 40)) }];
+      assert.deepEqual([first.isAllowed, second.isAllowed], [true, true], rule.algorithm);
+      await time.set(1_001_500_000);
+      const exact = thread.limits().limiter(rule.algorithm, rule);
+      assert.ok((await exact.charge('key', 100)).isAllowed, 'another machine');
+      limiter.correct('key', 60, 1, first);
+      limiter.correct('key', 40, 1, second);
+      assert.equal((await exact.charge('key', 1)).isAllowed, false, rule.algorithm);
+    }
+  });
+
+  test('charge here what was used beyond a lease while the store is gone', async (t) => {
+    const { server, thread, leased } = await start(t);
+    const limiter = leased.limiter('a', perDay(300));
+    const verdict = { ...(await limiter.charge('key', 1)) };
+    await server.kill();
+    await eventually(() => !thread.batches.isWell, 'the outage to be seen');
+    limiter.correct('key', 1, 101, verdict);
+    assert.equal((await chargeAll(limiter, 400)).allowed, 200);
   });
 });
