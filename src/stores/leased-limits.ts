@@ -15,6 +15,7 @@ import type {
 } from '../contract.ts';
 import type { Decided, DecisionBatches } from './decision-batches.ts';
 import { type ScriptAnswer, type StoreVerdict, type StoredRule, storedRule } from './limit-operations.ts';
+import { leaseOfThread } from './lease-size.ts';
 import { type RedisLimitsEnv, Substitute } from './redis-limits.ts';
 import { StoreKeys } from './store-keys.ts';
 
@@ -60,14 +61,13 @@ export class LeasedLimits implements LimiterSource {
 
   private make(identity: string, rule: LimitRule): LeasedLimiter {
     const { env, onStoreFailure, lease, threads, active } = this;
-    const ofMachine = 'size' in lease ? lease.size : Math.floor(rule.limit * lease.share);
     return new LeasedLimiter({
       batches: env.batches,
       rule: storedRule(rule, () => env.wallNow()),
       keys: new StoreKeys(env.prefix, identity),
       substitute: new Substitute(onStoreFailure, env, identity, rule),
       now: () => env.now(),
-      most: Math.max(1, Math.floor(Math.min(ofMachine, capacityOf(rule)) / threads)),
+      most: leaseOfThread(lease, rule, threads),
       paceMs: paceOf(rule),
       onActive: (limiter) => active.add(limiter),
     });
@@ -83,10 +83,6 @@ export class LeasedLimits implements LimiterSource {
     for (const limiter of this.active) if (!limiter.returnIdle()) this.active.delete(limiter);
     for (const [identity, limiter] of this.known) if (limiter.deref() === undefined) this.known.delete(identity);
   }
-}
-
-function capacityOf(rule: LimitRule): number {
-  return rule.algorithm === 'gcra' ? rule.capacity : rule.limit;
 }
 
 function paceOf(rule: LimitRule): number {

@@ -293,6 +293,20 @@ suite('a limit whose store is in a bad way', { skip: unlessInstalled('redis-serv
     assert.match(text, /"default";r=9[1-6];/, 'each that was asked for was charged once');
   });
 
+  test('is counted here while the store loads what it has kept', async (t) => {
+    const redis = await RedisServer.start(t);
+    const proxy = await SlowProxy.start(t, redis.port);
+    proxy.instead = '-LOADING Redis is loading the dataset in memory\r\n';
+    const { statuses, totals, asks, told } = await startOne(t, proxy.url, [{ rateLimit: { rate, store: 'shared' } }]);
+    assert.deepEqual(await statuses(4), [200, 200, 200, 429]);
+    assert.equal((await totals()).decidedLocally, 4);
+    assert.match(told().join('\n'), /^[^\n]*LOADING[^\n]*$/, 'once');
+    proxy.instead = null;
+    await eventually(asks, 'the store to be asked again');
+    assert.deepEqual((await statuses(3)).at(-1), 429, 'now by the store');
+    assert.equal(told().length, 2, told().join('\n'));
+  });
+
   test('is charged nothing for what another one refuses, and says so', async (t) => {
     const redis = await RedisServer.start(t);
     for (const mode of ['exact', 'lease']) {

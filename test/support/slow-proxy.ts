@@ -1,4 +1,4 @@
-/** Stands between a client and a server on loopback, and passes on what the server says as late as the test wants. */
+/** Stands between a client and a Redis on loopback, and passes on what that says as late as the test wants, or says something else. */
 import { once } from 'node:events';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import type { Scope } from './scope.ts';
@@ -6,6 +6,8 @@ import type { Scope } from './scope.ts';
 export class SlowProxy {
   /** How late what the server says arrives. */
   delayMs = 0;
+  /** What each command is answered with, instead of being passed on. */
+  instead: string | null = null;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
 
@@ -29,7 +31,10 @@ export class SlowProxy {
           behind.destroy();
         });
       }
-      client.pipe(behind);
+      client.on('data', (bytes) => {
+        if (this.instead === null) behind.write(bytes);
+        else client.write(this.instead.repeat(bytes.toString('latin1').match(/\*\d+\r\n\$/g)?.length ?? 0));
+      });
       let last = Promise.resolve();
       behind.on('data', (bytes) => {
         const wait = new Promise((resolve) => setTimeout(resolve, this.delayMs));

@@ -60,11 +60,16 @@ export function* problemsOfStore({ store, mode, lease, onStoreFailure }: StoreOp
   if (lease !== undefined && 'share' in lease && lease.share === 0) yield 'a `lease` of nothing would let nobody pass';
 }
 
+/** What each machine takes at a time; null where it is not leased. */
+export function leaseOf({ mode, lease = usualLease }: Pick<StoreOptions, 'mode' | 'lease'>): StoreLease | null {
+  return mode === 'lease' ? lease : null;
+}
+
 /** What a limit with these options is counted in. A promise only where it is a store. */
 export function limiterSource(given: StoreOptions, env: PolicyEnv): MaybePromise<LimiterSource> {
-  const { store, mode, lease = usualLease, onStoreFailure = 'local' } = given;
+  const { store, onStoreFailure = 'local' } = given;
   if (store === memory) return env.limits;
-  return env.limitsIn(store, { onStoreFailure, lease: mode === 'lease' ? lease : null });
+  return env.limitsIn(store, { onStoreFailure, lease: leaseOf(given) });
 }
 
 export const unenforcedOption = z

@@ -332,7 +332,6 @@ suite('the plan of sockets', () => {
       ],
     );
     const base = withPolicies();
-    const tls = { ca: undefined, insecure: false };
     const alone = { sentinels: [], cluster: false, nodes: [] };
     const shared = {
       type: 'redis',
@@ -342,7 +341,7 @@ suite('the plan of sockets', () => {
       password: 'pw',
       timeout: 5,
       prefix: '',
-      tls,
+      tls: { ca: undefined, insecure: false },
     } as const;
     const later: GatewayConfig = { ...base, threads: 4, stores: { shared } };
     const lines = linesOf(diffConfigs({ ...base, telemetry: { ...base.telemetry, accessLog: null } }, later));
