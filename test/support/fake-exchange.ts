@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type {
+  AttemptDamping,
   Authenticator,
   CallRequest,
   CallResponse,
@@ -222,7 +223,7 @@ export class FakeEnv implements PolicyEnv {
   earlier: readonly Authenticator[] = [];
   readonly consumers = new ConsumerIndex();
   nowMs = 0;
-  private ownDamping: SharedDamping | null = null;
+  private ownDamping: AttemptDamping | null = null;
   private noted: NotedTexts | null = null;
   private ownBans: SharedBans | null = null;
   private ownLimitMemory: LimitMemory | null = null;
@@ -283,9 +284,13 @@ export class FakeEnv implements PolicyEnv {
     return this.ownLimits;
   }
 
-  get damping(): SharedDamping {
+  get damping(): AttemptDamping {
     this.ownDamping ??= new SharedDamping(SharedDamping.create(1, { capacity: 1024 }), 0, () => this.nowMs);
     return this.ownDamping;
+  }
+
+  set damping(damping: AttemptDamping) {
+    this.ownDamping = damping;
   }
 
   get bans(): SharedBans {
