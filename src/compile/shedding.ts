@@ -1,5 +1,5 @@
 /** How important requests are: what a route says of them, and what their caller does. */
-import { type Importance, importances } from '../config/schema/overload.ts';
+import { type Importance, importances } from '../config/schema/importance.ts';
 import type { GatewayConfig, PolicyUse } from '../config/schema.ts';
 import type { Consumer, PolicyDefinition } from '../contract.ts';
 import type { NamedPolicy } from '../proxy/route.ts';

@@ -9,14 +9,15 @@ import { cacheSchema, storeSchema } from './schema/access.ts';
 import { quotasSchema } from './schema/quotas.ts';
 import { consumerSchema, consumerSourcesSchema } from './schema/consumer.ts';
 import { identitySchema } from './schema/identity.ts';
-import { type Importance, overloadSchema } from './schema/overload.ts';
+import type { Importance } from './schema/importance.ts';
+import { overloadSchema } from './schema/overload.ts';
 import { adminSchema, listenerSchema } from './schema/listener.ts';
 import { defaultsSchema, notFoundSchema, policyUseSchema, routeSchema } from './schema/route.ts';
 import { NAME_RULE, isName, notAvailable } from './schema/scalars.ts';
 import { telemetrySchema } from './schema/telemetry.ts';
 import { upstreamSchema } from './schema/upstream.ts';
 
-export type { Importance } from './schema/overload.ts';
+export type { Importance } from './schema/importance.ts';
 export type { FieldMatch } from './schema/route.ts';
 
 const name = z.string().refine(isName, { error: NAME_RULE });

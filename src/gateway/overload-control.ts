@@ -4,7 +4,6 @@ import { Shedding } from '../proxy/shedding.ts';
 import type { Clock } from '../util/clock.ts';
 import { LoadWatch, type LoadThresholds, lookEveryMs } from '../util/load-watch.ts';
 import { memoryShare } from '../util/memory-share.ts';
-import { formatPercentage } from '../util/units.ts';
 import type { GatewayLog, ThreadOverload } from './gateway.ts';
 
 /** It is over when nobody had to be refused for so long; what stops for a moment is not told as two. */
@@ -96,7 +95,7 @@ export class OverloadControl {
     this.episode = { beganAt: nowMs, lastAt: nowMs };
     this.env.log.warn('overload: what is least important is refused', {
       lagMs: Math.round(watch.lagMs),
-      memory: formatPercentage(share(watch.memory)),
+      memory: inPercent(share(watch.memory)),
     });
   }
 
@@ -107,3 +106,7 @@ export class OverloadControl {
 }
 
 const share = (value: number): number => Number(value.toFixed(3));
+
+function inPercent(share: number): string {
+  return `${Math.round(share * 100)}%`;
+}

@@ -33,6 +33,9 @@ function isAnywhere(policy: unknown): boolean {
   return !Object.hasOwn(policy as object, 'oidc');
 }
 
+/** Counts by what is secret. */
+const counted = { rateLimit: { rate: '100000/1s', by: ['header:authorization', 'query:token'], name: 'seen' } };
+
 function configuration(upstream: string, refusing: string) {
   const entries = Object.entries(cases);
   const routes = entries.flatMap(([name, { policies }]) => [
@@ -52,7 +55,10 @@ function configuration(upstream: string, refusing: string) {
     },
     identity: { issuer: 'https://gateway.example', keys: ['${env:IDENTITY_KEY}'] },
     upstreams: { ...Object.fromEntries(upstreams), service: { targets: [upstream] }, down: { targets: [refusing] } },
-    routes: { ...Object.fromEntries(routes), open: { match: { path: '/open/*' }, upstream: 'service' } },
+    routes: {
+      ...Object.fromEntries(routes),
+      open: { match: { path: '/open/*' }, policies: [counted], upstream: 'service' },
+    },
     telemetry: {
       accessLog: { file: 'stdout', redact: ['authorization', 'cookie', '?token'] },
       debug: { secret: '${env:DEBUG_SECRET}' },
@@ -186,8 +192,8 @@ async function readAdmin(command: Command, when: string): Promise<void> {
     ([path, methods]) => 'get' in methods && !path.endsWith('/events'),
   );
   assert.ok(readable.length > 5);
-  // What is named in a path is a consumer, of which there is one with a secret.
-  const paths = readable.map(([path]) => path.replace('{name}', 'signing'));
+  // What is named in a path is a consumer, of which there is one with a secret, or the limit.
+  const paths = readable.map(([path]) => path.replace('{name}', 'signing').replace('{limit}', 'seen'));
   const read = async (path: string, given: Record<string, string>): Promise<number> => {
     const answer = await fetch(command.admin + path, { headers: given });
     clean((await answer.text()) + JSON.stringify([...answer.headers]), `${when}, GET ${path} ${answer.status}`);

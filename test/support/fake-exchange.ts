@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type {
+  AttemptDamping,
   Authenticator,
   CallRequest,
   CallResponse,
@@ -34,7 +35,7 @@ import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
 import { SharedBans } from '../../src/stores/shared-bans.ts';
-import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
+import { type LimitMemory, SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
 
 /** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
@@ -224,10 +225,10 @@ export class FakeEnv implements PolicyEnv {
   earlier: readonly Authenticator[] = [];
   readonly consumers = new ConsumerIndex();
   nowMs = 0;
-  readonly damping = new SharedDamping(SharedDamping.create(1, { capacity: 1024 }), 0, () => this.nowMs);
-  private readonly noted = new NotedTexts(NotedTexts.create(1, { capacity: 1024 }), 0, () => this.nowMs);
-  /** As the threads of one process have it in common. */
-  limitMemory = createLimitMemory(1, { rates: 1024, windows: 1024, logs: 64, permits: 64 });
+  private ownDamping: AttemptDamping | null = null;
+  private noted: NotedTexts | null = null;
+  private ownBans: SharedBans | null = null;
+  private ownLimitMemory: LimitMemory | null = null;
   private ownLimits: SharedLimits | null = null;
   /** How far the wall clock is ahead of the other one. */
   epochMs = 1_700_000_000_000;
@@ -246,6 +247,7 @@ export class FakeEnv implements PolicyEnv {
   }
 
   sharedMemory(name: string): SharedMemory {
+    this.noted ??= new NotedTexts(NotedTexts.create(1, { capacity: 1024 }), 0, () => this.nowMs);
     return this.noted.named(name);
   }
 
@@ -269,9 +271,33 @@ export class FakeEnv implements PolicyEnv {
     };
   }
 
+  /** As the threads of one process have it in common. */
+  get limitMemory(): LimitMemory {
+    this.ownLimitMemory ??= createLimitMemory(1, { rates: 1024, windows: 1024, logs: 64, permits: 64 });
+    return this.ownLimitMemory;
+  }
+
+  set limitMemory(memory: LimitMemory) {
+    this.ownLimitMemory = memory;
+  }
+
   get limits(): SharedLimits {
     this.ownLimits ??= new SharedLimits(this.limitMemory, 0, this);
     return this.ownLimits;
+  }
+
+  get damping(): AttemptDamping {
+    this.ownDamping ??= new SharedDamping(SharedDamping.create(1, { capacity: 1024 }), 0, () => this.nowMs);
+    return this.ownDamping;
+  }
+
+  set damping(damping: AttemptDamping) {
+    this.ownDamping = damping;
+  }
+
+  get bans(): SharedBans {
+    this.ownBans ??= new SharedBans(SharedBans.create(1, { capacity: 1024 }), 0, this);
+    return this.ownBans;
   }
 
   /** By the name of the file. */
@@ -283,7 +309,6 @@ export class FakeEnv implements PolicyEnv {
     return found;
   }
 
-  readonly bans = new SharedBans(SharedBans.create(1, { capacity: 1024 }), 0, this);
   /** Addresses of proxies that a listener trusts. */
   trustedProxies: readonly string[] = [];
 

@@ -1,11 +1,7 @@
 /** `overload`: what is refused when there is more to do than can be done. */
 import { z } from '../../util/schema.ts';
 import { duration, percentage } from '../../util/units.ts';
-
-/** How important a request is, the least first: the order in which they are refused. */
-export const importances = ['low', 'normal', 'high', 'critical'] as const;
-
-export type Importance = (typeof importances)[number];
+import { importances } from './importance.ts';
 
 export const importance = z.enum(importances);
 
