@@ -34,14 +34,10 @@ import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
+import { type FakeHeaders, pairsOf } from './fake-headers.ts';
 import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { type LimitMemory, SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
-
-/** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
-export type FakeHeaders =
-  | Readonly<Record<string, string | readonly string[]>>
-  | readonly (readonly [name: string, value: string])[];
 
 /** What a test wants to be different from a plain `GET http://api.example.com/` from 192.0.2.10. */
 export interface FakeRequest {
@@ -385,17 +381,6 @@ function chunksOf(body: FakeResponse['body']): Iterable<Uint8Array> {
 
 function bytesOf(body: string | Uint8Array): Uint8Array {
   return typeof body === 'string' ? Buffer.from(body) : body;
-}
-
-function pairsOf(headers: FakeHeaders = []): (readonly [string, string])[] {
-  if (isPairs(headers)) return [...headers];
-  return Object.entries(headers).flatMap(([name, value]) =>
-    (typeof value === 'string' ? [value] : value).map((one) => [name, one] as const),
-  );
-}
-
-function isPairs(headers: FakeHeaders): headers is readonly (readonly [string, string])[] {
-  return Array.isArray(headers);
 }
 
 function parseCookies(fields: readonly string[]): ReadonlyMap<string, string> {

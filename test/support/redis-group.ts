@@ -16,8 +16,10 @@ export interface Watched {
 
 /** A master called `mymaster`, one copy of it, and one sentinel, which is enough to decide. */
 export async function startWatched(t: Scope): Promise<Watched> {
-  const master = await RedisServer.start(t);
-  const copy = await RedisServer.start(t, ['--replicaof', '127.0.0.1', String(master.port)]);
+  // A copy begins with a file of all that the master has.
+  const master = await RedisServer.start(t, ['--dir', await folderWith(t)]);
+  const replicaOf = ['--replicaof', '127.0.0.1', String(master.port)];
+  const copy = await RedisServer.start(t, ['--dir', await folderWith(t), ...replicaOf]);
   await eventually(async () => (await copy.ask('INFO', 'replication')).includes('master_link_status:up'), 'the copy');
   const port = await freePort();
   const folder = await folderWith(t);
