@@ -211,6 +211,26 @@ suite('limits that lease', { skip: unlessInstalled('redis-server') }, () => {
     }
   });
 
+  test('give back by the time of the first lease that a charge was of', async (t) => {
+    const server = await RedisServer.start(t);
+    const time = new ServerTime(server);
+    await time.set(1_000_000_000);
+    const thread = await RedisThread.open(t, server, { script: ServerTime.script });
+    const leased = thread.leased({ size: 100 });
+    t.after(() => leased.close());
+    const rule: LimitRule = { algorithm: 'sliding-window', limit: 100, windowMs: 50 };
+    const [limiter, another] = [leased.limiter('a', rule), thread.limits().limiter('a', rule)];
+    await another.charge('key', 50);
+    assert.equal((await limiter.charge('key', 60)).isAllowed, false, 'of which 50 are in hand now');
+    await time.set(1_000_060_000);
+    let verdict: LimitVerdict | undefined;
+    const isAllowed = async (): Promise<boolean> => (verdict = { ...(await limiter.charge('key', 60)) }).isAllowed;
+    await eventually(isAllowed, 'the store to be asked again');
+    assert.equal((await another.charge('key', 0)).remaining, 90, 'the rest of them');
+    limiter.correct('key', 60, 1, verdict!);
+    assert.equal((await another.charge('key', 0)).remaining, 90);
+  });
+
   test('charge here what was used beyond a lease while the store is gone', async (t) => {
     const { server, thread, leased } = await start(t);
     const limiter = leased.limiter('a', perDay(300));
