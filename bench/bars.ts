@@ -1,7 +1,13 @@
 /** What Gatewright is to reach, as ratios within one run. The one absolute time is the start. */
-import { pairedRatios, summarise, type Summary } from './measure.ts';
+import { pairedDifferences, pairedRatios, summarise, type Summary } from './measure.ts';
 import { BARE_ARM } from './scenarios/authentication.ts';
-import { ONE_LIMIT_ARM, THREE_LIMITS_ARM, UNLIMITED_ARM } from './scenarios/limits.ts';
+import {
+  ONE_LIMIT_ARM,
+  REDIS_EXACT_ARM,
+  REDIS_LEASE_ARM,
+  THREE_LIMITS_ARM,
+  UNLIMITED_ARM,
+} from './scenarios/limits.ts';
 import { FEW_ROUTES_ARM, MANY_ROUTES_ARM } from './scenarios/routing.ts';
 import { RELOAD_10K_ARM, RELOAD_ARM } from './scenarios/reload.ts';
 import { ONE_THREAD_ARM, TWO_THREADS_ARM } from './scenarios/threads.ts';
@@ -16,8 +22,10 @@ interface Bar {
   readonly metric: string;
   readonly limit: number;
   readonly aim?: number;
-  /** What a value without `against` is counted in. */
+  /** What a value without `against`, or a difference, is counted in. */
   readonly unit?: string;
+  /** What is on top of `against`, not how many times as much it is. */
+  readonly isDifference?: true;
 }
 
 export interface Verdict {
@@ -71,6 +79,24 @@ const BARS: readonly Bar[] = [
     ...CPU,
     arm: THREE_LIMITS_ARM,
   },
+  {
+    what: 'a rate limit in Redis: CPU on top of none',
+    scenario: 'shared-limit',
+    against: UNLIMITED_ARM,
+    isDifference: true,
+    limit: 12,
+    unit: 'µs',
+    ...CPU,
+    arm: REDIS_EXACT_ARM,
+  },
+  {
+    what: 'a rate limit leased from Redis: CPU against none',
+    scenario: 'shared-limit',
+    against: UNLIMITED_ARM,
+    limit: 1.04,
+    ...CPU,
+    arm: REDIS_LEASE_ARM,
+  },
   single('1 GiB to a slow client: growth of RSS', 'stream-down', 'growthMiB', 64, 'MiB'),
   single('1 GiB to a slow upstream: growth of RSS', 'stream-up', 'growthMiB', 64, 'MiB'),
   single('an idle connection', 'idle', 'kibPerConnection', 8, 'KiB'),
@@ -112,9 +138,11 @@ export function judge(results: readonly ScenarioResult[]): Verdict[] {
 function measured(bar: Bar, result: ScenarioResult | undefined): Summary | undefined {
   const samplesOf = (name: string) => result?.rows.find(({ arm, failure }) => arm === name && !failure)?.samples ?? [];
   const own = samplesOf(bar.arm);
-  return bar.against === undefined
-    ? summarise(own.map((sample) => sample[bar.metric]))
-    : summarise(pairedRatios(own, samplesOf(bar.against), bar.metric));
+  if (bar.against === undefined) return summarise(own.map((sample) => sample[bar.metric]));
+  const others = samplesOf(bar.against);
+  return summarise(
+    bar.isDifference ? pairedDifferences(own, others, bar.metric) : pairedRatios(own, others, bar.metric),
+  );
 }
 
 function inWords({ median, min, max }: Summary, { unit }: Bar): string {

@@ -101,6 +101,12 @@ export function pairedRatios(samples: readonly Sample[], reference: readonly Sam
   return Array.from({ length: rounds }, (_, round) => samples[round][key] / reference[round][key]);
 }
 
+/** The same for how much more it is. */
+export function pairedDifferences(samples: readonly Sample[], reference: readonly Sample[], key: string): number[] {
+  const rounds = Math.min(samples.length, reference.length);
+  return Array.from({ length: rounds }, (_, round) => samples[round][key] - reference[round][key]);
+}
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function processStat(pid: number): ProcessStat | undefined {

@@ -17,8 +17,10 @@ import type {
   GatewayIdentity,
   LimitCharge,
   LimitStore,
+  LimiterSource,
   RemoteDocument,
   SharedMemory,
+  StoreUse,
   ValueStore,
 } from './contract/services.ts';
 import type { ErrorCode } from './errors.ts';
@@ -39,29 +41,7 @@ export {
 } from './contract/authentication.ts';
 export { defineLimitKey, type LimitKeyFunction, type RequestView } from './contract/limit-key.ts';
 export type { Counter, PolicyCounterLabels, PolicyCounterName } from './contract/metrics.ts';
-export {
-  CallError,
-  type AdaptiveLimit,
-  type AttemptDamping,
-  type BanList,
-  type CallRequest,
-  type CallResponse,
-  type CallTls,
-  type Damping,
-  type DocumentPointer,
-  type DocumentSource,
-  type GatewayIdentity,
-  type LimitCharge,
-  type LimitRule,
-  type LimitCounter,
-  type LimitStore,
-  type LimitVerdict,
-  type Limiter,
-  type PermitPool,
-  type RemoteDocument,
-  type SharedMemory,
-  type ValueStore,
-} from './contract/services.ts';
+export * from './contract/services.ts';
 
 /**
  * The header fields of one message, in the order and spelling of the wire (RFC 9110, section 5). Names compare
@@ -319,6 +299,11 @@ export interface PolicyEnv {
   store(name: string): Promise<ValueStore>;
   /** What all threads of this machine count in. */
   readonly limits: LimitStore;
+  /**
+   * What several machines count in together: a store of the configuration. It need not answer for this.
+   * @throws when there is no such store, or when what it takes to speak to it is not installed.
+   */
+  limitsIn(store: string, use: StoreUse): Promise<LimiterSource>;
   /**
    * The function that a file exports which the options name as `{use: ./file.ts}`.
    * @throws when the configuration names no such file.

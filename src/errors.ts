@@ -3,25 +3,10 @@
  * status it is answered with, whose fault it is and whether the same request may be sent again. The access log, the metrics, the problem details
  * (RFC 9457) and the generated reference all read this table; nothing else assigns a status to a failure.
  */
-
+import type { ErrorEntry } from './errors/error-entry.ts';
 import { adminErrors } from './errors/admin.ts';
 
-/** Whose fault a failure is: the client's, the gateway's own, or the upstream's. */
-export type ErrorSource = 'client' | 'gateway' | 'upstream';
-
-export interface ErrorEntry {
-  /** The HTTP status of the reply. 499 is only ever logged: the client that would read it is gone. */
-  readonly status: number;
-  readonly source: ErrorSource;
-  /** Whether sending the very same request again later can succeed. */
-  readonly retry: boolean;
-  /** The `title` of the problem details: constant, in plain words, without internals. */
-  readonly title: string;
-  /** The paragraph of the reference: what it means and what to do. */
-  readonly help: string;
-  /** The error type of `Proxy-Status` (RFC 9209, section 2.3), where one fits. */
-  readonly proxyStatus?: string;
-}
+export type { ErrorEntry, ErrorSource } from './errors/error-entry.ts';
 
 export const errors = {
   BAD_REQUEST: {
@@ -159,6 +144,14 @@ export const errors = {
     proxyStatus: 'http_request_denied',
     title: 'Too many requests at once',
     help: 'As many requests as a `concurrency` policy of the route allows are on their way, and its queue is full or the request has waited in it for `queueTimeout`. Send fewer at a time.',
+  },
+  LIMIT_STORE_UNAVAILABLE: {
+    status: 503,
+    source: 'gateway',
+    retry: true,
+    proxyStatus: 'proxy_internal_error',
+    title: 'Requests cannot be counted at the moment',
+    help: 'A limit of the route is counted in a store that several machines share (`store`), the store does not answer, and the limit is not to be passed uncounted (`onStoreFailure: closed`). The application log says what has become of the store; it is tried again in the background. The request may be repeated.',
   },
   AUTH_UNAVAILABLE: {
     status: 503,

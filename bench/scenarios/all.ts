@@ -4,7 +4,7 @@ import { idle } from './idle.ts';
 import { clientCertificates, signatures } from './proofs.ts';
 import { bare, response1MiB, tls, upload1MiB } from './proxying.ts';
 import { limitsCost, limitsExact } from './limits-compared.ts';
-import { rateLimit } from './limits.ts';
+import { rateLimit, sharedLimit } from './limits.ts';
 import { reload, reload10k } from './reload.ts';
 import { routes1000, routes100000 } from './routing.ts';
 import type { Scenario } from './scenario.ts';
@@ -27,6 +27,7 @@ export const SCENARIOS: readonly Scenario[] = [
   signatures,
   clientCertificates,
   rateLimit,
+  sharedLimit,
   limitsCost,
   limitsExact,
   idle,

@@ -37,3 +37,52 @@ export const rateLimit: Scenario = {
     ]);
   },
 };
+
+/** Rows whose limit is counted in a store that other machines could have as well. */
+export const REDIS_EXACT_ARM = 'redis-exact';
+export const REDIS_LEASE_ARM = 'redis-lease';
+
+/** Far longer than a store may usually take: it has the core of the load to itself as little as wrk has. */
+const storeTimeout = '2s';
+
+export const sharedLimit: Scenario = {
+  name: 'shared-limit',
+  title: 'Rate limits in Redis',
+  method:
+    'As the scenario before, with one limit that is counted in a redis-server on the core of the load: each request decided there ' +
+    '(`exact`), and leased from there (`lease`). The processor time is that of the gateway alone.',
+  metrics: LOAD_METRICS,
+  reference: UNLIMITED_ARM,
+  arms: ['gatewright'],
+  rounds: 9,
+  seconds: 2,
+  async run(bench, arms) {
+    if (!arms.some((arm) => arm.name === 'gatewright')) return [];
+    const port = await bench.lab.freePort();
+    const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+    const redis = bench.lab.startLoad('redis', { command: 'redis-server', args });
+    const sections = `stores: {shared: {type: redis, url: "redis://127.0.0.1:${port}", timeout: ${storeTimeout}}}`;
+    const arm = (name: string, title: string, mode: string | null) => ({
+      arm: gatewrightArm(
+        name,
+        title,
+        mode === null
+          ? {}
+          : {
+              sections,
+              policies: `[{rateLimit: {rate: ${wide}, by: ip, store: shared, mode: ${mode}, onStoreFailure: closed}}]`,
+            },
+      ),
+      plan: smallGet,
+    });
+    try {
+      return await runLoad(bench, [
+        arm(UNLIMITED_ARM, 'Gatewright without a limit', null),
+        arm(REDIS_EXACT_ARM, 'Gatewright, one limit in Redis', 'exact'),
+        arm(REDIS_LEASE_ARM, 'Gatewright, one limit leased from Redis', 'lease'),
+      ]);
+    } finally {
+      await bench.lab.stop(redis);
+    }
+  },
+};

@@ -82,6 +82,9 @@ export const statusSchema = z.strictObject({
       wouldRefuse: count.describe('Requests that a limit with `enforce: false` would have refused.'),
       evicted: count.describe('Keys that were forgotten before their time, because there were too many.'),
       gaveUp: count.describe('Decisions that were refused because other threads kept changing what stands beside.'),
+      askedOfStores: count.describe('Decisions that stores were asked for, which several machines have in common.'),
+      storeFailures: count.describe('Decisions that a store should have made and has not, in time or at all.'),
+      decidedLocally: count.describe('Those of them that were made in the memory of this machine instead.'),
     })
     .describe('Decisions of limits since the start.'),
   quotas: z

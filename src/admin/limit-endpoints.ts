@@ -8,8 +8,10 @@ import {
   keyOfAddress,
   tierOf,
 } from '../policies/limit-facts.ts';
+import { leaseOfThread } from '../stores/lease-size.ts';
 import { parseIp } from '../util/ip-set.ts';
-import type { Consumer } from '../contract.ts';
+import { threadCount } from '../workers/thread-count.ts';
+import type { Consumer, StoreLease } from '../contract.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type Endpoint, type Refusal, controlEndpoint } from './endpoint.ts';
 import { type IndexedLimit, limitIndexOf } from './limit-index.ts';
@@ -31,8 +33,8 @@ function isRefusal(value: object): value is Refusal {
 
 const scopes = { named: 'name', global: 'gateway', route: 'route' } as const;
 
-function rowOf(limit: IndexedLimit, { limits }: ControlPlane): LimitRow {
-  const { id, name, kind, scope, routes, by, enforce, store, tiers, permits, identity } = limit;
+function rowOf(limit: IndexedLimit, { limits, config }: ControlPlane): LimitRow {
+  const { id, name, kind, scope, routes, by, enforce, store, lease, tiers, permits, identity } = limit;
   return {
     id,
     name,
@@ -42,13 +44,13 @@ function rowOf(limit: IndexedLimit, { limits }: ControlPlane): LimitRow {
     by: [...by],
     enforce,
     store,
-    rules: tiers.map(ruleRow),
+    rules: tiers.map((tier) => ruleRow(tier, lease, threadCount(config))),
     permits: permits && { ...permits, limit: permits.limit ?? limits.adaptedLimit(identity, permits.adaptive!) },
     totals: limits.countOf(identity),
   };
 }
 
-function ruleRow({ who, rule }: LimitTier): LimitRow['rules'][number] {
+function ruleRow({ who, rule }: LimitTier, lease: StoreLease | null, threads: number): LimitRow['rules'][number] {
   const { algorithm, limit } = rule;
   return {
     for: who,
@@ -58,6 +60,7 @@ function ruleRow({ who, rule }: LimitTier): LimitRow['rules'][number] {
     capacity: algorithm === 'gcra' ? rule.capacity : null,
     per: algorithm === 'calendar' ? rule.per : null,
     timezone: algorithm === 'calendar' ? rule.timeZone : null,
+    inHand: lease && threads * leaseOfThread(lease, rule, threads),
   };
 }
 

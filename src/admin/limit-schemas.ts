@@ -30,6 +30,11 @@ export const limitRow = z
           capacity: count.nullable().describe('Of `gcra`: how many at once.'),
           per: z.enum(['day', 'month']).nullable(),
           timezone: z.string().nullable(),
+          inHand: count
+            .nullable()
+            .describe(
+              'Of `mode: lease`: how many permits of a key this machine has in hand at most, unless one request costs more than a thread has. All machines together let pass as many more than the rule says.',
+            ),
         }),
       )
       .describe('How many in which time; none of `concurrency`.'),

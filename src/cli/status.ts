@@ -36,7 +36,10 @@ interface Status {
   readonly listeners: readonly Readonly<Record<'name' | 'url' | 'connections', unknown>>[];
   /** Missing from a gateway that does not count them yet. */
   readonly authentication?: Readonly<Record<'failed' | 'slowed' | 'refused', unknown>>;
-  readonly limits?: Readonly<Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown>>;
+  readonly limits?: Readonly<
+    Record<'refused' | 'wouldRefuse' | 'evicted' | 'gaveUp', unknown> &
+      Partial<Record<'askedOfStores' | 'storeFailures' | 'decidedLocally', unknown>>
+  >;
   readonly quotas?: Readonly<Record<'database' | 'writtenAt' | 'failures' | 'problem', unknown>> | null;
   readonly overload?: Readonly<Record<(typeof refusedClasses)[number] | 'bodies', unknown>>;
   readonly protection?: {
@@ -199,9 +202,15 @@ function attemptLines(authentication: Status['authentication']): string[] {
 
 function limitLines(limits: Status['limits']): string[] {
   if (limits === undefined) return [];
-  const { refused, wouldRefuse, evicted, gaveUp } = limits;
+  const { refused, wouldRefuse, evicted, gaveUp, askedOfStores = 0, storeFailures = 0, decidedLocally = 0 } = limits;
   const counts = `${String(refused)} refused, ${String(wouldRefuse)} would have been`;
-  return [`limits: ${counts}; ${String(evicted)} keys forgotten early, ${String(gaveUp)} not decided`];
+  const lines = [`limits: ${counts}; ${String(evicted)} keys forgotten early, ${String(gaveUp)} not decided`];
+  // Only where there is a store.
+  if (askedOfStores !== 0 || storeFailures !== 0) {
+    const failed = `${String(storeFailures)} not answered, ${String(decidedLocally)} of them decided here`;
+    lines.push(`limits in stores: ${String(askedOfStores)} asked for, ${failed}`);
+  }
+  return lines;
 }
 
 function quotaLines(quotas: Status['quotas']): string[] {

@@ -7,6 +7,7 @@ import type {
   GatewayIdentity,
   InnerPolicy,
   LimitKeyFunction,
+  LimiterSource,
   MaybePromise,
   Policy,
   PolicyCounterLabels,
@@ -14,6 +15,7 @@ import type {
   PolicyDefinition,
   PolicyEnv,
   RemoteDocument,
+  StoreUse,
   ValueStore,
 } from '../contract.ts';
 import { innerUses } from '../config/inner-uses.ts';
@@ -48,6 +50,8 @@ export interface PolicyServices extends Pick<
 
 export interface StoreShare {
   readonly values: ValueStore;
+  /** What limits are counted in there. Rejects as `ready` does. */
+  limits(use: StoreUse): Promise<LimiterSource>;
   readonly ready: Promise<void>;
 }
 
@@ -196,18 +200,19 @@ export class PolicyMaker {
         this.leases.push(lease);
         return lease.value;
       },
-      store: (name) => this.store(name),
+      store: async (name) => (await this.store(name)).values,
+      limitsIn: async (name, how) => (await this.store(name)).limits(how),
       identity: () => this.ownIdentity(),
       counter: (name, labels) => services.counter(route, name, labels),
     };
   }
 
-  private async store(name: string): Promise<ValueStore> {
+  private async store(name: string): Promise<StoreShare> {
     const onProblem = (message: string): void => this.env.warn(message, { store: name });
     const lease = this.env.services.store(name, this.config, onProblem);
     this.leases.push(lease);
     await lease.value.ready;
-    return lease.value.values;
+    return lease.value;
   }
 
   private isTrustedProxy(address: string): boolean {

@@ -168,9 +168,10 @@ function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthCo
 }
 
 function assembleStore(store: StoreDeclaration, baseDir: string): StoreConfig {
-  const { type, url, username, password, timeout, prefix, tls } = store;
+  const { type, url, sentinels = [], cluster, nodes = [], username, password, timeout, prefix, tls } = store;
   const ca = tls.ca === undefined ? undefined : resolvePem(baseDir, tls.ca);
-  return { type, url, username, password, timeout, prefix, tls: { ca, insecure: tls.insecure } };
+  const verified = { ca, insecure: tls.insecure };
+  return { type, url, sentinels, cluster, nodes, username, password, timeout, prefix, tls: verified };
 }
 
 /** PEM text stays as it is. */

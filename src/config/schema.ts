@@ -172,6 +172,9 @@ export interface ConsumerConfig {
 export interface StoreConfig {
   readonly type: 'redis';
   readonly url: string;
+  readonly sentinels: readonly string[];
+  readonly cluster: boolean;
+  readonly nodes: readonly string[];
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly timeout: number;

@@ -1,4 +1,5 @@
 /** What the gateway does for policies that cannot do it alone: what all threads share, and what others have to be asked. */
+import type { MaybePromise } from '../contract.ts';
 import type { Claims } from './authentication.ts';
 
 /** A request that the gateway makes on its own behalf, whole and bounded. */
@@ -176,19 +177,34 @@ export interface LimitVerdict {
   /** When it was charged, and as what, for `undo`. */
   readonly chargedAtMs: number;
   readonly mark: number;
+  /**
+   * Where it was charged: in memory, in a store that other machines have as well, or to what was leased from one. `none`: the store that should have been asked
+   * does not answer, nothing was charged, and `isAllowed` is what was configured for that.
+   */
+  readonly source: 'memory' | 'store' | 'lease' | 'none';
 }
 
 /** A limit, for all threads and configurations that have it. Each key is counted by itself. */
 export interface Limiter {
-  /** Decides and charges in one step. */
-  charge(key: string, cost: number): LimitVerdict;
+  /** Decides and charges in one step. A promise where somebody else has to be asked; it is never rejected. */
+  charge(key: string, cost: number): MaybePromise<LimitVerdict>;
   /** Takes back a charge that was allowed. What time has paid off of it already is not given back again. */
-  undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+  undo(key: string, cost: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>): void;
   /**
    * Makes of a charge that was allowed what was used in truth. What is less is given back as by `undo`. What is more is charged
    * even beyond the limit, and nothing is allowed before that is paid off; which takes no longer than a window.
    */
-  correct(key: string, charged: number, used: number, charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark'>): void;
+  correct(
+    key: string,
+    charged: number,
+    used: number,
+    charge: Pick<LimitVerdict, 'chargedAtMs' | 'mark' | 'source'>,
+  ): void;
+}
+
+/** One that decides at once. */
+export interface MemoryLimiter extends Limiter {
+  charge(key: string, cost: number): LimitVerdict;
 }
 
 /**
@@ -235,10 +251,37 @@ export interface LimitCounter {
   refused(isEnforced: boolean): void;
 }
 
-/** What limits count in. */
-export interface LimitStore {
-  /** @param identity the same for what is to be the same limit, whichever thread or configuration it is part of. */
+/** What rates and quotas are counted in. */
+export interface LimiterSource {
+  /**
+   * @param identity the same for what is to be the same limit, whichever thread, machine or configuration it is part of.
+   * @throws for a rule that cannot be counted there.
+   */
   limiter(identity: string, rule: LimitRule): Limiter;
+}
+
+export interface MemoryLimiterSource extends LimiterSource {
+  limiter(identity: string, rule: LimitRule): MemoryLimiter;
+}
+
+/**
+ * What becomes of requests while a store does not answer: they are counted in the memory of the machine, pass uncounted, or are
+ * refused.
+ */
+export type StoreFailure = 'local' | 'open' | 'closed';
+
+/** How many permits a machine takes from a store at a time: a number, or a share of the limit. */
+export type StoreLease = { readonly size: number } | { readonly share: number };
+
+/** How limits use a store. */
+export interface StoreUse {
+  readonly onStoreFailure: StoreFailure;
+  /** Null where each request is decided by the store. */
+  readonly lease: StoreLease | null;
+}
+
+/** What the limits of a machine count in. */
+export interface LimitStore extends MemoryLimiterSource {
   /** @param queue how many may wait. */
   permits(identity: string, limit: number | AdaptiveLimit, queue: number): PermitPool;
   /** @param bounds what the limit is never below, and never above. */

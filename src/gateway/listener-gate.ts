@@ -1,5 +1,5 @@
 /** Who may open another connection to a listener: not who is banned, and not more or faster than its limits say. */
-import type { Limiter, PermitPool } from '../contract.ts';
+import type { MemoryLimiter, PermitPool } from '../contract.ts';
 import type { ListenerConfig } from '../config/schema.ts';
 import type { SharedBans } from '../stores/shared-bans.ts';
 import type { SharedLimits } from '../stores/shared-limits.ts';
@@ -23,8 +23,8 @@ export class ListenerGate implements ClientGate {
   /** Proxies are not responsible for the sum of their clients, and whoever bans one bans all of these. */
   private readonly proxies: IpSet;
   private readonly mostOfClient: PermitPool | null;
-  private readonly rateOfClient: Limiter | null;
-  private readonly rateOfAll: Limiter | null;
+  private readonly rateOfClient: MemoryLimiter | null;
+  private readonly rateOfAll: MemoryLimiter | null;
 
   /** @param place where it listens: see `placeOf`. What is counted there outlives a change of its limits. */
   constructor(place: string, { trustedProxies, limits }: ListenerConfig, { bans, connections }: GateServices) {
@@ -32,7 +32,7 @@ export class ListenerGate implements ClientGate {
     this.connections = connections;
     this.proxies = IpSet.parse(trustedProxies);
     const { connectionsPerAddress: most, newConnections, newConnectionsPerAddress } = limits;
-    const limiter = (kind: string, rate: Rate | undefined): Limiter | null => {
+    const limiter = (kind: string, rate: Rate | undefined): MemoryLimiter | null => {
       if (rate === undefined) return null;
       return connections.limiter(identityOf(kind, place, rate), { algorithm: 'gcra', ...rate, capacity: rate.limit });
     };

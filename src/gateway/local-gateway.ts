@@ -311,6 +311,7 @@ export class LocalGateway implements Gateway {
     this.services.close();
     if (serving === null) return;
     serving.compiled.close();
+    await this.services.settled();
     await serving.accessLog?.value.close();
   }
 

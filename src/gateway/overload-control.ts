@@ -107,6 +107,6 @@ export class OverloadControl {
 
 const share = (value: number): number => Number(value.toFixed(3));
 
-function inPercent(share: number): string {
-  return `${Math.round(share * 100)}%`;
+function inPercent(part: number): string {
+  return `${Math.round(part * 100)}%`;
 }

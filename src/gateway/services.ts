@@ -1,4 +1,5 @@
 /** What the policies of a thread are given. */
+import { availableParallelism } from 'node:os';
 import type { PolicyServices, StoreShare } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
@@ -12,14 +13,13 @@ import type {
   PolicyCounterName,
   RemoteDocument,
   SharedMemory,
-  ValueStore,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
-import { RedisValues } from '../stores/redis-values.ts';
+import { RedisStore } from '../stores/redis-store.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type BanMemory, SharedBans } from '../stores/shared-bans.ts';
@@ -103,6 +103,7 @@ export class LocalServices implements PolicyServices {
   private attempts: SharedDamping | null = null;
   private counted: SharedLimits | null = null;
   private metrics: ThreadMetrics | null;
+  private readonly closing = new Set<Promise<void>>();
   private arrivals: SharedLimits | null = null;
   private banned: SharedBans | null = null;
 
@@ -125,6 +126,16 @@ export class LocalServices implements PolicyServices {
   close(): void {
     this.ownDocuments.close();
     this.caller.close();
+  }
+
+  /** Resolves when what was to be told to stores that were let go is told, which takes no longer than their time-outs. */
+  async settled(): Promise<void> {
+    await Promise.all(this.closing);
+  }
+
+  private letGo(store: RedisStore): void {
+    const closed = store.close().finally(() => this.closing.delete(closed));
+    this.closing.add(closed);
   }
 
   sharedMemory(name: string): SharedMemory {
@@ -206,29 +217,32 @@ export class LocalServices implements PolicyServices {
     return this.documents.lease(source);
   }
 
-  store(name: string, { stores }: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare> {
+  store(
+    name: string,
+    { stores, threads: given }: GatewayConfig,
+    onProblem: (message: string) => void,
+  ): Lease<StoreShare> {
     const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
-    const { url, username, password, timeout: timeoutMs, prefix, tls } = config;
+    const { url, sentinels, cluster, nodes, username, password, timeout: timeoutMs, prefix, tls } = config;
+    const threads = given === 'auto' ? availableParallelism() : given;
     const make = (): RedisStore => {
-      const settings = { url, username, password, timeoutMs, tls };
-      return new RedisStore(new RedisConnection(settings, onProblem), prefix);
+      const settings = {
+        url,
+        sentinels,
+        cluster: cluster ? nodes : null,
+        username,
+        password,
+        timeoutMs,
+        tls,
+      };
+      return new RedisStore(new RedisConnection(settings, onProblem), {
+        prefix,
+        local: this.sharedLimits(),
+        clock: this.env.clock,
+        threads,
+      });
     };
-    return this.keep.lease(identityOf('store', config), make, ({ connection }) => connection.close());
-  }
-}
-
-/** One connection of this thread, and what is kept there. */
-class RedisStore implements StoreShare {
-  readonly connection: RedisConnection;
-  readonly values: ValueStore;
-
-  constructor(connection: RedisConnection, prefix: string) {
-    this.connection = connection;
-    this.values = new RedisValues(connection, prefix);
-  }
-
-  get ready(): Promise<void> {
-    return this.connection.ready;
+    return this.keep.lease(identityOf('store', config, threads), make, (kept) => this.letGo(kept));
   }
 }

@@ -103,6 +103,14 @@ export const statusFamilies: readonly StatusFamily[] = [
     read: ({ status }) => [one(status.limits.gaveUp)],
   },
   {
+    name: 'gatewright_limit_store_decisions_total',
+    type: 'counter',
+    labels: ['result'],
+    help: 'Decisions of limits that stores were asked for, that they have failed to make, and that were made locally instead.',
+    read: ({ status: { limits } }) =>
+      byName({ asked: limits.askedOfStores, failed: limits.storeFailures, local: limits.decidedLocally }),
+  },
+  {
     name: 'gatewright_auth_attempts_total',
     type: 'counter',
     labels: ['result'],

@@ -1,4 +1,11 @@
-import { type BanList, type Exchange, type Limiter, type Policy, type PolicyEnv, definePolicy } from '../contract.ts';
+import {
+  type BanList,
+  type Exchange,
+  type MemoryLimiter,
+  type Policy,
+  type PolicyEnv,
+  definePolicy,
+} from '../contract.ts';
 import { nameOfClient } from '../util/ip-network.ts';
 import { IpSet } from '../util/ip-set.ts';
 import { z } from '../util/schema.ts';
@@ -49,7 +56,7 @@ export const ban = definePolicy({
 class Ban implements Policy {
   private readonly statuses: ReadonlySet<number>;
   private readonly exempt: IpSet;
-  private readonly tally: Limiter;
+  private readonly tally: MemoryLimiter;
   private readonly bans: BanList;
   private readonly isTrustedProxy: PolicyEnv['isTrustedProxy'];
   private readonly forMs: number;

@@ -2,6 +2,7 @@ import {
   type AdaptiveLimit,
   type Exchange,
   type LimitCounter,
+  type MaybePromise,
   type Outcome,
   type PermitPool,
   type Policy,
@@ -140,7 +141,7 @@ class Concurrency implements Policy {
     };
   }
 
-  onRequest(exchange: Exchange): Reply | undefined | Promise<Reply | undefined> {
+  onRequest(exchange: Exchange): MaybePromise<Reply | undefined> {
     if (this.isExempt !== null && this.isExempt(exchange)) {
       this.counters.exempt.add();
       return undefined;
@@ -178,7 +179,7 @@ class Concurrency implements Policy {
     this.room.callNext(held.pool, held.key);
   }
 
-  private refuse(exchange: Exchange): Reply | undefined {
+  private refuse(exchange: Exchange): MaybePromise<Reply | undefined> {
     this.limits.noteRefusal(this.enforce);
     (this.enforce ? this.counters.refused : this.counters.wouldRefuse).add();
     this.counter.refused(this.enforce);
@@ -186,8 +187,7 @@ class Concurrency implements Policy {
       this.onUnenforced();
       return undefined;
     }
-    undoCharges(exchange);
-    return this.reply;
+    return undoCharges(exchange)?.then(() => this.reply) ?? this.reply;
   }
 }
 

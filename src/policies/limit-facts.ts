@@ -1,9 +1,10 @@
 /** What operators are told of a limit that a configuration has. It is found by the same identity that its policy counts by. */
-import type { Consumer } from '../contract.ts';
+import type { Consumer, StoreLease } from '../contract.ts';
 import { type ConcurrencyOptions, concurrency, concurrencyShape } from './concurrency.ts';
 import { addressOf } from './limits/key-part.ts';
 import { type LimitScope, limitIdentity, limitName, limitScope } from './limits/limit-identity.ts';
 import { keyOfParts, namesOf } from './limits/limit-key.ts';
+import { leaseOf } from './limits/limit-options.ts';
 import { type TierRule, tierFinder } from './limits/limit-tiers.ts';
 import { type QuotaOptions, quota, quotaTiers } from './quota.ts';
 import { type RateLimitOptions, rateLimit, rateTiers } from './rate-limit.ts';
@@ -31,6 +32,8 @@ export interface LimitFacts {
   readonly enforce: boolean;
   /** What it counts in. */
   readonly store: string;
+  /** How much each machine takes of it at a time; null where each request is decided by itself. */
+  readonly lease: StoreLease | null;
   /** Of a `concurrency` there are none. */
   readonly tiers: readonly LimitTier[];
   /** Of a `concurrency`, how many at once, and how many more may wait. */
@@ -59,11 +62,17 @@ export function limitFacts({ name: kind, label, options }: Use, route: string): 
   const given = options as ConcurrencyOptions;
   const { by, fixed, bounds, numbers } = concurrencyShape(given);
   const permits = { limit: fixed, adaptive: bounds, queue: given.queue };
-  return { ...commonFacts('concurrency', { ...given, by }, numbers, env), store: 'memory', tiers: [], permits };
+  return {
+    ...commonFacts('concurrency', { ...given, by }, numbers, env),
+    store: 'memory',
+    lease: null,
+    tiers: [],
+    permits,
+  };
 }
 
 type Given = Pick<RateLimitOptions, 'name' | 'by' | 'enforce'>;
-type CountedGiven = Given & Pick<RateLimitOptions, 'store'>;
+type CountedGiven = Given & Pick<RateLimitOptions, 'store' | 'mode' | 'lease'>;
 
 function countedFacts(
   kind: LimitFacts['kind'],
@@ -73,7 +82,7 @@ function countedFacts(
 ): LimitFacts {
   const { name, by } = given;
   const tiers = rules.map(({ who, rule }) => ({ who, rule, identity: limitIdentity({ kind, name, by }, rule, env) }));
-  return { ...commonFacts(kind, given, rules, env), store: given.store, tiers, permits: null };
+  return { ...commonFacts(kind, given, rules, env), store: given.store, lease: leaseOf(given), tiers, permits: null };
 }
 
 function commonFacts(
@@ -81,7 +90,7 @@ function commonFacts(
   { name, by, enforce }: Given,
   numbers: unknown,
   env: Pick<Use, 'label'> & { readonly route: string },
-): Omit<LimitFacts, 'store' | 'tiers' | 'permits'> {
+): Omit<LimitFacts, 'store' | 'lease' | 'tiers' | 'permits'> {
   const named = { kind, name, by };
   return {
     identity: limitIdentity(named, numbers, env),

@@ -5,7 +5,7 @@ import { cost, knownCost } from './limits/limit-cost.ts';
 import { exempt } from './limits/limit-exemptions.ts';
 import { fieldsOption, nameOption } from './limits/limit-fields.ts';
 import { by } from './limits/limit-key.ts';
-import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
+import { problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
 import { type TierRule, everybody } from './limits/limit-tiers.ts';
 
 interface HowMany {
@@ -36,7 +36,10 @@ const options = z
     enforce: unenforcedOption,
     headers: fieldsOption,
     name: nameOption,
-    ...ownMemory,
+    ...storeOptions,
+  })
+  .superRefine((given, context) => {
+    for (const message of problemsOfStore(given)) context.addIssue({ code: 'custom', message });
   })
   .refine(({ limit, limits = {} }) => (limit === undefined) === Object.hasOwn(limits, everybody), {
     error: 'write one of `limit` and `limits` with a `default`',
@@ -60,7 +63,10 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** Lets pass so many requests in a day or a month of the calendar. Counted in memory: a start of the gateway begins anew. */
+/**
+ * Lets pass so many requests in a day or a month of the calendar. Counted in memory, a start of the gateway begins anew unless
+ * there is a database of quotas; in a store, it does not.
+ */
 export const quota = definePolicy({
   name: 'quota',
   summary: 'Limits how many requests may come in a day or a month of the calendar.',

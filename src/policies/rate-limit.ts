@@ -6,7 +6,7 @@ import { cost, knownCost } from './limits/limit-cost.ts';
 import { exempt } from './limits/limit-exemptions.ts';
 import { fieldsOption, nameOption } from './limits/limit-fields.ts';
 import { by } from './limits/limit-key.ts';
-import { ownMemory, unenforcedOption } from './limits/limit-options.ts';
+import { problemsOfStore, storeOptions, unenforcedOption } from './limits/limit-options.ts';
 import { type TierRule, everybody } from './limits/limit-tiers.ts';
 
 /** Beyond these, sums of intervals would not be exact any more. */
@@ -44,7 +44,7 @@ const options = z
     enforce: unenforcedOption,
     headers: fieldsOption,
     name: nameOption,
-    ...ownMemory,
+    ...storeOptions,
   })
   .superRefine((given, context) => {
     for (const message of problemsOf(given)) context.addIssue({ code: 'custom', message });
@@ -54,7 +54,7 @@ export type RateLimitOptions = z.infer<typeof options>;
 
 function problemsOf(given: RateLimitOptions): string[] {
   const { rate: whole, limit, window, rates = {}, burst, algorithm, cost: each } = given;
-  const problems: string[] = [];
+  const problems = [...problemsOfStore(given)];
   const isSplit = limit !== undefined || window !== undefined;
   const ways = Number(whole !== undefined) + Number(isSplit) + Number(Object.hasOwn(rates, everybody));
   if (ways !== 1) problems.push('write one of `rate`, `limit` with `window`, and `rates` with a `default`');

@@ -6,7 +6,7 @@ import type {
   LimitRule,
   LimitStore,
   LimitVerdict,
-  Limiter,
+  MemoryLimiter,
   PermitPool,
 } from '../contract.ts';
 import { CalendarPeriods } from '../util/rate/calendar-period.ts';
@@ -57,6 +57,12 @@ export interface LimitTotals {
   readonly evicted: number;
   /** Decisions that were refused because other threads kept changing what stands beside. */
   readonly gaveUp: number;
+  /** Decisions that stores were asked for, which several machines have in common. */
+  readonly askedOfStores: number;
+  /** Decisions that a store should have made and has not, in time or at all. */
+  readonly storeFailures: number;
+  /** Those of them that were made in the memory of this machine instead. */
+  readonly decidedLocally: number;
 }
 
 /** How many keys that live at a time each table is made for. */
@@ -71,7 +77,8 @@ const defaultCapacity: LimitCapacity = { rates: 1_000_000, windows: 262_144, log
 const longWindowMs = 60_000;
 /** One for each use of such a policy; there are never many. */
 const adaptiveLimits = 4_096;
-const [refusedTotal, wouldRefuseTotal] = [0, 1];
+const [refusedTotal, wouldRefuseTotal, askedTotal, failedTotal, localTotal] = [0, 1, 2, 3, 4];
+const totalsKept = 5;
 
 /** @param threads how many may live at a time. */
 export function createLimitMemory(threads: number, capacity: LimitCapacity = defaultCapacity): LimitMemory {
@@ -86,7 +93,7 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     logs: table(capacity.logs, slidingWindowWords),
     permits: table(capacity.permits, threads),
     adaptive: table(adaptiveLimits, adaptiveWords),
-    totals: new SharedArrayBuffer(2 * 8),
+    totals: new SharedArrayBuffer(totalsKept * 8),
     counts: LimitCounts.create(threads + 1),
   };
 }
@@ -136,7 +143,7 @@ export class SharedLimits implements LimitStore, LimitBook {
     this.clock = clock;
   }
 
-  limiter(identity: string, rule: LimitRule): Limiter {
+  limiter(identity: string, rule: LimitRule): MemoryLimiter {
     const [table, algorithm] = this.algorithmFor(rule);
     return new SharedLimiter(table, algorithm, saltOf(identity), this.clock);
   }
@@ -179,6 +186,17 @@ export class SharedLimits implements LimitStore, LimitBook {
     Atomics.add(this.totalCells, isEnforced ? refusedTotal : wouldRefuseTotal, 1n);
   }
 
+  /** Notes that a store was asked for so many decisions. */
+  noteAsked(count: number): void {
+    Atomics.add(this.totalCells, askedTotal, BigInt(count));
+  }
+
+  /** Notes that a store has not made a decision; `isLocal`: it was made here. */
+  noteStoreFailure(isLocal: boolean): void {
+    Atomics.add(this.totalCells, failedTotal, 1n);
+    if (isLocal) Atomics.add(this.totalCells, localTotal, 1n);
+  }
+
   get totals(): LimitTotals {
     const total = (index: number): number => Number(Atomics.load(this.totalCells, index));
     const tables = Object.values(this.tables);
@@ -187,6 +205,9 @@ export class SharedLimits implements LimitStore, LimitBook {
       wouldRefuse: total(wouldRefuseTotal),
       evicted: tables.reduce((sum, { evicted }) => sum + evicted, 0),
       gaveUp: tables.reduce((sum, { gaveUp }) => sum + gaveUp, 0),
+      askedOfStores: total(askedTotal),
+      storeFailures: total(failedTotal),
+      decidedLocally: total(localTotal),
     };
   }
 
@@ -227,12 +248,13 @@ function saltOf(identity: string): Int32Array {
   return Int32Array.from({ length: 4 }, (_, i) => digest.readInt32LE(i * 4));
 }
 
-class SharedLimiter implements Limiter {
+class SharedLimiter implements MemoryLimiter {
   private readonly table: SharedTable;
   private readonly algorithm: RateAlgorithm;
   private readonly salt: Int32Array;
   private readonly clock: LimitClock;
   private readonly verdict: { -readonly [K in keyof LimitVerdict]: LimitVerdict[K] } = {
+    source: 'memory',
     isAllowed: false,
     remaining: 0,
     resetMs: 0,

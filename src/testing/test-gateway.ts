@@ -19,6 +19,7 @@ import { MemorySocket } from './memory-socket.ts';
 import { joinedByName, type RawHeaders } from './raw-headers.ts';
 import { type ClientRequest, exchangeOver } from './test-client.ts';
 import { TestClock, type TestTime } from './test-clock.ts';
+import { UnsharedServices } from './unshared-services.ts';
 
 export interface TestGatewayOptions extends ConfigSurroundings {
   /** For `${env:NAME}`; what is not here comes from the environment of the process. */
@@ -122,6 +123,7 @@ export class TestGateway {
       log: { info: line('info'), warn: line('warn'), error: line('error') },
       modulesOf: () => modules,
       clock: this.time.source,
+      services: (env) => new UnsharedServices(env),
       observe: (exchange, outcome) => this.observe(exchange, outcome),
       connect: (upstream, target) => (onread) => this.upstreams.connect(upstream, target, onread),
       connectCall: (origin) => (onread) => this.upstreams.connectCall(origin, onread),

@@ -128,7 +128,15 @@ export class FakeControlPlane implements ControlPlane {
         targets: targets.map(({ url, weight }) => ({ url, weight, ...numbers })),
       })),
       authentication: { failed: 12, slowed: 4, refused: 1 },
-      limits: { refused: 7, wouldRefuse: 3, evicted: 2, gaveUp: 0 },
+      limits: {
+        refused: 7,
+        wouldRefuse: 3,
+        evicted: 2,
+        gaveUp: 0,
+        askedOfStores: 40,
+        storeFailures: 5,
+        decidedLocally: 4,
+      },
       quotas: { database: '/var/lib/quotas.db', writtenAt: 1_700_000_000_000, failures: 0, problem: null },
       overload: { low: 31, normal: 6, high: 0, bodies: 2 },
       protection: {

@@ -56,7 +56,7 @@ suite('limits in the admin API', () => {
     assert.deepEqual(Object.keys(byName), ['all', 'busy', 'default', 'pairs', 'tiers', 'yielding']);
     const { id, ...tiers } = byName['tiers']![0];
     assert.match(id, /^[0-9a-f]{16}$/);
-    const rule = { algorithm: 'gcra', windowMs: 3_600_000, per: null, timezone: null };
+    const rule = { algorithm: 'gcra', windowMs: 3_600_000, per: null, timezone: null, inHand: null };
     assert.deepEqual(tiers, {
       name: 'tiers',
       kind: 'rateLimit',
@@ -188,6 +188,35 @@ suite('limits in the admin API', () => {
     assert.equal(limiter.charge('eve', 0).remaining, 0);
     assert.equal(await api.outcome('/api/v1/limits/tiers/reset?key=eve', { method: 'POST' }), '200');
     assert.equal(limiter.charge('eve', 0).remaining, 100);
+  });
+
+  test('tell what is in hand of a lease, and to look for the rest in the store', async (t) => {
+    const api = await AdminApi.start(
+      t,
+      `
+admin: {token: "\${env:GATEWRIGHT_ADMIN_TOKEN}"}
+threads: 4
+stores: {shared: {type: redis, url: "redis://127.0.0.1:1"}}
+routes:
+  a:
+    match: {path: /}
+    policies:
+      - {rateLimit: {rates: {gold: 1000/1s, default: 20/1s}, by: consumer, store: shared, mode: lease, name: hot}}
+      - {rateLimit: {rate: 1000/1s, by: ip, store: shared, name: exact}}
+    respond: {}
+`,
+    );
+    const { limits } = await list(api);
+    assert.deepEqual(
+      limits.map(({ name, store, rules }) => [name, store, rules.map(({ inHand }) => inHand)]),
+      [
+        ['exact', 'shared', [null]],
+        ['hot', 'shared', [48, 4]],
+      ],
+    );
+    for (const path of ['hot?consumer=ann', 'exact?address=192.0.2.1']) {
+      assert.match((await api.ask(`/api/v1/limits/${path}`)).text, /counts in the store shared: look there/);
+    }
   });
 
   test('say what is wrong with a question', async (t) => {

@@ -69,6 +69,7 @@ upstreams (3)
 
 attempts to authenticate: 12 failed, 4 slowed down, 1 refused
 limits: 7 refused, 3 would have been; 2 keys forgotten early, 0 not decided
+limits in stores: 40 asked for, 5 not answered, 4 of them decided here
 quotas: /var/lib/quotas.db written 2023-11-14T22:13:20.000Z; 0 attempts have failed
 refused for overload: 31 low, 6 normal, 0 high, 2 bodies
   thread 0 REFUSES 100 % of low, 25 % of normal (lag 260 ms, memory 42 %)

@@ -16,6 +16,9 @@ suite('a store', () => {
       shared: {
         type: 'redis',
         url: 'redis://127.0.0.1:6379',
+        sentinels: [],
+        cluster: false,
+        nodes: [],
         username: undefined,
         password: undefined,
         timeout: 50,
@@ -79,6 +82,24 @@ suite('a store', () => {
     );
     assert.match((await withRest('redis://h', 'username: me')).join(), /error \w+ stores\.s\.password: a user logs in/);
     assert.deepEqual(await withRest('redis://h', 'username: me, password: "${env:PW}"'), []);
+  });
+
+  test('may be several servers, in one way or the other', async () => {
+    const withRest = (url: string, rest: string): Promise<string> =>
+      problemsOf(`stores: {s: {type: redis, url: "${url}", ${rest}}}\n${login('s')}`, { env }).then((all) =>
+        all.join(),
+      );
+    assert.equal(await withRest('redis://mymaster/1', 'sentinels: ["a:26379", "[::1]:26379"]'), '');
+    assert.equal(await withRest('redis://h', 'cluster: true, nodes: ["i:6379"]'), '');
+    assert.match(await withRest('redis://m:1', 'sentinels: ["a:1"]'), /stores\.s\.url: .*no port here/);
+    assert.match(
+      await withRest('redis://m', 'sentinels: ["a:1"], cluster: true'),
+      /sentinels: a cluster has none|has no sentinels/,
+    );
+    assert.match(await withRest('redis://m', 'sentinels: ["redis://a"]'), /write host:port/);
+    assert.match(await withRest('redis://m', 'sentinels: ["user:pw@a:1"]'), /write host:port/);
+    assert.match(await withRest('redis://h', 'nodes: ["i:1"]'), /stores\.s\.nodes: nobody looks at it/);
+    assert.match(await withRest('redis://h/2', 'cluster: true'), /stores\.s\.url: a cluster has no other database/);
   });
 
   test('that is not verified is told', async () => {

@@ -58,6 +58,14 @@ suite('what a response says of limits', () => {
     assert.equal(refused.status, 429);
     assert.deepEqual(fieldValues(refused.fields, 'ratelimit'), ['"default";r=0;t=1800']);
     assert.deepEqual(fieldValues(refused.fields, 'retry-after'), ['1800']);
-    assert.deepEqual((await gateway.gateway.status()).limits, { refused: 1, wouldRefuse: 0, evicted: 0, gaveUp: 0 });
+    assert.deepEqual((await gateway.gateway.status()).limits, {
+      refused: 1,
+      wouldRefuse: 0,
+      evicted: 0,
+      gaveUp: 0,
+      askedOfStores: 0,
+      storeFailures: 0,
+      decidedLocally: 0,
+    });
   });
 });

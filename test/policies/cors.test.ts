@@ -2,14 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { cors } from '../../src/policies/cors.ts';
-import {
-  FakeEnv,
-  FakeExchange,
-  type FakeHeaders,
-  type FakeRequest,
-  createPolicy,
-  runThrough,
-} from '../support/fake-exchange.ts';
+import { FakeEnv, FakeExchange, type FakeRequest, createPolicy, runThrough } from '../support/fake-exchange.ts';
+import type { FakeHeaders } from '../support/fake-headers.ts';
 
 const SHOP = 'https://shop.example.com';
 

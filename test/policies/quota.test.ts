@@ -24,7 +24,7 @@ suite('quota', () => {
       { limit: 0, per: 'day' },
       { limit: 5, per: 'day', timezone: 'Mars/Olympus' },
       { limit: 5, per: 'day', cost: 6 },
-      { limit: 5, per: 'day', store: 'shared' },
+      { limit: 5, per: 'day', onStoreFailure: 'open' },
     ]) {
       assert.equal(quota.options.safeParse(options).success, false, JSON.stringify(options));
     }

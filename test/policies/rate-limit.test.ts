@@ -250,9 +250,11 @@ suite('rateLimit', () => {
       [{ rate: '10/1m', by: 'header:a b' }, /no name/],
       [{ rate: '10/1m', by: 'user' }, /is none of/],
       [{ rate: '10/1m', by: [] }, /by|small/i],
-      [{ rate: '10/1m', store: 'shared' }, /not available yet/],
-      [{ rate: '10/1m', mode: 'lease' }, /not available yet/],
-      [{ rate: '10/1m', onStoreFailure: 'local' }, /not available yet/],
+      [{ rate: '10/1m', mode: 'lease' }, /need not be leased/],
+      [{ rate: '10/1m', store: 'shared', lease: { size: 5 } }, /mode: lease/],
+      [{ rate: '10/1m', store: 'shared', mode: 'lease', lease: { share: '0%' } }, /nobody pass/],
+      [{ rate: '10/1m', store: 'shared', mode: 'lease', lease: {} }, /lease/],
+      [{ rate: '10/1m', onStoreFailure: 'local' }, /memory does not fail/],
       [{ rate: '10/1m', name: 'a"b' }, /a name has/],
     ];
     for (const [options, reason] of refused) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { securityHeaders } from '../../src/policies/security-headers.ts';
-import { FakeExchange, type FakeHeaders, createPolicy, runThrough } from '../support/fake-exchange.ts';
+import { FakeExchange, createPolicy, runThrough } from '../support/fake-exchange.ts';
+import type { FakeHeaders } from '../support/fake-headers.ts';
 
 async function headersFor(options: unknown, scheme: 'http' | 'https' = 'https', headers: FakeHeaders = {}) {
   const exchange = new FakeExchange({ scheme });

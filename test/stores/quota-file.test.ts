@@ -59,11 +59,11 @@ describe('two processes with one database of quotas', () => {
           const { clock } = both[who];
           const limiter = both[who].limiter(daily(1000));
           if (what === 'charge' || what === 'undo') {
-            const { chargedAtMs, mark } = limiter.charge(key, cost);
+            const { chargedAtMs, mark, source } = limiter.charge(key, cost);
             count(key, cost);
             if (what === 'charge') continue;
             clock.advance(500);
-            limiter.undo(key, cost, { chargedAtMs, mark });
+            limiter.undo(key, cost, { chargedAtMs, mark, source });
             count(key, -cost);
             continue;
           }

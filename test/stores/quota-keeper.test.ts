@@ -38,9 +38,9 @@ describe('the database of quotas', () => {
     const first = await FakeProcess.start(t, file);
     const limiter = first.limiter();
     charge(limiter, 'ada', 10);
-    const { chargedAtMs, mark } = limiter.charge('ada', 3);
+    const { chargedAtMs, mark, source } = limiter.charge('ada', 3);
     first.clock.advance(500);
-    limiter.undo('ada', 3, { chargedAtMs, mark });
+    limiter.undo('ada', 3, { chargedAtMs, mark, source });
     first.clock.advance(500);
     assert.equal(left((await FakeProcess.start(t, file)).limiter(), 'ada'), 90);
   });

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
-import type { LimitRule, Limiter } from '../../src/contract.ts';
+import type { LimitRule, MemoryLimiter } from '../../src/contract.ts';
 import { QuotaKeeper } from '../../src/stores/quota-keeper.ts';
 import { type LimitMemory, SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { folderWith } from '../support/command.ts';
@@ -48,20 +48,20 @@ export class FakeProcess {
     return this.keeper.turnTo(file, false, () => Promise.resolve());
   }
 
-  limiter(rule = daily(100)): Limiter {
+  limiter(rule = daily(100)): MemoryLimiter {
     // As threads do, which are born when the file is open.
     this.attached ??= new SharedLimits(this.memory, 0, this.clock);
     return this.attached.limiter(JSON.stringify(rule), rule);
   }
 }
 
-export function charge(limiter: Limiter, key: string, times = 1): number {
+export function charge(limiter: MemoryLimiter, key: string, times = 1): number {
   let remaining = -1;
   for (let i = 0; i < times; i++) ({ remaining } = limiter.charge(key, 1));
   return remaining;
 }
 
-export const left = (limiter: Limiter, key: string): number => limiter.charge(key, 0).remaining;
+export const left = (limiter: MemoryLimiter, key: string): number => limiter.charge(key, 0).remaining;
 
 export async function fileIn(t: TestContext): Promise<string> {
   return join(await folderWith(t), 'quotas.db');

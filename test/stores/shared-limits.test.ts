@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import type { LimitRule, Limiter } from '../../src/contract.ts';
+import type { LimitRule, MemoryLimiter } from '../../src/contract.ts';
 import { SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -14,7 +14,7 @@ function threads(count: number, capacity = small) {
   return { clock, memory, all: Array.from({ length: count }, (_, seat) => new SharedLimits(memory, seat, clock)) };
 }
 
-function useUp(limiter: Limiter, key: string): number {
+function useUp(limiter: MemoryLimiter, key: string): number {
   let count = 0;
   while (limiter.charge(key, 1).isAllowed) count++;
   return count;

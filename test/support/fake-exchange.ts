@@ -14,6 +14,7 @@ import type {
   InnerPolicy,
   LimitKeyFunction,
   LimitCharge,
+  LimiterSource,
   Outcome,
   Peer,
   Policy,
@@ -24,6 +25,7 @@ import type {
   Reply,
   RouteInfo,
   SharedMemory,
+  StoreUse,
   ValueStore,
 } from '../../src/contract.ts';
 import { CallError } from '../../src/contract.ts';
@@ -32,14 +34,10 @@ import { withoutParameters } from '../../src/http/form-text.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
 import { NotedTexts } from '../../src/stores/noted-texts.ts';
 import { addLimitFields } from '../../src/proxy/fields-to-come.ts';
+import { type FakeHeaders, pairsOf } from './fake-headers.ts';
 import { SharedBans } from '../../src/stores/shared-bans.ts';
 import { type LimitMemory, SharedLimits, createLimitMemory } from '../../src/stores/shared-limits.ts';
 import { SharedDamping } from '../../src/stores/shared-damping.ts';
-
-/** Fields by name, a list for a repeated one; or pairs in the order of the wire. */
-export type FakeHeaders =
-  | Readonly<Record<string, string | readonly string[]>>
-  | readonly (readonly [name: string, value: string])[];
 
 /** What a test wants to be different from a plain `GET http://api.example.com/` from 192.0.2.10. */
 export interface FakeRequest {
@@ -318,6 +316,13 @@ export class FakeEnv implements PolicyEnv {
     throw new Error('the test has no stores');
   }
 
+  /** What limits in a store are counted in; none as long as the test does not say. */
+  shared: LimiterSource | null = null;
+
+  limitsIn(_store: string, _use: StoreUse): Promise<LimiterSource> {
+    return this.shared === null ? Promise.reject(new Error('the test has no stores')) : Promise.resolve(this.shared);
+  }
+
   earlierAuthenticators(): readonly Authenticator[] {
     return this.earlier;
   }
@@ -376,17 +381,6 @@ function chunksOf(body: FakeResponse['body']): Iterable<Uint8Array> {
 
 function bytesOf(body: string | Uint8Array): Uint8Array {
   return typeof body === 'string' ? Buffer.from(body) : body;
-}
-
-function pairsOf(headers: FakeHeaders = []): (readonly [string, string])[] {
-  if (isPairs(headers)) return [...headers];
-  return Object.entries(headers).flatMap(([name, value]) =>
-    (typeof value === 'string' ? [value] : value).map((one) => [name, one] as const),
-  );
-}
-
-function isPairs(headers: FakeHeaders): headers is readonly (readonly [string, string])[] {
-  return Array.isArray(headers);
 }
 
 function parseCookies(fields: readonly string[]): ReadonlyMap<string, string> {

@@ -1,5 +1,6 @@
 /** The other end of `GatewayProcess`: a gateway in a process of its own, told what to do through its IPC channel. */
 import { TestGateway } from './gateway.ts';
+import { stampPolicy } from './stamp-policy.ts';
 import type { GatewayAnswer, GatewayOrder } from './gateway-process.ts';
 
 let gateway: TestGateway | null = null;
@@ -7,7 +8,7 @@ let gateway: TestGateway | null = null;
 async function obey(order: GatewayOrder): Promise<GatewayAnswer> {
   switch (order.kind) {
     case 'start':
-      gateway = await TestGateway.open(order.config);
+      gateway = await TestGateway.open(order.config, { modules: { './stamp.ts': stampPolicy } });
       return { kind: 'started', url: gateway.url() };
     case 'measure':
       globalThis.gc?.();

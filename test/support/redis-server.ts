@@ -19,6 +19,11 @@ export class RedisServer {
     return server;
   }
 
+  /** One that somebody else has started. */
+  static at(port: number): RedisServer {
+    return new RedisServer(port, []);
+  }
+
   private constructor(port: number, args: readonly string[]) {
     this.port = port;
     this.args = args;

@@ -4,6 +4,9 @@ import type { Sections } from '../sections.ts';
 import { suggest } from '../suggest.ts';
 import { type CertificateSurroundings, checkAuthority } from './certificates.ts';
 
+/** What limits are counted in unless they name another one. */
+const BUILT_IN_STORE = 'memory';
+
 /** A place in the configuration that names a store. */
 export interface StoreReference {
   readonly name: string;
@@ -18,6 +21,7 @@ export function checkStoreReferences(
 ): ReadonlySet<string> {
   const used = new Set<string>();
   for (const { name, path } of references) {
+    if (name === BUILT_IN_STORE) continue;
     used.add(name);
     if (names.stores.includes(name)) continue;
     const finding = unknownStore(name, path, names.stores);
@@ -29,6 +33,10 @@ export function checkStoreReferences(
 
 /** What is suspicious about how stores are reached. */
 export function checkStores({ accepted }: Sections, findings: Finding[]): void {
+  if (Object.hasOwn(accepted.stores ?? {}, BUILT_IN_STORE)) {
+    const message = `stores.${BUILT_IN_STORE}: that is the memory of the machine, which is built in; call it otherwise`;
+    findings.push({ severity: 'error', code: 'BAD_VALUE', message, path: ['stores', BUILT_IN_STORE], atKey: true });
+  }
   for (const [name, { tls }] of Object.entries(accepted.stores ?? {})) {
     if (!tls.insecure) continue;
     const path = ['stores', name];

@@ -26,6 +26,20 @@ export function inOrder(...words: readonly unknown[]): Judge {
   };
 }
 
+/** The same where a value that is missing is one of the words. */
+export function inOrderOr(missing: unknown, ...words: readonly unknown[]): Judge {
+  return (before, after) => {
+    const [from, to] = [before ?? missing, after ?? missing];
+    return from === to ? 'other' : inOrder(...words)(from, to);
+  };
+}
+
+/** A store that machines have in common, or the memory of each of them. */
+export const sharedIsStronger: Judge = (before, after) => {
+  const [wasShared, isShared] = [before, after].map((store) => store !== undefined && store !== 'memory');
+  return wasShared === isShared ? 'other' : isShared ? 'stronger' : 'weaker';
+};
+
 /** Something that is there or not, and protects when it is. */
 export const absenceIsWeaker: Judge = (before, after) =>
   isAbsent(after) ? 'weaker' : isAbsent(before) ? 'stronger' : 'other';

@@ -8,7 +8,7 @@ import type { ChangeKind } from './change.ts';
 import * as judge from './judges.ts';
 import { isMapping } from '../is-mapping.ts';
 import { show } from './comparison.ts';
-import { formatRate } from '../../util/units.ts';
+import { formatPercentage, formatRate } from '../../util/units.ts';
 
 /** What a policy does for its route, as far as a change is concerned. */
 export interface PolicyRole {
@@ -93,7 +93,8 @@ const condition = { judge: judge.moreOrNoneIsWeaker, isSet: true } as const;
 const requirement = { judge: judge.fewerIsWeaker, isSet: true, whole: true } as const;
 /** Who is refused: a list, or missing, which then means nobody. */
 const denial = { judge: judge.fewerIsWeaker, isSet: true } as const;
-const onFailure = { judge: judge.inOrder('closed', 'local', 'open') };
+/** What is left out is `local`. */
+const onFailure = { judge: judge.inOrderOr('local', 'closed', 'local', 'open') };
 const cacheFor = { judge: judge.longerIsWeaker, show: showDuration };
 
 export const showRate = (value: unknown): string => {
@@ -113,6 +114,8 @@ const showMapping =
 const showRates = showMapping(showRate);
 const showParts = showMapping(show);
 
+const showShare = (value: unknown): string => (typeof value === 'number' ? formatPercentage(value) : show(value));
+
 /** Who is not limited. */
 const exemption = { judge: judge.moreIsWeaker, isSet: true } as const;
 
@@ -130,7 +133,12 @@ const limitOptions: FieldRules = {
   burst: { judge: judge.higherIsWeaker },
   cost: { judge: judge.costIsWeaker, show: showParts, whole: true },
   onStoreFailure: onFailure,
-  mode: { judge: judge.inOrder('exact', 'lease') },
+  mode: { judge: judge.inOrderOr('exact', 'exact', 'lease') },
+  // What each machine counts by itself is as many times as much as there are machines.
+  store: { judge: judge.sharedIsStronger },
+  lease: {},
+  'lease.size': { judge: judge.higherIsWeaker },
+  'lease.share': { judge: judge.higherIsWeaker, show: showShare },
 };
 
 const knowledge: Readonly<Record<StandardPolicy, PolicyKnowledge>> = {

@@ -5,6 +5,12 @@ import { fileName, flag, reference, secret } from './scalars.ts';
 
 const STORE_RULE = 'write redis://host:port or rediss://host:port; a user and a password have options of their own';
 
+const ADDRESS_RULE = 'write host:port';
+
+function isAddress(text: string): boolean {
+  return /^[^/?#@\\\s]+$/.test(text) && URL.canParse(`redis://${text}`);
+}
+
 /** Whatever stands in it is shown to operators, so nothing secret may. */
 function isStoreUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
@@ -19,7 +25,20 @@ export const storeSchema = z
     url: z
       .string()
       .refine(isStoreUrl, { error: STORE_RULE })
-      .describe('`redis://host:port`, with `rediss://` for TLS and `/1` behind it for another database.'),
+      .describe(
+        '`redis://host:port`, with `rediss://` for TLS and `/1` behind it for another database. With `sentinels` the host is the name of the master: `redis://mymaster`.',
+      ),
+    sentinels: z
+      .array(z.string().refine(isAddress, { error: ADDRESS_RULE }))
+      .min(1)
+      .optional()
+      .describe('Redis Sentinels, as `host:port`, which are asked where the master is.'),
+    cluster: flag().default(false).describe('`url` is a node of a Redis Cluster; the others are found through it.'),
+    nodes: z
+      .array(z.string().refine(isAddress, { error: ADDRESS_RULE }))
+      .min(1)
+      .optional()
+      .describe('Other nodes of the cluster, as `host:port`, to begin with should the one of `url` be gone.'),
     username: z.string().min(1).optional().describe('The user to log in as, if it is not the default one.'),
     password: secret().optional().describe('The password to log in with.'),
     timeout: duration({ min: 1, max: 60_000 }).prefault('50ms').describe('How long an answer may take.'),
@@ -32,7 +51,7 @@ export const storeSchema = z
       .prefault({})
       .describe('How a `rediss://` server is verified.'),
   })
-  .superRefine(({ url, username, password, tls }, context) => {
+  .superRefine(({ url, sentinels, cluster, nodes, username, password, tls }, context) => {
     const report = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
     // Whoever names an authority believes that the server is verified, and what is kept there encrypted on its way.
     if (!/^rediss:/i.test(url) && (tls.ca !== undefined || tls.insecure)) {
@@ -40,6 +59,14 @@ export const storeSchema = z
     }
     if (tls.insecure && tls.ca !== undefined) report(['tls', 'ca'], 'nobody looks at it where `insecure` is true');
     if (username !== undefined && password === undefined) report(['password'], 'a user logs in with a password');
+    if (sentinels !== undefined && cluster) report(['sentinels'], 'a cluster has no sentinels');
+    if (sentinels !== undefined && URL.canParse(url) && new URL(url).port !== '') {
+      report(['url'], 'with `sentinels` it names the master, which has no port here: redis://mymaster');
+    }
+    if (nodes !== undefined && !cluster) report(['nodes'], 'nobody looks at it where `cluster` is not true');
+    if (cluster && URL.canParse(url) && /[1-9]/.test(new URL(url).pathname)) {
+      report(['url'], 'a cluster has no other database than the first');
+    }
   });
 
 export const cacheSchema = z.strictObject({

@@ -5,7 +5,7 @@
  * in which nobody else can have the same permit; and when a limit further down refuses, what those before it have charged is
  * taken back. At no moment has anybody more than the limit allows: a charge that is taken back later only made others wait.
  */
-import type { Exchange, LimitCharge, LimitVerdict, Limiter } from '../../contract.ts';
+import type { Exchange, LimitCharge, LimitVerdict, Limiter, MaybePromise } from '../../contract.ts';
 import { type LimitFields, secondsUntilMore } from './limit-fields.ts';
 
 /** What one limit has made of a request. It reads of the verdict what it needs: the verdict is the limiter's own. */
@@ -20,6 +20,7 @@ export class Charge implements LimitCharge {
   /** See `LimitVerdict`. */
   readonly chargedAtMs: number;
   readonly mark: number;
+  readonly source: LimitVerdict['source'];
   private remaining: number;
   private inSeconds: number;
 
@@ -38,6 +39,7 @@ export class Charge implements LimitCharge {
     this.cost = verdict.isAllowed ? cost : 0;
     this.chargedAtMs = verdict.chargedAtMs;
     this.mark = verdict.mark;
+    this.source = verdict.source;
     this.remaining = verdict.remaining;
     this.inSeconds = secondsUntilMore(verdict);
   }
@@ -72,21 +74,32 @@ export class Charge implements LimitCharge {
     limiter.correct(key, cost, Math.min(used, Math.max(most, cost)), this);
   }
 
-  undo(exchange: Exchange): void {
+  /** A promise where somebody else has to be asked how it stands then. */
+  undo(exchange: Exchange): MaybePromise<void> {
     const { limiter, key, cost } = this;
     if (cost === 0) return;
     this.cost = 0;
     limiter.undo(key, cost, this);
     const verdict = limiter.charge(key, 0);
+    if (verdict instanceof Promise) return verdict.then((late) => this.tellAnew(exchange, late));
+    this.tellAnew(exchange, verdict);
+  }
+
+  private tellAnew(exchange: Exchange, verdict: LimitVerdict): void {
+    // What is known of it is what was told before.
+    if (verdict.source === 'none') return;
     this.remaining = verdict.remaining;
     this.inSeconds = secondsUntilMore(verdict);
     this.tellLegacy(exchange);
   }
 }
 
-/** A limit has refused: takes back what those before it have charged. */
-export function undoCharges(exchange: Exchange): void {
+/** A limit has refused: takes back what those before it have charged. Null where that is done at once. */
+export function undoCharges(exchange: Exchange): Promise<unknown> | null {
+  let pending: Promise<void>[] | null = null;
   for (let charge = exchange.limitCharge; charge !== null; charge = charge.previous) {
-    if (charge instanceof Charge) charge.undo(exchange);
+    const undone = charge instanceof Charge ? charge.undo(exchange) : undefined;
+    if (undone instanceof Promise) (pending ??= []).push(undone);
   }
+  return pending === null ? null : Promise.all(pending);
 }

@@ -17,7 +17,8 @@ interface Estimate {
 
 export class CostCorrection {
   private readonly late: LateCost;
-  private readonly estimates = new Map<Exchange, Estimate>();
+  /** Weak, because a store may decide after the client has left, of which nobody is told any more. */
+  private readonly estimates = new WeakMap<Exchange, Estimate>();
 
   constructor(late: LateCost) {
     this.late = late;

@@ -1,5 +1,15 @@
 /** What `rateLimit` and `quota` have in common: a request is charged to a limit, or refused. */
-import type { Consumer, Exchange, LimitCounter, LimitStore, Limiter, Policy, Reply } from '../../contract.ts';
+import type {
+  Consumer,
+  Exchange,
+  LimitCounter,
+  LimitStore,
+  LimitVerdict,
+  Limiter,
+  MaybePromise,
+  Policy,
+  Reply,
+} from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { Charge, undoCharges } from './charge.ts';
 import type { CostCorrection } from './cost-correction.ts';
@@ -48,22 +58,40 @@ export class CountedLimit implements Policy {
     this.detail = `The limit "${parts.name}" is reached.`;
   }
 
-  onRequest(exchange: Exchange): Reply | undefined {
-    const { key, isExempt, enforce, correction, counter } = this.parts;
+  onRequest(exchange: Exchange): MaybePromise<Reply | undefined> {
+    const { key, isExempt } = this.parts;
     if (isExempt !== null && isExempt(exchange)) {
       this.parts.counters.exempt.add();
       return undefined;
     }
-    const { limiter, byAddress, fields, windowMs, limit } = this.parts.tierOf(exchange.consumer);
+    const tier = this.parts.tierOf(exchange.consumer);
     const text = key.read(exchange);
-    const counting = key.isByAddress ? byAddress : limiter;
+    const counting = key.isByAddress ? tier.byAddress : tier.limiter;
     const cost = this.parts.cost(exchange);
     const verdict = counting.charge(text, cost);
-    const { isAllowed, retryMs } = verdict;
+    if (!(verdict instanceof Promise)) return this.decided(exchange, tier, counting, text, cost, verdict);
+    return verdict.then((late) => this.decided(exchange, tier, counting, text, cost, late));
+  }
+
+  private decided(
+    exchange: Exchange,
+    { fields, windowMs, limit }: Tier,
+    counting: Limiter,
+    key: string,
+    cost: number,
+    verdict: LimitVerdict,
+  ): MaybePromise<Reply | undefined> {
+    const { enforce, counters, counter, correction } = this.parts;
+    const { isAllowed, retryMs, source } = verdict;
+    if (source === 'none') {
+      if (!isAllowed && enforce) return this.failClosed(exchange);
+      counters.uncounted.add();
+      return undefined;
+    }
     if (!isAllowed && !enforce) return this.wouldRefuse();
-    const charge = new Charge(exchange.limitCharge, counting, text, enforce ? fields : null, cost, verdict);
+    const charge = new Charge(exchange.limitCharge, counting, key, enforce ? fields : null, cost, verdict);
     if (!isAllowed) return this.refuse(exchange, charge, retryMs === Infinity ? windowMs : retryMs);
-    this.parts.counters.allowed.add();
+    counters.allowed.add();
     charge.tellLegacy(exchange);
     exchange.limitCharge = charge;
     counter.admitted();
@@ -78,23 +106,39 @@ export class CountedLimit implements Policy {
     this.parts.onUnenforced();
   }
 
-  private refuse(exchange: Exchange, charge: Charge, waitMs: number): Reply {
+  /** The store does not answer, and nobody is to pass uncounted. */
+  private failClosed(exchange: Exchange): MaybePromise<Reply> {
+    this.parts.counters.unavailable.add();
+    const reply: Reply = {
+      status: errors.LIMIT_STORE_UNAVAILABLE.status,
+      code: 'LIMIT_STORE_UNAVAILABLE',
+      reason: this.reason,
+      headers: [['retry-after', '1']],
+    };
+    return undoCharges(exchange)?.then(() => reply) ?? reply;
+  }
+
+  private refuse(exchange: Exchange, charge: Charge, waitMs: number): MaybePromise<Reply> {
     const { code, limits, counters, counter } = this.parts;
     limits.noteRefusal(true);
     counters.refused.add();
     counter.refused(true);
-    undoCharges(exchange);
+    const undone = undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);
-    charge.tellLegacy(exchange);
-    exchange.limitCharge = charge;
-    return {
+    const reply: Reply = {
       status: errors[code].status,
       code,
       reason: this.reason,
       detail: this.detail,
       headers: [['retry-after', String(waitSeconds)]],
     };
+    const tell = (): Reply => {
+      charge.tellLegacy(exchange);
+      exchange.limitCharge = charge;
+      return reply;
+    };
+    return undone?.then(tell) ?? tell();
   }
 }
 

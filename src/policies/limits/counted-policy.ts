@@ -1,5 +1,5 @@
 /** Makes `rateLimit` and `quota` of their options. */
-import type { LimitRule, Policy, PolicyEnv } from '../../contract.ts';
+import type { LimitRule, LimiterSource, MaybePromise, Policy, PolicyEnv } from '../../contract.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { z } from '../../util/schema.ts';
 import { CostCorrection } from './cost-correction.ts';
@@ -10,12 +10,13 @@ import { limitCounters } from './limit-counters.ts';
 import { type FieldStyle, LimitFields } from './limit-fields.ts';
 import { limitIdentity, limitName } from './limit-identity.ts';
 import { type By, LimitKey } from './limit-key.ts';
+import { type StoreOptions, limiterSource } from './limit-options.ts';
 import { type TierRule, tierFinder } from './limit-tiers.ts';
 
 const dayMs = 86_400_000;
 
 /** What both have among their options. */
-interface Given {
+interface Given extends StoreOptions {
   readonly name?: string | undefined;
   readonly by: By;
   readonly cost: z.infer<typeof cost>;
@@ -32,7 +33,14 @@ interface Counted {
   readonly tiers: readonly TierRule[];
 }
 
-export function countedPolicy({ kind, code, given, tiers }: Counted, env: PolicyEnv): Policy {
+/** A promise only where it counts in a store. */
+export function countedPolicy(counted: Counted, env: PolicyEnv): MaybePromise<Policy> {
+  const source = limiterSource(counted.given, env);
+  if (!(source instanceof Promise)) return countedIn(source, counted, env);
+  return source.then((made) => countedIn(made, counted, env));
+}
+
+function countedIn(source: LimiterSource, { kind, code, given, tiers }: Counted, env: PolicyEnv): Policy {
   const name = limitName({ kind, name: given.name }, env);
   const late = lateCost(given.cost);
   const correction = late === null ? null : new CostCorrection(late);
@@ -42,7 +50,7 @@ export function countedPolicy({ kind, code, given, tiers }: Counted, env: Policy
     key: new LimitKey(given.by, env),
     cost: costReader(given.cost, env.route),
     correction,
-    tierOf: tierFinder(new Map(tiers.map(({ who, rule }) => [who, tierFor(kind, given, rule, env)]))),
+    tierOf: tierFinder(new Map(tiers.map(({ who, rule }) => [who, tierFor(kind, given, rule, { source, env })]))),
     isExempt: exemption(given.exempt),
     enforce: given.enforce,
     limits: env.limits,
@@ -53,12 +61,17 @@ export function countedPolicy({ kind, code, given, tiers }: Counted, env: Policy
   return correction === null ? limit : correction.of(limit);
 }
 
-function tierFor(kind: string, { name, by, headers }: Given, rule: LimitRule, env: PolicyEnv): Tier {
+interface Around {
+  readonly source: LimiterSource;
+  readonly env: PolicyEnv;
+}
+
+function tierFor(kind: string, { name, by, headers }: Given, rule: LimitRule, { source, env }: Around): Tier {
   const identity = limitIdentity({ kind, name, by }, rule, env);
   const [toldMs, longestMs] = windowsOf(rule);
   return {
-    limiter: env.limits.limiter(identity, rule),
-    byAddress: env.limits.limiter(`${identity} by address`, rule),
+    limiter: source.limiter(identity, rule),
+    byAddress: source.limiter(`${identity} by address`, rule),
     fields: new LimitFields(headers, limitName({ kind, name }, env), rule.limit, toldMs),
     windowMs: longestMs,
     limit: rule.limit,

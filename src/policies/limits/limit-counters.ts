@@ -8,6 +8,10 @@ export interface LimitCounters {
   /** It would have refused a request if it were enforced. */
   readonly wouldRefuse: Counter;
   readonly exempt: Counter;
+  /** Its store does not answer, and a request has passed. */
+  readonly uncounted: Counter;
+  /** Its store does not answer, and a request was refused for that. */
+  readonly unavailable: Counter;
 }
 
 /** @param name what the limit is named in its options, if it is. */
@@ -19,5 +23,7 @@ export function limitCounters(name: string | undefined, env: Pick<PolicyEnv, 'co
     refused: counter('refused'),
     wouldRefuse: counter('would_refuse'),
     exempt: counter('exempt'),
+    uncounted: counter('uncounted'),
+    unavailable: counter('unavailable'),
   };
 }

@@ -57,8 +57,8 @@ export class Gcra implements RateAlgorithm {
   }
 
   private tell(debtMs: number): void {
-    const left = Math.max(0, this.mostMs - debtMs);
-    this.remaining = Math.floor((left + roundingMs) / this.intervalMs);
+    const left = this.mostMs - debtMs;
+    this.remaining = Math.max(0, Math.floor((left + roundingMs) / this.intervalMs));
     this.resetMs = debtMs;
     this.moreMs = debtMs === 0 ? 0 : Math.max(0, (this.remaining + 1) * this.intervalMs - left);
   }

@@ -33,7 +33,7 @@ export class SlidingWindow implements RateAlgorithm {
 
   constructor(rule: WindowRule) {
     this.rule = rule;
-    this.undo = new UndoInLog((words) => this.expiryOf(words));
+    this.undo = new UndoInLog(rule.windowMs, (words) => this.expiryOf(words));
     this.debit = { cost: 0, decide: (words, isNew, nowMs) => this.add(words, isNew, nowMs) };
   }
 
@@ -49,6 +49,7 @@ export class SlidingWindow implements RateAlgorithm {
     this.remaining = Math.max(0, limit - charged);
     this.resetMs = charged === 0 ? 0 : lastMs + windowMs - nowMs;
     this.moreMs = charged === 0 ? 0 : words[atOf(0)] + windowMs - nowMs;
+    if (charged > limit) this.moreMs = this.freeInMs(words, charged - limit + 1, nowMs);
     this.retryMs = this.isAllowed ? 0 : cost > limit ? Infinity : this.freeInMs(words, charged + cost - limit, nowMs);
     if (!this.isAllowed || cost === 0) return NaN;
     return lastMs + windowMs + this.rankMs(charged);
@@ -144,14 +145,17 @@ class UndoInLog implements UndoDecision {
   back = 0;
   chargedAtMs = 0;
   mark = 0;
+  private readonly windowMs: number;
   private readonly expiryOf: (words: Float64Array) => number;
 
-  constructor(expiryOf: (words: Float64Array) => number) {
+  constructor(windowMs: number, expiryOf: (words: Float64Array) => number) {
+    this.windowMs = windowMs;
     this.expiryOf = expiryOf;
   }
 
-  decide(words: Float64Array, isNew: boolean): number {
-    if (isNew) return NaN;
+  decide(words: Float64Array, isNew: boolean, nowMs: number): number {
+    // Once it has left the window, what stands there is somebody else's.
+    if (isNew || this.mark <= nowMs - this.windowMs) return NaN;
     const size = sizeOf(words);
     for (let i = 0; i < size; i++) {
       if (words[atOf(i)] < this.mark) continue;

@@ -1,0 +1,12 @@
+import type { LimitRule, StoreLease } from '../contract.ts';
+
+/** How many may come at once. */
+function capacityOf(rule: LimitRule): number {
+  return rule.algorithm === 'gcra' ? rule.capacity : rule.limit;
+}
+
+/** How many permits of a key a thread has in hand at most, if no request costs more. @param threads of the machine. */
+export function leaseOfThread(lease: StoreLease, rule: LimitRule, threads: number): number {
+  const ofMachine = 'size' in lease ? lease.size : Math.floor(rule.limit * lease.share);
+  return Math.max(1, Math.floor(Math.min(ofMachine, capacityOf(rule)) / threads));
+}
