@@ -10,7 +10,6 @@ import type { Socket } from 'node:net';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { latin1 } from './latin1.ts';
 import { trailerFields } from './message-writer.ts';
-import { DirectWriter } from './direct-write.ts';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
 
 /** Where the bytes of a body come from. */
@@ -49,14 +48,12 @@ export abstract class Connection {
   protected failure: NodeJS.ErrnoException | null = null;
   /** Whether the body being written is framed by chunks. */
   protected writesChunks = false;
-  private readonly direct: DirectWriter | null;
   private corked = false;
   private waiting: BodySource | null = null;
   private readonly written: () => void;
 
   protected constructor(socket: Socket, wheel: TimerWheel) {
     this.socket = Object.assign(socket, { owner: this });
-    this.direct = DirectWriter.of(socket);
     this.wheel = wheel;
     this.timer = new Timer(() => this.onTimeout());
     this.written = () => this.onWritten();
@@ -80,7 +77,7 @@ export abstract class Connection {
 
   /** Writes one complete message, or a head without a body. */
   protected writeWhole(text: string): void {
-    if (this.direct === null || !this.direct.write(text)) this.socket.write(text, 'latin1');
+    this.socket.write(text, 'latin1');
   }
 
   /** Writes the head of a message whose body follows; it leaves with the first piece, or at the next flush. */
