@@ -10,7 +10,7 @@ export const ONE_LIMIT_ARM = 'one-limit';
 export const THREE_LIMITS_ARM = 'three-limits';
 
 /** More than come, so that each request is decided, charged and told about, and none refused. */
-const wide = '1000000/1s';
+const wide = '5000000/1s';
 
 export const rateLimit: Scenario = {
   name: 'rate-limit',

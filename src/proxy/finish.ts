@@ -8,17 +8,17 @@ export type Observer = (exchange: ProxyExchange, outcome: Outcome) => void;
 export function finish(exchange: ProxyExchange): void {
   if (exchange.finished) return;
   exchange.release();
-  const { observe, traffic, meter, clock } = exchange.around;
+  const { observe, traffic, meter, clock, wheel } = exchange.around;
   traffic.ended++;
-  const durationMs = clock.now() - exchange.startedAt;
-  meter.ended(exchange.route.name, exchange.method, exchange.status, durationMs);
+  // For a histogram the microseconds do not matter that have passed since its last bytes came.
+  meter.ended(exchange.route.name, exchange.method, exchange.status, wheel.turnAt - exchange.startedAt);
   const { forward } = exchange;
   if (forward !== null && forward.answeredAt !== 0) {
     meter.answered(forward.upstream.name, forward.answeredAt - forward.sentAt);
   }
   const steps = exchange.chosen.chain.onFinish;
   if (observe === null && steps.length === 0) return;
-  const outcome = exchange.outcome(durationMs);
+  const outcome = exchange.outcome(clock.now() - exchange.startedAt);
   for (const step of steps) {
     if (step.position >= exchange.reached) continue;
     const onFailed = (error: unknown): void => {
