@@ -207,7 +207,7 @@ describe('compileLinearRegex', () => {
           for (const each of all) agrees(flag + source, each);
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
