@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, suite, test } from 'node:test';
 import { type FloodAnswer, flood } from '../support/flood.ts';
+import { type Admitted, mostForCertain } from '../support/most-for-certain.ts';
 import { TestThreads, ask, toldConfig } from '../support/threaded.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -41,11 +42,6 @@ interface Limited {
   readonly options: object;
 }
 
-interface Admitted {
-  readonly beforeMs: number;
-  readonly afterMs: number;
-}
-
 async function hammer(t: TestContext, { keys, threads: count, options }: Limited) {
   const policies = [{ rateLimit: { by: 'header:x-key', ...options } }, { use: './stamp.ts' }];
   const config = toldConfig({ threads: count, routes: { all: { policies, respond: { body: 'hello' } } } });
@@ -63,22 +59,6 @@ function admittedOf(answers: readonly FloodAnswer[]): Admitted[] {
   return answers
     .filter(({ status }) => status === 200)
     .map((answer) => ({ beforeMs: Number(answer.field('x-before')), afterMs: Number(answer.field('x-after')) }));
-}
-
-/**
- * The most that were admitted within any window for certain: those that came to the limit no earlier than it begins, and had
- * passed it before it ends. When exactly between the two it was decided nobody knows.
- */
-function mostForCertain(admitted: readonly Admitted[], windowMs: number): number {
-  const sorted = admitted.toSorted((a, b) => a.beforeMs - b.beforeMs);
-  let most = 0;
-  for (let from = 0, to = 0; from < sorted.length; from++) {
-    const endMs = sorted[from].beforeMs + windowMs;
-    while (to < sorted.length && sorted[to].beforeMs < endMs) to++;
-    if (to - from <= most) continue;
-    most = Math.max(most, sorted.slice(from, to).filter(({ afterMs }) => afterMs < endMs).length);
-  }
-  return most;
 }
 
 const kinds: readonly Omit<Limited, 'keys' | 'threads'>[] = [

@@ -7,6 +7,7 @@ import { TestGateway } from '../support/gateway.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { eventually } from '../support/changes.ts';
 import { unlessInstalled } from '../support/needed-programs.ts';
+import { mostForCertain } from '../support/most-for-certain.ts';
 import { ask } from '../support/threaded.ts';
 import { RedisServer } from '../support/redis-server.ts';
 import { SlowProxy } from '../support/slow-proxy.ts';
@@ -33,27 +34,6 @@ function configFor(url: string, limits: readonly LimitUse[], store: object = {})
       },
     },
   };
-}
-
-interface Admitted {
-  readonly beforeMs: number;
-  readonly afterMs: number;
-}
-
-/**
- * The most that were admitted within any window for certain: those that came to the limit no earlier than it begins, and had
- * passed it before it ends.
- */
-function mostForCertain(admitted: readonly Admitted[], windowMs: number): number {
-  const sorted = admitted.toSorted((a, b) => a.beforeMs - b.beforeMs);
-  let most = 0;
-  for (let from = 0, to = 0; from < sorted.length; from++) {
-    const endMs = sorted[from].beforeMs + windowMs;
-    while (to < sorted.length && sorted[to].beforeMs < endMs) to++;
-    if (to - from <= most) continue;
-    most = Math.max(most, sorted.slice(from, to).filter(({ afterMs }) => afterMs < endMs).length);
-  }
-  return most;
 }
 
 /** What two gateways let pass that have many times as many requests as they may. */
