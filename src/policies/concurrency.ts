@@ -33,7 +33,7 @@ const bound = z.int().min(1).max(1_000_000);
 const options = z
   .strictObject({
     limit: z
-      .union([bound, z.literal('adaptive')])
+      .union([bound, z.literal('adaptive')], { error: 'write a whole number from 1 to 1000000, or adaptive' })
       .describe(
         'How many may be on their way at once; `adaptive` to have it found from how long the upstream takes to answer.',
       ),
