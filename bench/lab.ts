@@ -104,6 +104,15 @@ export class Lab {
     signalGroup(running.pid, 'SIGKILL');
   }
 
+  /** Lets a process rest, where it is, until it is told to go on. */
+  pause(running: Running): void {
+    if (this.#running.has(running.pid)) signalGroup(running.pid, 'SIGSTOP');
+  }
+
+  resume(running: Running): void {
+    if (this.#running.has(running.pid)) signalGroup(running.pid, 'SIGCONT');
+  }
+
   /** Ends everything that still runs and removes the directory. */
   async close(): Promise<void> {
     await Promise.all([...this.#running.values()].map((running) => this.stop(running)));

@@ -97,14 +97,20 @@ export function summarise(values: readonly number[]): Summary | undefined {
  * a ratio.
  */
 export function pairedRatios(samples: readonly Sample[], reference: readonly Sample[], key: string): number[] {
-  const rounds = Math.min(samples.length, reference.length);
-  return Array.from({ length: rounds }, (_, round) => samples[round][key] / reference[round][key]);
+  return pairs(samples, reference, key).map(([value, base]) => value / base);
 }
 
 /** The same for how much more it is. */
 export function pairedDifferences(samples: readonly Sample[], reference: readonly Sample[], key: string): number[] {
-  const rounds = Math.min(samples.length, reference.length);
-  return Array.from({ length: rounds }, (_, round) => samples[round][key] - reference[round][key]);
+  return pairs(samples, reference, key).map(([value, base]) => value - base);
+}
+
+/** Rounds in which both have the metric. */
+function pairs(samples: readonly Sample[], reference: readonly Sample[], key: string): [number, number][] {
+  return samples
+    .slice(0, reference.length)
+    .map((sample, round): [number, number] => [sample[key], reference[round][key]])
+    .filter(([value, base]) => value !== undefined && base !== undefined);
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

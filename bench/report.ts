@@ -79,7 +79,7 @@ export function verdictTable(results: readonly ScenarioResult[]): string {
 
 function cells(row: Row, metrics: readonly Metric[], reference: Row | undefined): string[] {
   const values = metrics.map(({ key, digits }, index) => {
-    const summary = summarise(row.samples.map((sample) => sample[key]));
+    const summary = summarise(row.samples.flatMap((sample) => sample[key] ?? []));
     if (!summary) return '–';
     const show = (value: number): string =>
       value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });

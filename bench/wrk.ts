@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CIPHER_SUITE, HOST, type Endpoint } from './probe.ts';
-import { logTail, type Lab } from './lab.ts';
+import { logTail, type Lab, type Running } from './lab.ts';
 
 export interface WrkLoad {
   readonly endpoint: Endpoint;
@@ -32,8 +32,17 @@ export interface WrkResult {
 const SCRIPTS = join(import.meta.dirname, 'wrk');
 const RESULT_MARK = 'WRK-RESULT ';
 
-/** Fails when wrk cannot be run or prints no result; failed requests are part of the result. */
-export async function runWrk(lab: Lab, load: WrkLoad): Promise<WrkResult> {
+/** A load that is being put on a gateway. */
+export interface RunningLoad {
+  readonly running: Running;
+  /** Fails when wrk cannot be run or prints no result; failed requests are part of the result. */
+  readonly result: Promise<WrkResult>;
+}
+
+/** Puts a load on a gateway and tells what came of it. */
+export const runWrk = (lab: Lab, load: WrkLoad): Promise<WrkResult> => startWrk(lab, load).result;
+
+export function startWrk(lab: Lab, load: WrkLoad): RunningLoad {
   const { port, tls } = load.endpoint;
   const running = lab.startLoad(
     'wrk',
@@ -62,6 +71,10 @@ export async function runWrk(lab: Lab, load: WrkLoad): Promise<WrkResult> {
     },
     true,
   );
+  return { running, result: resultOf(running) };
+}
+
+async function resultOf(running: Running): Promise<WrkResult> {
   let output = '';
   running.child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
   const closed = new Promise((resolve) => running.child.once('close', resolve));

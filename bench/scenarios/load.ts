@@ -1,10 +1,10 @@
 /** The scenarios in which wrk puts load on the gateways, in rounds that go from arm to arm. */
 import type { Arm } from '../arms/arm.ts';
 import { checkEqualWork, startGateway, type RunningGateway } from '../gateway.ts';
-import { coresBusyMicros, processTree, residentBytes, treeCpuMicros, type Sample } from '../measure.ts';
+import { coresBusyMicros, processTree, residentBytes, sleep, treeCpuMicros, type Sample } from '../measure.ts';
 import { probe, type ProbeRequest } from '../probe.ts';
 import { MEBIBYTE } from '../upstream.ts';
-import { runWrk, type WrkLoad, type WrkResult } from '../wrk.ts';
+import { runWrk, startWrk, type RunningLoad, type WrkLoad, type WrkResult } from '../wrk.ts';
 import type { Bench, Metric, Row } from './scenario.ts';
 
 export const LOAD_METRICS: readonly Metric[] = [
@@ -49,7 +49,10 @@ export interface Entry {
   readonly plan: LoadPlan;
 }
 
-/** Starts all arms, checks and warms each of them, measures in alternating rounds, ends them. */
+/**
+ * Starts all arms, checks and warms each of them, measures how fast each is alone, then in rounds what a request costs when
+ * they take turns, and ends them.
+ */
 export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<Row[]> {
   const rows: Row[] = [];
   const contestants: Contestant[] = [];
@@ -67,18 +70,11 @@ export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<
         contestants.push(await enter(bench, entry, row));
       });
     }
-    for (let round = 1; round <= bench.rounds; round++) {
-      for (const contestant of contestants.filter(({ row }) => row.failure === undefined)) {
-        await unlessItFails(bench, contestant.row, async () => {
-          const sample = await measureOnce(bench, contestant);
-          contestant.row.samples.push(sample);
-          bench.say(
-            `  round ${round}  ${contestant.row.arm}  ${sample.cpuMicros.toFixed(1)} µs/request  ` +
-              `${sample.requestsPerSecond.toFixed(0)}/s`,
-          );
-        });
-      }
+    for (const contestant of contestants) {
+      const { row } = contestant;
+      await unlessItFails(bench, row, async () => void row.samples.push(await measureAlone(bench, contestant)));
     }
+    for (let round = 1; round <= bench.rounds; round++) await measureInTurn(bench, round, contestants);
   } finally {
     await Promise.all(contestants.map(({ gateway }) => bench.lab.stop(gateway.running)));
   }
@@ -113,26 +109,73 @@ async function enter(bench: Bench, { arm, plan }: Entry, row: Row): Promise<Cont
   }
 }
 
-async function measureOnce(bench: Bench, { gateway, load, answerBytes }: Contestant): Promise<Sample> {
+/** How fast it is, and how long one waits, when it has the whole load for a while. */
+async function measureAlone(bench: Bench, { gateway, load, answerBytes }: Contestant): Promise<Sample> {
   const { pid } = gateway.running;
   const cpuBefore = treeCpuMicros(pid);
-  const coreBefore = coresBusyMicros(bench.lab.gatewayCores);
   const startedAt = performance.now();
   const result = await runWrk(bench.lab, load);
   const wallMicros = (performance.now() - startedAt) * 1000;
-  const cpuMicros = treeCpuMicros(pid) - cpuBefore;
-  const coreMicros = coresBusyMicros(bench.lab.gatewayCores) - coreBefore;
   refuseBadAnswers(result, load.connections, answerBytes);
-  const foreignShare = Math.max(0, coreMicros - cpuMicros) / wallMicros;
   return {
-    cpuMicros: cpuMicros / result.requests,
     requestsPerSecond: result.requests / (result.durationMicros / 1e6),
     p50Millis: result.p50Micros / 1000,
     p99Millis: result.p99Micros / 1000,
-    rssMiB: residentBytes(processTree(pid)) / MEBIBYTE,
-    corePercent: (cpuMicros / wallMicros) * 100,
-    foreignPercent: foreignShare * 100,
+    corePercent: ((treeCpuMicros(pid) - cpuBefore) / wallMicros) * 100,
   };
+}
+
+/** Long against what it costs to change to another arm, short against what else happens on a machine. */
+const SLICE_MS = 100;
+
+interface Turn {
+  readonly contestant: Contestant;
+  readonly load: RunningLoad;
+  readonly cpuBefore: number;
+  hasEnded: boolean;
+}
+
+/**
+ * What a request costs: the arms get their load in slices, one after another, again and again, so that whatever slows the
+ * machine for longer than a moment slows all of them alike.
+ */
+async function measureInTurn(bench: Bench, round: number, contestants: readonly Contestant[]): Promise<void> {
+  const { lab } = bench;
+  const taking = contestants.filter(({ row }) => row.failure === undefined);
+  const coreBefore = coresBusyMicros(lab.gatewayCores);
+  const startedAt = performance.now();
+  const turns = taking.map((contestant): Turn => {
+    const cpuBefore = treeCpuMicros(contestant.gateway.running.pid);
+    const load = startWrk(lab, { ...contestant.load, seconds: bench.seconds * taking.length });
+    lab.pause(load.running);
+    const turn = { contestant, load, cpuBefore, hasEnded: false };
+    void load.running.ended.then(() => (turn.hasEnded = true));
+    return turn;
+  });
+  while (turns.some(({ hasEnded }) => !hasEnded)) {
+    for (const { load, hasEnded } of turns) {
+      if (hasEnded) continue;
+      lab.resume(load.running);
+      await sleep(SLICE_MS);
+      lab.pause(load.running);
+    }
+  }
+  const wallMicros = (performance.now() - startedAt) * 1000;
+  const used = turns.map((turn) => treeCpuMicros(turn.contestant.gateway.running.pid) - turn.cpuBefore);
+  const foreignMicros = coresBusyMicros(lab.gatewayCores) - coreBefore - used.reduce((sum, micros) => sum + micros, 0);
+  for (const [index, { contestant, load }] of turns.entries()) {
+    const { row } = contestant;
+    await unlessItFails(bench, row, async () => {
+      const result = await load.result;
+      refuseBadAnswers(result, contestant.load.connections, contestant.answerBytes);
+      row.samples.push({
+        cpuMicros: used[index] / result.requests,
+        rssMiB: residentBytes(processTree(contestant.gateway.running.pid)) / MEBIBYTE,
+        foreignPercent: (Math.max(0, foreignMicros) / wallMicros) * 100,
+      });
+      bench.say(`  round ${round}  ${row.arm}  ${(used[index] / result.requests).toFixed(2)} µs/request`);
+    });
+  }
 }
 
 /** A wrong status, a lost connection or an answer of the wrong length makes the measurement worthless. */
