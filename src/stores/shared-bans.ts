@@ -119,7 +119,8 @@ export class SharedBans implements BanList {
   }
 
   get isEmpty(): boolean {
-    const end = Atomics.load(this.ends, anyCell);
+    // Every request asks; a plain read sees what others have written a moment later, and costs a tenth.
+    const end = this.ends[anyCell];
     return end === 0 || end * 1000 <= this.clock.now();
   }
 

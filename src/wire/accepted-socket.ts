@@ -37,9 +37,10 @@ export function adoptSocket(accepted: Socket): Socket {
     handle,
     allowHalfOpen: true,
     onread: {
-      buffer: () => box.reader?.memory.block ?? sharedBlock,
+      buffer: () => (box.reader === null ? sharedBlock : box.reader.memory.next()) as Buffer,
       callback: (length: number, bytes: Uint8Array) => {
-        box.reader?.receive(bytes as Buffer, length);
+        const { reader } = box;
+        if (reader !== null) read(reader, bytes as Buffer, length);
         return true;
       },
     },
@@ -65,6 +66,11 @@ export function readIntoBlocks(socket: Socket, reader: BlockReader): boolean {
   return true;
 }
 
+function read(reader: BlockReader, bytes: Buffer, length: number): void {
+  reader.receive(bytes, length);
+  reader.memory.used(bytes);
+}
+
 /** Where a socket keeps what `onread` has told it. */
 type ReadSlots = readonly [buffer: symbol, callback: symbol, generator: symbol];
 
@@ -87,10 +93,10 @@ function readTlsIntoBlocks(socket: TLSSocket, reader: BlockReader): boolean {
   Object.assign(socket, {
     [buffer]: reader.memory.block,
     [callback]: (length: number, bytes: Buffer): boolean => {
-      reader.receive(bytes, length);
+      read(reader, bytes, length);
       return true;
     },
-    [generator]: (): Buffer => reader.memory.block,
+    [generator]: (): Buffer | undefined => reader.memory.next(),
   });
   (handle.useUserBuffer as (bytes: Buffer) => void)(reader.memory.block);
   return true;

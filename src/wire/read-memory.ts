@@ -20,6 +20,23 @@ export class ReadMemory {
   block: Buffer = sharedBlock;
   /** The sink of a body that is complete still holds the block. */
   held = false;
+  /** The socket has read into the block, and reads into it again. */
+  private isKept = false;
+
+  /** For `onread.callback`: the socket has read into these bytes, and what it read was used up. */
+  used(bytes: Uint8Array): void {
+    this.isKept = bytes === this.block;
+  }
+
+  /**
+   * For `onread.buffer`: what the socket reads into next. After a read that may be nothing, and then it stays what it was, which
+   * spares Node to look up where the bytes are, each time.
+   */
+  next(): Buffer | undefined {
+    if (!this.isKept) return this.block;
+    this.isKept = false;
+    return undefined;
+  }
 
   /**
    * Before a body's bytes are handed on: copies them from the shared block to one of its own.

@@ -315,7 +315,9 @@ export class UpstreamConnection extends Connection implements BodySource {
 
   /** The response to the oldest call is whole. */
   private completeCall(): void {
-    this.calls.shift();
+    // The only one, as a rule: `shift` would throw the array's room away, and the next call would make it anew.
+    if (this.calls.length === 1) this.calls.pop();
+    else this.calls.shift();
     this.head = null;
     this.body = null;
     this.served++;

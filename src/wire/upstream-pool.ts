@@ -118,8 +118,12 @@ export class UpstreamPool implements ConnectionOwner {
     // The socket asks for its memory before the connection object exists.
     let connection: UpstreamConnection | null = null;
     const onread = {
-      buffer: () => (connection === null ? sharedBlock : connection.memory.block),
-      callback: (length: number, bytes: Uint8Array) => connection!.receive(bytes as Buffer, length),
+      buffer: () => (connection === null ? sharedBlock : connection.memory.next()) as Buffer,
+      callback: (length: number, bytes: Uint8Array) => {
+        const goesOn = connection!.receive(bytes as Buffer, length);
+        connection!.memory.used(bytes);
+        return goesOn;
+      },
     };
     // `tls.connect` hands these on to the socket.
     const options = { ...address, onread, noDelay: true };

@@ -63,7 +63,8 @@ export class Search {
     this.best = -1;
     this.bestKind = null;
     this.bestRank = NO_RANK;
-    this.methodRefused.length = 0;
+    // To set the length costs more than to look at it.
+    if (this.methodRefused.length > 0) this.methodRefused.length = 0;
     this.steps = 0;
     this.request = request;
     this.requestedMethod = request.method === 'OPTIONS' ? preflightMethod(request) : '';
