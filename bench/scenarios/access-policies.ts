@@ -57,7 +57,7 @@ export const accessPolicies: Scenario = {
   metrics: LOAD_METRICS,
   reference: BARE_ARM,
   arms: ['gatewright'],
-  rounds: 7,
+  rounds: 5,
   seconds: 2,
   async run(bench, arms) {
     if (!arms.some((arm) => arm.name === 'gatewright')) return [];

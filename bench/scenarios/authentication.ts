@@ -116,7 +116,7 @@ function scenarioFor({ name, title, method, admission }: CredentialScenario): Sc
     metrics: LOAD_METRICS,
     reference: BARE_ARM,
     arms: ['gatewright'],
-    rounds: 9,
+    rounds: 5,
     seconds: 2,
     async run(bench, arms) {
       if (!arms.some((arm) => arm.name === 'gatewright')) return [];

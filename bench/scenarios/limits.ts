@@ -21,7 +21,7 @@ export const rateLimit: Scenario = {
   metrics: LOAD_METRICS,
   reference: UNLIMITED_ARM,
   arms: ['gatewright'],
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   run(bench, arms) {
     if (!arms.some((arm) => arm.name === 'gatewright')) return Promise.resolve([]);
@@ -54,7 +54,7 @@ export const sharedLimit: Scenario = {
   metrics: LOAD_METRICS,
   reference: UNLIMITED_ARM,
   arms: ['gatewright'],
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   async run(bench, arms) {
     if (!arms.some((arm) => arm.name === 'gatewright')) return [];

@@ -36,10 +36,11 @@ interface Contestant {
   readonly load: WrkLoad;
   /** Length of one right answer on the wire. */
   readonly answerBytes: number;
+  alone: Sample;
 }
 
 /** Long enough for the arms that are compiled while they run. */
-const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 2;
 
 /** One arm of a scenario together with the load it gets; usually the same load for all. */
 export interface Entry {
@@ -50,33 +51,29 @@ export interface Entry {
 }
 
 /**
- * Starts all arms, checks and warms each of them, measures how fast each is alone, then in rounds what a request costs when
- * they take turns, and ends them.
+ * In each round: starts all arms, checks and warms each of them, measures how fast each is alone, then what a request costs
+ * when they take turns, and ends them. The same program, started twice, may well differ from itself by a twentieth.
  */
 export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<Row[]> {
-  const rows: Row[] = [];
-  const contestants: Contestant[] = [];
-  try {
-    for (const entry of entries) {
-      const { arm } = entry;
-      const row: Row = {
-        arm: entry.name ?? arm.name,
-        title: entry.title ?? arm.title,
-        samples: [],
-        failure: undefined,
-      };
-      rows.push(row);
-      await unlessItFails(bench, row, async () => {
-        contestants.push(await enter(bench, entry, row));
-      });
+  const rows = entries.map(({ arm, name = arm.name, title = arm.title }): Row => {
+    return { arm: name, title, samples: [], failure: undefined };
+  });
+  for (let round = 1; round <= bench.rounds; round++) {
+    const contestants: Contestant[] = [];
+    try {
+      for (const [index, entry] of entries.entries()) {
+        const row = rows[index];
+        if (row.failure !== undefined) continue;
+        await unlessItFails(bench, row, async () => {
+          const contestant = await enter(bench, entry, row);
+          contestants.push(contestant);
+          contestant.alone = await measureAlone(bench, contestant);
+        });
+      }
+      await measureInTurn(bench, round, contestants);
+    } finally {
+      await Promise.all(contestants.map(({ gateway }) => bench.lab.stop(gateway.running)));
     }
-    for (const contestant of contestants) {
-      const { row } = contestant;
-      await unlessItFails(bench, row, async () => void row.samples.push(await measureAlone(bench, contestant)));
-    }
-    for (let round = 1; round <= bench.rounds; round++) await measureInTurn(bench, round, contestants);
-  } finally {
-    await Promise.all(contestants.map(({ gateway }) => bench.lab.stop(gateway.running)));
   }
   return rows;
 }
@@ -102,7 +99,7 @@ async function enter(bench: Bench, { arm, plan }: Entry, row: Row): Promise<Cont
       scriptArgs: plan.scriptArgs ?? [],
     };
     await runWrk(bench.lab, { ...load, seconds: WARM_UP_SECONDS });
-    return { row, gateway, load, answerBytes: answer.wireBytes };
+    return { row, gateway, load, answerBytes: answer.wireBytes, alone: {} };
   } catch (error) {
     await bench.lab.stop(gateway.running);
     throw error;
@@ -169,6 +166,7 @@ async function measureInTurn(bench: Bench, round: number, contestants: readonly 
       const result = await load.result;
       refuseBadAnswers(result, contestant.load.connections, contestant.answerBytes);
       row.samples.push({
+        ...contestant.alone,
         cpuMicros: used[index] / result.requests,
         rssMiB: residentBytes(processTree(contestant.gateway.running.pid)) / MEBIBYTE,
         foreignPercent: (Math.max(0, foreignMicros) / wallMicros) * 100,

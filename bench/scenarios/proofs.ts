@@ -62,7 +62,7 @@ function proofScenario(
     ],
     reference: BARE_ARM,
     arms: ['gatewright'],
-    rounds: 7,
+    rounds: 5,
     seconds: 2,
     async run(bench, arms) {
       if (!arms.some((arm) => arm.name === 'gatewright')) return [];

@@ -51,7 +51,7 @@ export const bare: Scenario = {
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: ['gatewright', 'gatewright-pipelining', ...EVERYBODY.slice(1)],
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   run: (bench, arms) => runSame(bench, arms, smallGet),
 };
@@ -89,7 +89,7 @@ export const tls: Scenario = {
   metrics: LOAD_METRICS,
   reference: 'nginx',
   arms: EVERYBODY,
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   run: (bench, arms) => runSame(bench, arms, smallGetOverTls),
 };

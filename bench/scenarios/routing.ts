@@ -37,7 +37,7 @@ export const routes100000: Scenario = {
   metrics: LOAD_METRICS,
   reference: FEW_ROUTES_ARM,
   arms: ['gatewright'],
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   run(bench, arms) {
     // Ours alone: some of the others would need minutes to load so many.

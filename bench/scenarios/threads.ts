@@ -18,7 +18,7 @@ export const threads: Scenario = {
   metrics: LOAD_METRICS,
   reference: ONE_THREAD_ARM,
   arms: ['gatewright'],
-  rounds: 9,
+  rounds: 5,
   seconds: 2,
   run(bench, arms) {
     if (!arms.some(({ name }) => name === 'gatewright')) return Promise.resolve([]);
