@@ -23,6 +23,8 @@ interface Internals {
   _handle: { useUserBuffer?: unknown } | null;
   _server: object | null;
   server: object | null;
+  /** Of a TLS socket: the one that it encrypts for. */
+  _parent: Socket | null;
 }
 
 const readers = new WeakMap<Socket, { reader: BlockReader | null }>();
@@ -71,32 +73,40 @@ function read(reader: BlockReader, bytes: Buffer, length: number): void {
   reader.memory.used(bytes);
 }
 
-/** Where a socket keeps what `onread` has told it. */
-type ReadSlots = readonly [buffer: symbol, callback: symbol, generator: symbol];
+/** Where a socket keeps what `onread` has told it, and its time-out. */
+interface Slots {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+  readonly generator: symbol;
+  readonly timeout: symbol;
+}
 
-const readSlots = findReadSlots();
+const slots = findSlots();
 
-function findReadSlots(): ReadSlots | null {
+function findSlots(): Slots | null {
   const symbols = Object.getOwnPropertySymbols(new Socket());
   const find = (name: string): symbol | undefined => symbols.find(({ description }) => description === name);
-  const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')];
-  return buffer === undefined || callback === undefined || generator === undefined
-    ? null
-    : [buffer, callback, generator];
+  const [buffer, callback] = [find('kBuffer'), find('kBufferCb')];
+  const [generator, timeout] = [find('kBufferGen'), find('timeout')];
+  if (buffer === undefined || callback === undefined || generator === undefined || timeout === undefined) return null;
+  return { buffer, callback, generator, timeout };
 }
 
 /** What has been deciphered before must not be overtaken, so there must be nothing. */
 function readTlsIntoBlocks(socket: TLSSocket, reader: BlockReader): boolean {
-  const handle = (socket as TLSSocket & Internals)._handle;
-  if (readSlots === null || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false;
-  const [buffer, callback, generator] = readSlots;
+  const inside = socket as TLSSocket & Internals;
+  const handle = inside._handle;
+  if (slots === null || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false;
+  // Node puts these off at each read and write. That of the handshake is over, and there are none but those of our wheel.
+  inside._parent = null;
   Object.assign(socket, {
-    [buffer]: reader.memory.block,
-    [callback]: (length: number, bytes: Buffer): boolean => {
+    [slots.timeout]: null,
+    [slots.buffer]: reader.memory.block,
+    [slots.callback]: (length: number, bytes: Buffer): boolean => {
       read(reader, bytes, length);
       return true;
     },
-    [generator]: (): Buffer | undefined => reader.memory.next(),
+    [slots.generator]: (): Buffer | undefined => reader.memory.next(),
   });
   (handle.useUserBuffer as (bytes: Buffer) => void)(reader.memory.block);
   return true;

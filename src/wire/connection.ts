@@ -7,7 +7,9 @@
  * until it is told to `resume`. So no more than one block is ever under way in either direction of an exchange.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { HeaderFields } from '../http/header-fields.ts';
+import { writeEncrypted } from './encrypted-write.ts';
 import { latin1 } from './latin1.ts';
 import { trailerFields } from './message-writer.ts';
 import { Timer, type TimerWheel } from './timer-wheel.ts';
@@ -48,12 +50,14 @@ export abstract class Connection {
   protected failure: NodeJS.ErrnoException | null = null;
   /** Whether the body being written is framed by chunks. */
   protected writesChunks = false;
+  private readonly isEncrypted: boolean;
   private corked = false;
   private waiting: BodySource | null = null;
   private readonly written: () => void;
 
   protected constructor(socket: Socket, wheel: TimerWheel) {
     this.socket = Object.assign(socket, { owner: this });
+    this.isEncrypted = socket instanceof TLSSocket;
     this.wheel = wheel;
     this.timer = new Timer(() => this.onTimeout());
     this.written = () => this.onWritten();
@@ -77,7 +81,8 @@ export abstract class Connection {
 
   /** Writes one complete message, or a head without a body. */
   protected writeWhole(text: string): void {
-    this.socket.write(text, 'latin1');
+    if (this.isEncrypted) writeEncrypted(this.socket, text);
+    else this.socket.write(text, 'latin1');
   }
 
   /** Writes the head of a message whose body follows; it leaves with the first piece, or at the next flush. */
