@@ -10,7 +10,7 @@ const SLASH = 0x2f;
 const DOT = 0x2e;
 const QUESTION = 0x3f;
 
-/** The target of one request. One is kept per exchange and filled again and again. */
+/** The target of one request, as it is filled by the functions below. */
 export class CanonicalTarget {
   /** What is sent and logged; begins with `/`, or is `*`. Each of its segments is one segment of `matchPath`. */
   path = '';

@@ -10,9 +10,6 @@ import type { ProxyExchange } from './exchange.ts';
 import type { RoutableRequest, RouteFound } from './router/route-rule.ts';
 import type { Router } from './router/router.ts';
 
-/** Scratch of this station, which never waits. */
-const target = new CanonicalTarget();
-
 /** What this station needs of an exchange, and what it sets there: `explain` asks with less than a whole one. */
 export type RoutedExchange<H> = Pick<
   ProxyExchange,
@@ -51,14 +48,16 @@ export function chooseRoute<H>(exchange: RoutedExchange<H>, snapshot: RouteTable
   exchange.chosen = snapshot.notFound;
   exchange.route = snapshot.notFound.info;
   const { stream } = exchange;
+  // Made anew: what is kept grows old, and old memory that points to young memory is dear to the garbage collector.
+  const target = new CanonicalTarget();
   if (!canonicalizeTarget(stream.target, stream.method, target)) return refuse(exchange, 'BAD_PATH', target.reason);
   exchange.path = target.path;
   exchange.query = target.query;
-  if (!setHost(exchange)) return refuse(exchange, 'BAD_REQUEST', 'bad Host');
+  if (!setHost(exchange, target)) return refuse(exchange, 'BAD_REQUEST', 'bad Host');
   if (hasCircled(exchange)) return refuse(exchange, 'LOOP_DETECTED', 'the request has come by here too often');
   exchange.dropClaims();
 
-  const found = snapshot.router.match(asRoutable(exchange));
+  const found = snapshot.router.match(asRoutable(exchange, target));
   if (found === null) return null;
   if (found.kind === 'method') {
     exchange.route = { name: snapshot.notFound.info.name, methods: found.allowed };
@@ -85,7 +84,7 @@ function hasCircled({ requestHeaders }: Pick<ProxyExchange, 'requestHeaders'>): 
  * An absolute-form target names the host itself and Host must not contradict it (RFC 9112, section 3.2.2); two names for
  * one request would be two requests to two readers.
  */
-function setHost(exchange: RoutedExchange<unknown>): boolean {
+function setHost(exchange: RoutedExchange<unknown>, target: CanonicalTarget): boolean {
   const { authority: named, memo } = exchange.stream;
   if (target.authority === '' && named !== '' && named === memo.authority) {
     exchange.host = memo.host;
@@ -110,19 +109,16 @@ function setHost(exchange: RoutedExchange<unknown>): boolean {
   return true;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-const routable = {} as Mutable<RoutableRequest>;
-
-function asRoutable(exchange: RoutedExchange<unknown>): RoutableRequest {
-  routable.listener = exchange.listener;
-  routable.method = exchange.method;
-  routable.host = exchange.host;
-  routable.matchPath = target.matchPath;
-  routable.path = target.path;
-  routable.unmergedMatchPath = target.unmergedMatchPath;
-  routable.unmergedPath = target.unmergedPath;
-  routable.query = target.query;
-  routable.headers = exchange.requestHeaders;
-  return routable;
+function asRoutable(exchange: RoutedExchange<unknown>, target: CanonicalTarget): RoutableRequest {
+  return {
+    listener: exchange.listener,
+    method: exchange.method,
+    host: exchange.host,
+    matchPath: target.matchPath,
+    path: target.path,
+    unmergedMatchPath: target.unmergedMatchPath,
+    unmergedPath: target.unmergedPath,
+    query: target.query,
+    headers: exchange.requestHeaders,
+  };
 }
