@@ -214,9 +214,9 @@ export interface MemoryLimiter extends Limiter {
 export interface LimitCharge {
   /** That of the limit before it. */
   readonly previous: LimitCharge | null;
-  /** A list member, which does not change; empty where clients are not told of it. */
-  readonly policy: string;
-  /** A list member. */
+  /** Its own list member behind those of the limits before it; empty where clients are told of none. */
+  readonly policies: string;
+  /** Its list member alone; empty where clients are not told of it. */
   readonly state: string;
 }
 

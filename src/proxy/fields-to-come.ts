@@ -46,13 +46,13 @@ export function addFieldsToCome(
 
 /** How the limits stand, in the order in which they were come to (draft-ietf-httpapi-ratelimit-headers-10, section 3). */
 export function addLimitFields(last: LimitCharge, headers: HeaderFields): void {
-  let { policy, state } = last;
+  const { policies } = last;
+  if (policies === '') return;
+  let { state } = last;
   for (let charge = last.previous; charge !== null; charge = charge.previous) {
-    if (charge.policy === '') continue;
-    policy = policy === '' ? charge.policy : `${charge.policy}, ${policy}`;
-    state = state === '' ? charge.state : `${charge.state}, ${state}`;
+    const { state: before } = charge;
+    if (before !== '') state = state === '' ? before : `${before}, ${state}`;
   }
-  if (policy === '') return;
-  headers.addMade('ratelimit-policy', policy);
+  headers.addMade('ratelimit-policy', policies);
   headers.addMade('ratelimit', state);
 }

@@ -253,6 +253,9 @@ class SharedLimiter implements MemoryLimiter {
   private readonly algorithm: RateAlgorithm;
   private readonly salt: Int32Array;
   private readonly clock: LimitClock;
+  /** The key that was charged last, which for many limits is always the same, and its digest. */
+  private lastKey: string | null = null;
+  private readonly digest = new Int32Array(4);
   private readonly verdict: { -readonly [K in keyof LimitVerdict]: LimitVerdict[K] } = {
     source: 'memory',
     isAllowed: false,
@@ -275,7 +278,11 @@ class SharedLimiter implements MemoryLimiter {
     const { algorithm, verdict } = this;
     const nowMs = this.clock.now();
     algorithm.cost = cost;
-    const isDecided = this.table.update(key, nowMs, algorithm, this.salt);
+    if (key !== this.lastKey) {
+      this.table.digestOf(key, this.salt, this.digest);
+      this.lastKey = key;
+    }
+    const isDecided = this.table.updateDigest(this.digest, nowMs, algorithm);
     // What could not be charged must not pass, or the limit were none.
     verdict.isAllowed = isDecided && algorithm.isAllowed;
     verdict.remaining = isDecided ? algorithm.remaining : 0;

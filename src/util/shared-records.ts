@@ -59,6 +59,8 @@ export class SharedRecords {
   readonly ints: Int32Array;
   /** The same memory; its indexes are half of those of `ints`. */
   readonly floats: Float64Array;
+  /** The same again, for copying: no bits of a word change on their way, as those of a number that is none may. */
+  readonly pairsOfWords: BigInt64Array;
   readonly cells: number;
   readonly wordsPerRecord: number;
   readonly threads: number;
@@ -100,6 +102,7 @@ export class SharedRecords {
   constructor(buffer: SharedArrayBuffer, byteOffset: number, thread: number) {
     this.ints = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
+    this.pairsOfWords = new BigInt64Array(buffer);
     this.base = byteOffset / 4;
     this.cells = this.ints[this.base + atCells];
     this.wordsPerRecord = this.ints[this.base + atWordsPerRecord];

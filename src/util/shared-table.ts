@@ -188,10 +188,14 @@ export class SharedTable {
    * changed then, and the caller has to fail in the direction that is safe for it.
    */
   update(key: string, nowMs: number, decision: TableDecision, salt: Int32Array | null = null): boolean {
-    const { digest } = this;
-    this.hash.hash(key, digest);
-    if (salt !== null) for (let i = 0; i < hashWords; i++) digest[i] ^= salt[i];
+    this.digestOf(key, salt, this.digest);
     return this.updateOne(nowMs, decision);
+  }
+
+  /** Puts into four words what `update` would look for, and `updateDigest` looks for. */
+  digestOf(key: string, salt: Int32Array | null, into: Int32Array): void {
+    this.hash.hash(key, into);
+    if (salt !== null) for (let i = 0; i < hashWords; i++) into[i] ^= salt[i];
   }
 
   /**
@@ -322,12 +326,17 @@ export class SharedTable {
   /** Copies a record into the spare, with the entry of one way replaced; where the spare begins. */
   private write(record: number, way: number, expiresAtMs: number): number {
     const { words, records } = this;
-    const { ints, floats } = records;
+    const { ints, floats, pairsOfWords } = records;
     const spare = records.spare();
     const { wordsPerRecord } = records;
     // For a few words a loop is four times as fast as the call. As integers: not every hash would survive being a number.
     if (wordsPerRecord > longestLoop) ints.copyWithin(spare, record, record + wordsPerRecord);
-    else for (let i = 0; i < wordsPerRecord; i++) ints[spare + i] = ints[record + i];
+    else {
+      const from = record / 2;
+      const to = spare / 2;
+      const count = wordsPerRecord / 2;
+      for (let i = 0; i < count; i++) pairsOfWords[to + i] = pairsOfWords[from + i];
+    }
     floats[spare / 2 + way] = expiresAtMs;
     const wordsAt = spare / 2 + ways + way * words.length;
     for (let i = 0; i < words.length; i++) floats[wordsAt + i] = words[i];

@@ -11,6 +11,7 @@ import { type LimitFields, secondsUntilMore } from './limit-fields.ts';
 /** What one limit has made of a request. It reads of the verdict what it needs: the verdict is the limiter's own. */
 export class Charge implements LimitCharge {
   readonly previous: LimitCharge | null;
+  readonly policies: string;
   private readonly limiter: Limiter;
   private readonly key: string;
   /** Null where clients are not told of it. */
@@ -36,16 +37,14 @@ export class Charge implements LimitCharge {
     this.limiter = limiter;
     this.key = key;
     this.fields = fields;
+    const before = previous === null ? '' : previous.policies;
+    this.policies = fields === null ? before : fields.policiesAfter(before);
     this.cost = verdict.isAllowed ? cost : 0;
     this.chargedAtMs = verdict.chargedAtMs;
     this.mark = verdict.mark;
     this.source = verdict.source;
     this.remaining = verdict.remaining;
     this.inSeconds = secondsUntilMore(verdict);
-  }
-
-  get policy(): string {
-    return this.fields === null ? '' : this.fields.policy;
   }
 
   get state(): string {

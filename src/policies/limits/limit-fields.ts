@@ -37,7 +37,10 @@ export function secondsUntilMore({ remaining, resetMs, moreMs }: LimitVerdict): 
 /** The fields of one limit. Its texts are made once, as far as they can be. */
 export class LimitFields {
   /** Its member of `RateLimit-Policy`; empty where it is not told. */
-  readonly policy: string;
+  private readonly policy: string;
+  /** What `policiesAfter` was given last, and what it made of it: requests of one route come by the same limits. */
+  private before = '';
+  private joined: string;
   private readonly isLegacy: boolean;
   private readonly stateStart: string;
   private readonly quota: string;
@@ -49,12 +52,24 @@ export class LimitFields {
     // `w` is in whole seconds, and may be missing.
     const isWhole = windowMs % 1000 === 0;
     this.policy = isStandard ? `"${name}";q=${limit}${isWhole ? `;w=${windowMs / 1000}` : ''}` : '';
+    this.joined = this.policy;
     this.stateStart = `"${name}";r=`;
     this.quota = String(limit);
   }
 
-  /** Its member of `RateLimit`. */
+  /** The members of `RateLimit-Policy` up to its own, behind those of the limits before it. */
+  policiesAfter(before: string): string {
+    if (before !== this.before) {
+      this.before = before;
+      // In one piece, as `join` makes it: it is written again and again.
+      this.joined = before === '' || this.policy === '' ? before + this.policy : [before, this.policy].join(', ');
+    }
+    return this.joined;
+  }
+
+  /** Its member of `RateLimit`; empty where it is not told. */
   stateOf(remaining: number, inSeconds: number): string {
+    if (this.policy === '') return '';
     return `${this.stateStart}${remaining};t=${inSeconds}`;
   }
 
