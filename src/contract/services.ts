@@ -214,8 +214,8 @@ export interface MemoryLimiter extends Limiter {
 export interface LimitCharge {
   /** That of the limit before it. */
   readonly previous: LimitCharge | null;
-  /** Its own list member behind those of the limits before it; empty where clients are told of none. */
-  readonly policies: string;
+  /** The line of `RateLimit-Policy`: its own list member behind those of the limits before it. Empty where there is none. */
+  readonly policyLine: string;
   /** Its list member alone; empty where clients are not told of it. */
   readonly state: string;
 }

@@ -42,9 +42,10 @@ export const ALT_SVC = 20;
 export const DATE = 21;
 /** Named by `Connection`, so meant for this hop only. */
 export const NOMINATED = 22;
-
+/** Added by the gateway, which has made its whole line; ordinary in all else. */
+export const MADE = 23;
 /** A field that was taken away. */
-export const GONE = 23;
+export const GONE = 24;
 
 /** One bit for each kind that the predicate accepts, for `HeaderFields.mayHave`. */
 export function kindBits(accepts: (kind: number) => boolean): number {

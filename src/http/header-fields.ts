@@ -1,6 +1,6 @@
 /** The header fields of one message (RFC 9110, section 5), in the order and spelling of the wire. */
 import type { HeaderList } from '../contract.ts';
-import { DATE, GONE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
+import { DATE, GONE, MADE, NOMINATED, ORDINARY, fieldKind } from './field-kind.ts';
 import { equalsIgnoringCase, foldsOnto, isFieldValue, isToken, spells } from './grammar.ts';
 
 /** Marks of a field in the text of its head: start and end of the name, start and end of the value. */
@@ -20,7 +20,7 @@ export class HeaderFields implements HeaderList {
   private readonly marks: number[];
   /** Values that were set instead of those in the text, by the index of the field. */
   private replaced: (string | undefined)[] | null = null;
-  /** Name, value, name, value … of the fields that were added to those in the text. */
+  /** Name, value, name, value … of the fields that were added to those in the text; of one of kind `MADE` its line is the value. */
   private readonly added: string[];
   /** The ordinary fields as lines of text; null when they have to be put together anew. */
   private lines: string | null = null;
@@ -89,9 +89,15 @@ export class HeaderFields implements HeaderList {
     this.append(name, value, fieldKind(name, 0, name.length));
   }
 
-  /** Adds a field that the gateway has made itself, of parts that were checked: nothing is looked at here. */
-  addMade(name: string, value: string): void {
-    this.append(name, value, ORDINARY);
+  /**
+   * Adds an ordinary field that the gateway has made itself, of parts that were checked: nothing is looked at here.
+   * @param line `NAME: VALUE CRLF`, with this very name.
+   */
+  addMade(name: string, line: string): void {
+    this.added.push(name, line);
+    this.kinds.push(MADE);
+    this.seen |= 1 << MADE;
+    if (this.lines !== null) this.lines += line;
   }
 
   remove(name: string): void {
@@ -195,8 +201,14 @@ export class HeaderFields implements HeaderList {
   private valueAt(index: number): string {
     const { marks } = this;
     const at = index * MARKS;
-    if (at >= marks.length) return this.added[(index - marks.length / MARKS) * 2 + 1];
+    if (at >= marks.length) return this.addedValue(index);
     return this.replaced?.[index] ?? this.text.substring(marks[at + 2], marks[at + 3]);
+  }
+
+  private addedValue(index: number): string {
+    const at = (index - this.marks.length / MARKS) * 2;
+    const value = this.added[at + 1];
+    return this.kinds[index] === MADE ? value.slice(this.added[at].length + 2, -2) : value;
   }
 
   private replaceValue(index: number, value: string): void {
@@ -236,7 +248,7 @@ export class HeaderFields implements HeaderList {
 
   /** Neighbouring lines are cut out of the text in one piece. */
   private putTogetherLines(): string {
-    const { kinds, marks, text, replaced } = this;
+    const { kinds, marks, text, replaced, added } = this;
     const marked = marks.length / MARKS;
     let lines = '';
     let from = 0;
@@ -258,14 +270,15 @@ export class HeaderFields implements HeaderList {
     }
     lines += text.substring(from, to);
     for (let i = marked; i < kinds.length; i++) {
-      if (isPassedOn(kinds[i])) lines += `${this.nameAt(i)}: ${this.valueAt(i)}\r\n`;
+      if (kinds[i] === MADE) lines += added[(i - marked) * 2 + 1];
+      else if (isPassedOn(kinds[i])) lines += `${this.nameAt(i)}: ${this.valueAt(i)}\r\n`;
     }
     return lines;
   }
 }
 
 function isPassedOn(kind: number): boolean {
-  return kind === ORDINARY || kind === DATE;
+  return kind === ORDINARY || kind === DATE || kind === MADE;
 }
 
 /** All that reaches a wire passes here or a parser, so a header can never smuggle in a second one (CVE-2022-31150). */

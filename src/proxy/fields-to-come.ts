@@ -46,13 +46,13 @@ export function addFieldsToCome(
 
 /** How the limits stand, in the order in which they were come to (draft-ietf-httpapi-ratelimit-headers-10, section 3). */
 export function addLimitFields(last: LimitCharge, headers: HeaderFields): void {
-  const { policies } = last;
-  if (policies === '') return;
+  const { policyLine } = last;
+  if (policyLine === '') return;
   let { state } = last;
   for (let charge = last.previous; charge !== null; charge = charge.previous) {
     const { state: before } = charge;
     if (before !== '') state = state === '' ? before : `${before}, ${state}`;
   }
-  headers.addMade('ratelimit-policy', policies);
-  headers.addMade('ratelimit', state);
+  headers.addMade('ratelimit-policy', policyLine);
+  headers.addMade('ratelimit', `ratelimit: ${state}\r\n`);
 }

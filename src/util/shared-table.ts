@@ -335,7 +335,13 @@ export class SharedTable {
       const from = record / 2;
       const to = spare / 2;
       const count = wordsPerRecord / 2;
-      for (let i = 0; i < count; i++) pairsOfWords[to + i] = pairsOfWords[from + i];
+      // Of twelve ways there are always a multiple of four.
+      for (let i = 0; i < count; i += 4) {
+        pairsOfWords[to + i] = pairsOfWords[from + i];
+        pairsOfWords[to + i + 1] = pairsOfWords[from + i + 1];
+        pairsOfWords[to + i + 2] = pairsOfWords[from + i + 2];
+        pairsOfWords[to + i + 3] = pairsOfWords[from + i + 3];
+      }
     }
     floats[spare / 2 + way] = expiresAtMs;
     const wordsAt = spare / 2 + ways + way * words.length;

@@ -21,6 +21,7 @@ import {
 } from '../http/field-kind.ts';
 import { METHOD, TARGET, TOKEN, VALUE } from '../http/grammar.ts';
 import { HeaderFields } from '../http/header-fields.ts';
+import { methodIn } from '../http/method.ts';
 
 /** More bytes are needed. */
 export const INCOMPLETE = -1;
@@ -177,7 +178,7 @@ function parseRequestLine(text: string, start: number, limits: HeadLimits, head:
   if (at - start > longestMethod) return head.refuse('method too long', NOT_IMPLEMENTED);
   if (at === end) return INCOMPLETE;
   if (text.charCodeAt(at) !== SP || at === start) return refuseMethod(text, start, at, head);
-  head.method = methodAt(text, start, at);
+  head.method = methodIn(text, start, at);
 
   const target = ++at;
   while (at < end && TARGET[text.charCodeAt(at)] === 1) at++;
@@ -187,24 +188,6 @@ function parseRequestLine(text: string, start: number, limits: HeadLimits, head:
   head.target = text.substring(target, at);
 
   return parseVersion(text, at + 1, head);
-}
-
-const usualMethods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS'];
-
-/** A constant where there is one: what is cut out of a text has to be looked up by its letters wherever it is compared. */
-function methodAt(text: string, start: number, end: number): string {
-  for (let i = 0; i < usualMethods.length; i++) {
-    const method = usualMethods[i];
-    if (method.length === end - start && isAt(text, start, method)) return method;
-  }
-  return text.substring(start, end);
-}
-
-function isAt(text: string, start: number, word: string): boolean {
-  for (let i = 0; i < word.length; i++) {
-    if (text.charCodeAt(start + i) !== word.charCodeAt(i)) return false;
-  }
-  return true;
 }
 
 /** `HTTP/1.1` or `HTTP/1.0` and CRLF; other well-formed versions are a 505. */

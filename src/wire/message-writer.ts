@@ -2,7 +2,7 @@
  * Writes heads of messages as text. Everything that gets here was validated by the parser or by `HeaderFields`; fields
  * that govern framing and the connection are never copied, so there is exactly one of each (CVE-2026-1525).
  */
-import { DATE, NOMINATED, ORDINARY, TRAILER, VIA, kindBits } from '../http/field-kind.ts';
+import { ALT_SVC, ORDINARY, TRAILER, VIA, kindBits } from '../http/field-kind.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 
 /** The fields of a response that go on to the client; hop-by-hop ones and those that frame the message do not. */
@@ -14,7 +14,7 @@ export function responseFields(headers: HeaderFields): string {
 
 /** Kinds that mean something in requests, and in a response are fields like others. */
 function isSpecialInResponse(kind: number): boolean {
-  return kind >= VIA && kind !== DATE && kind !== NOMINATED;
+  return kind >= VIA && kind <= ALT_SVC;
 }
 
 const specialInResponse = kindBits(isSpecialInResponse);

@@ -11,7 +11,7 @@ import { type LimitFields, secondsUntilMore } from './limit-fields.ts';
 /** What one limit has made of a request. It reads of the verdict what it needs: the verdict is the limiter's own. */
 export class Charge implements LimitCharge {
   readonly previous: LimitCharge | null;
-  readonly policies: string;
+  readonly policyLine: string;
   private readonly limiter: Limiter;
   private readonly key: string;
   /** Null where clients are not told of it. */
@@ -37,8 +37,8 @@ export class Charge implements LimitCharge {
     this.limiter = limiter;
     this.key = key;
     this.fields = fields;
-    const before = previous === null ? '' : previous.policies;
-    this.policies = fields === null ? before : fields.policiesAfter(before);
+    const before = previous === null ? '' : previous.policyLine;
+    this.policyLine = fields === null ? before : fields.policyLineAfter(before);
     this.cost = verdict.isAllowed ? cost : 0;
     this.chargedAtMs = verdict.chargedAtMs;
     this.mark = verdict.mark;

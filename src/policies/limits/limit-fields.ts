@@ -38,9 +38,9 @@ export function secondsUntilMore({ remaining, resetMs, moreMs }: LimitVerdict): 
 export class LimitFields {
   /** Its member of `RateLimit-Policy`; empty where it is not told. */
   private readonly policy: string;
-  /** What `policiesAfter` was given last, and what it made of it: requests of one route come by the same limits. */
+  /** What `policyLineAfter` was given last, and what it made of it: requests of one route come by the same limits. */
   private before = '';
-  private joined: string;
+  private line: string;
   private readonly isLegacy: boolean;
   private readonly stateStart: string;
   private readonly quota: string;
@@ -52,19 +52,25 @@ export class LimitFields {
     // `w` is in whole seconds, and may be missing.
     const isWhole = windowMs % 1000 === 0;
     this.policy = isStandard ? `"${name}";q=${limit}${isWhole ? `;w=${windowMs / 1000}` : ''}` : '';
-    this.joined = this.policy;
+    this.line = this.lineAfter('');
     this.stateStart = `"${name}";r=`;
     this.quota = String(limit);
   }
 
-  /** The members of `RateLimit-Policy` up to its own, behind those of the limits before it. */
-  policiesAfter(before: string): string {
+  /** The line of `RateLimit-Policy` with its own member behind those of the limits before it. @param before as it is without. */
+  policyLineAfter(before: string): string {
     if (before !== this.before) {
       this.before = before;
-      // In one piece, as `join` makes it: it is written again and again.
-      this.joined = before === '' || this.policy === '' ? before + this.policy : [before, this.policy].join(', ');
+      this.line = this.lineAfter(before);
     }
-    return this.joined;
+    return this.line;
+  }
+
+  /** In one piece, as `join` makes it: it is written again and again. */
+  private lineAfter(before: string): string {
+    if (this.policy === '') return before;
+    const start = before === '' ? 'ratelimit-policy: ' : `${before.slice(0, -2)}, `;
+    return [start, this.policy, '\r\n'].join('');
   }
 
   /** Its member of `RateLimit`; empty where it is not told. */
