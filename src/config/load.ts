@@ -15,7 +15,7 @@ import { type ConfigFormat, readConfigDocument } from './config-document.ts';
 import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
-import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
+import { type CertificateSurroundings, checkClientTls, checkListenerTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkConnections } from './checks/connections.ts';
 import { checkCredentials } from './checks/credentials.ts';
@@ -304,7 +304,7 @@ class Loader {
     if (accepted.identity !== undefined) checkIdentity(accepted.identity, this.findings);
     for (const [name, upstream] of Object.entries(accepted.upstreams ?? {})) {
       checkUpstream(name, upstream, this.findings);
-      if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
+      if (checksCertificates) checkClientTls(['upstreams', name, 'tls'], upstream.tls, around);
     }
     checkStores(sections, this.findings);
     if (checksCertificates) checkStoreFiles(sections, around);

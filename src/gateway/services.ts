@@ -32,6 +32,7 @@ import {
 } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 import type { GatewayCounts, ProtectionTotals } from './gateway.ts';
+import { redisSettings } from './redis-settings.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
 /** Memory that the services of all threads have in common. */
@@ -224,20 +225,11 @@ export class LocalServices implements PolicyServices {
   ): Lease<StoreShare> {
     const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
-    const { url, sentinels, cluster, nodes, username, password, timeout: timeoutMs, prefix, tls } = config;
     const threads = given === 'auto' ? availableParallelism() : given;
     const make = (): RedisStore => {
-      const settings = {
-        url,
-        sentinels,
-        cluster: cluster ? nodes : null,
-        username,
-        password,
-        timeoutMs,
-        tls,
-      };
+      const settings = redisSettings(config, this.env.clock, onProblem);
       return new RedisStore(new RedisConnection(settings, onProblem), {
-        prefix,
+        prefix: config.prefix,
         local: this.sharedLimits(),
         clock: this.env.clock,
         threads,
