@@ -20,6 +20,7 @@ import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
 import { RedisStore } from '../stores/redis-store.ts';
+import { StoreOutages } from '../stores/store-outages.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type BanMemory, SharedBans } from '../stores/shared-bans.ts';
@@ -46,6 +47,8 @@ export interface ServicesMemory {
   /** Of the connections of clients, by their addresses. */
   readonly connections: LimitMemory;
   readonly bans: BanMemory;
+  /** See `StoreOutages`. */
+  readonly outages: SharedArrayBuffer;
 }
 
 /**
@@ -63,6 +66,7 @@ export function createServicesMemory(threads: number): ServicesMemory {
     shedding: Shedding.createTotals(),
     connections: createLimitMemory(threads, connectionCapacity),
     bans: SharedBans.create(threads),
+    outages: StoreOutages.create(),
   };
 }
 
@@ -226,15 +230,17 @@ export class LocalServices implements PolicyServices {
     const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
     const threads = given === 'auto' ? availableParallelism() : given;
+    const identity = identityOf('store', config, threads);
     const make = (): RedisStore => {
       const settings = redisSettings(config, this.env.clock, onProblem);
-      return new RedisStore(new RedisConnection(settings, onProblem), {
+      const outage = new StoreOutages(this.ownMemory().outages, this.env.seat ?? 0).of(identity);
+      return new RedisStore(new RedisConnection(settings, onProblem, outage), {
         prefix: config.prefix,
         local: this.sharedLimits(),
         clock: this.env.clock,
         threads,
       });
     };
-    return this.keep.lease(identityOf('store', config, threads), make, (kept) => this.letGo(kept));
+    return this.keep.lease(identity, make, (kept) => this.letGo(kept));
   }
 }

@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions, SecureContext } from 'node:tls';
 import type * as RedisLibrary from '@redis/client';
 import type { RedisClientType } from '@redis/client';
+import { type StoreOutage, ownOutage } from './store-outages.ts';
 import type { UpstreamTls } from '../wire/tls/upstream-tls.ts';
 
 export interface RedisSettings {
@@ -66,6 +67,7 @@ export class RedisConnection {
   readonly ready: Promise<void>;
   private readonly settings: RedisSettings;
   private readonly onProblem: (message: string) => void;
+  private readonly outage: StoreOutage;
   private client: Client | null = null;
   /** What it has connected with; another one is in use when a file has changed. */
   private context: SecureContext | undefined;
@@ -78,8 +80,12 @@ export class RedisConnection {
   readonly attempted: Promise<void>;
   private onAttempted: () => void = () => {};
 
-  /** @param onProblem for the log: once when an outage begins, and once when it is over. */
-  constructor(settings: RedisSettings, onProblem: (message: string) => void) {
+  /**
+   * @param onProblem for the log: once when an outage begins, and once when it is over.
+   * @param outage whom else it is told by; by default nobody.
+   */
+  constructor(settings: RedisSettings, onProblem: (message: string) => void, outage: StoreOutage = ownOutage) {
+    this.outage = outage;
     this.settings = settings;
     this.onProblem = onProblem;
     this.attempted = new Promise((resolve) => (this.onAttempted = resolve));
@@ -155,6 +161,7 @@ export class RedisConnection {
     this.client?.destroy();
     this.client = null;
     this.settings.tls?.verified.close();
+    if (this.isDown) this.outage.forget();
     this.onAttempted();
   }
 
@@ -314,7 +321,7 @@ export class RedisConnection {
   private tell(isDown: boolean, message: string): void {
     if (this.isClosed || this.isDown === isDown) return;
     this.isDown = isDown;
-    this.onProblem(message);
+    if (isDown ? this.outage.begins() : this.outage.ends()) this.onProblem(message);
   }
 }
 
