@@ -39,7 +39,10 @@ import { type Sections, readSections } from './sections.ts';
 import { type SourceDocument, type SourceText, toProblem, toProblems } from './source/document.ts';
 import { Interpolations, reasonOf } from './source/interpolation.ts';
 
-export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => Promise<readonly Finding[]>;
+export type AnalyseRoutes = (
+  routes: Readonly<Record<string, RouteConfig>>,
+  threads: GatewayConfig['threads'],
+) => Promise<readonly Finding[]>;
 
 /** What a configuration is read with. What is left out is what a gateway on this machine uses. */
 export interface LoadOptions {
@@ -329,7 +332,7 @@ class Loader {
       config: isServable ? config : null,
       problems,
       analyse: async () => {
-        const findings = await this.options.analyseRoutes?.(this.sound);
+        const findings = await this.options.analyseRoutes?.(this.sound, config?.threads ?? 'auto');
         return sortProblems(toProblems(findings ?? [], this.source, document));
       },
       onlyCertificateProblems: errors.length > 0 && isServable,

@@ -1,5 +1,4 @@
 /** What the policies of a thread are given. */
-import { availableParallelism } from 'node:os';
 import type { PolicyServices, StoreShare } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
@@ -15,6 +14,7 @@ import type {
   SharedMemory,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
+import { threadCount } from '../config/thread-count.ts';
 import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
@@ -222,14 +222,10 @@ export class LocalServices implements PolicyServices {
     return this.documents.lease(source);
   }
 
-  store(
-    name: string,
-    { stores, threads: given }: GatewayConfig,
-    onProblem: (message: string) => void,
-  ): Lease<StoreShare> {
-    const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
+  store(name: string, document: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare> {
+    const config = Object.hasOwn(document.stores, name) ? document.stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
-    const threads = given === 'auto' ? availableParallelism() : given;
+    const threads = threadCount(document);
     const identity = identityOf('store', config, threads);
     const make = (): RedisStore => {
       const settings = redisSettings(config, this.env.clock, onProblem);

@@ -64,6 +64,11 @@ export function knownCost(given: Cost): number {
   return typeof before === 'number' ? before : 1;
 }
 
+/** Whether each request is charged the same when it comes. */
+export function isFixedCost(given: Cost): boolean {
+  return typeof (typeof given === 'object' ? given.before : given) === 'number';
+}
+
 /** A place that the client writes to itself cannot make a request cheaper than one. */
 export function costReader(given: Cost, route: string): CostReader {
   const before = typeof given === 'object' ? given.before : given;
