@@ -176,6 +176,8 @@ export interface Exchange {
   /** Status of the response; 0 before there is one. May be changed in `onResponse`. */
   status: number;
   readonly responseHeaders: HeaderList;
+  /** What the upstream has sent behind the body, by `onFinish`; what is in it is not verified. Null: nothing. */
+  readonly responseTrailers: HeaderList | null;
   /** The whole response body, if a policy asked for it with `buffersResponse`; may be replaced. Null: none. */
   responseBody: Uint8Array | null;
 

@@ -8,10 +8,10 @@ import {
   keyOfAddress,
   tierOf,
 } from '../policies/limit-facts.ts';
-import { leaseOfThread } from '../stores/lease-size.ts';
+import { mostInHand } from '../stores/lease-size.ts';
 import { parseIp } from '../util/ip-set.ts';
-import { threadCount } from '../workers/thread-count.ts';
-import type { Consumer, StoreLease } from '../contract.ts';
+import { threadCount } from '../config/thread-count.ts';
+import type { Consumer } from '../contract.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type Endpoint, type Refusal, controlEndpoint } from './endpoint.ts';
 import { type IndexedLimit, limitIndexOf } from './limit-index.ts';
@@ -34,7 +34,7 @@ function isRefusal(value: object): value is Refusal {
 const scopes = { named: 'name', global: 'gateway', route: 'route' } as const;
 
 function rowOf(limit: IndexedLimit, { limits, config }: ControlPlane): LimitRow {
-  const { id, name, kind, scope, routes, by, enforce, store, lease, tiers, permits, identity } = limit;
+  const { id, name, kind, scope, routes, by, enforce, store, tiers, permits, identity } = limit;
   return {
     id,
     name,
@@ -44,13 +44,13 @@ function rowOf(limit: IndexedLimit, { limits, config }: ControlPlane): LimitRow 
     by: [...by],
     enforce,
     store,
-    rules: tiers.map((tier) => ruleRow(tier, lease, threadCount(config))),
+    rules: tiers.map((tier) => ruleRow(tier, limit, threadCount(config))),
     permits: permits && { ...permits, limit: permits.limit ?? limits.adaptedLimit(identity, permits.adaptive!) },
     totals: limits.countOf(identity),
   };
 }
 
-function ruleRow({ who, rule }: LimitTier, lease: StoreLease | null, threads: number): LimitRow['rules'][number] {
+function ruleRow({ who, rule }: LimitTier, { lease, cost }: LimitFacts, threads: number): LimitRow['rules'][number] {
   const { algorithm, limit } = rule;
   return {
     for: who,
@@ -60,7 +60,7 @@ function ruleRow({ who, rule }: LimitTier, lease: StoreLease | null, threads: nu
     capacity: algorithm === 'gcra' ? rule.capacity : null,
     per: algorithm === 'calendar' ? rule.per : null,
     timezone: algorithm === 'calendar' ? rule.timeZone : null,
-    inHand: lease && threads * leaseOfThread(lease, rule, threads),
+    inHand: lease && mostInHand(lease, rule, threads, cost.known),
   };
 }
 

@@ -2,6 +2,7 @@
 import type {
   BeatenRoute,
   ExplainedAction,
+  ExplainedLease,
   ExplainedPolicy,
   ExplainedTimeouts,
   ExplainedUpstream,
@@ -99,7 +100,7 @@ function policyLines(policy: ExplainedPolicy, indent = ''): string[] {
   return [`${indent}${policyLine(policy)}`, ...inner];
 }
 
-function policyLine({ label, name, module, from, needs, provides }: ExplainedPolicy): string {
+function policyLine({ label, name, module, from, needs, provides, lease }: ExplainedPolicy): string {
   const parts = [
     ...(label === name ? [] : [`the policy ${name}`]),
     ...(module === null ? [] : [module]),
@@ -107,8 +108,18 @@ function policyLine({ label, name, module, from, needs, provides }: ExplainedPol
     ...(needs === null || needs.length === 0 ? [] : [`needs ${needs.join(', ')}`]),
     ...(provides === null || provides.length === 0 ? [] : [`provides ${provides.join(', ')}`]),
     `from ${from}`,
+    ...(lease === undefined ? [] : [leaseText(lease)]),
   ];
   return `${label} (${parts.join('; ')})`;
+}
+
+function leaseText({ store, threads, rules, isWhole }: ExplainedLease): string {
+  const bounds = rules.map(({ for: who, limit, inHand }) => {
+    return `${inHand} more than ${limit}${who === 'default' ? '' : ` for ${who}`}`;
+  });
+  const of = `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+  const beyond = isWhole ? '' : ', or what one request costs for each thread';
+  return `leased from the store ${store}: each machine of ${of} may let pass up to ${bounds.join(', ')}${beyond}`;
 }
 
 function actionRows(action: ExplainedAction): Row[] {

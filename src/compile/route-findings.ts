@@ -3,17 +3,21 @@
  * suspicious about several routes together.
  */
 import { type Finding, type Path, formatPath } from '../config/problem.ts';
-import type { RouteConfig } from '../config/schema.ts';
+import type { GatewayConfig, RouteConfig } from '../config/schema.ts';
 import { compileHost, compileRedirect, compileTemplate, type TemplateError } from '../proxy/rewrite.ts';
 import { type RouteIssue, analyseRoutes } from '../proxy/router/analysis.ts';
 import { findMatchProblems } from '../proxy/router/match-problems.ts';
 import type { RouteRule } from '../proxy/router/route-rule.ts';
 import { findOwnPathsNotReached } from './own-paths.ts';
+import { findLooseLimits } from './loose-limits.ts';
 import { findRedirectLoops } from './redirect-loops.ts';
 import { captureNames, toRule } from './rule.ts';
 
 /** @param routes those that are well-formed, by name. */
-export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>): Finding[] {
+export function findRouteProblems(
+  routes: Readonly<Record<string, RouteConfig>>,
+  threads: GatewayConfig['threads'] = 'auto',
+): Finding[] {
   const findings: Finding[] = [];
   const rules: RouteRule<null>[] = [];
   for (const name in routes) {
@@ -24,7 +28,12 @@ export function findRouteProblems(routes: Readonly<Record<string, RouteConfig>>)
   for (const { kind, route, message } of issues) {
     findings.push({ severity: 'warning', code: codes[kind], message, path: ['routes', route], atKey: true });
   }
-  return [...findings, ...findRedirectLoops(sound, routes), ...findOwnPathsNotReached(sound, routes)];
+  return [
+    ...findings,
+    ...findRedirectLoops(sound, routes),
+    ...findOwnPathsNotReached(sound, routes),
+    ...findLooseLimits(routes, threads),
+  ];
 }
 
 const codes = {

@@ -169,9 +169,28 @@ function assembleAuth(auth: UpstreamAuthConfig, baseDir: string): UpstreamAuthCo
 
 function assembleStore(store: StoreDeclaration, baseDir: string): StoreConfig {
   const { type, url, sentinels = [], cluster, nodes = [], username, password, timeout, prefix, tls } = store;
-  const ca = tls.ca === undefined ? undefined : resolvePem(baseDir, tls.ca);
-  const verified = { ca, insecure: tls.insecure };
-  return { type, url, sentinels, cluster, nodes, username, password, timeout, prefix, tls: verified };
+  const { sentinelUsername, sentinelPassword } = store;
+  const pem = (value: string | undefined) => (value === undefined ? undefined : resolvePem(baseDir, value));
+  return {
+    type,
+    url,
+    sentinels,
+    sentinelUsername,
+    sentinelPassword,
+    cluster,
+    nodes,
+    username,
+    password,
+    timeout,
+    prefix,
+    tls: {
+      ca: pem(tls.ca),
+      cert: pem(tls.cert),
+      key: pem(tls.key),
+      serverName: tls.serverName,
+      insecure: tls.insecure,
+    },
+  };
 }
 
 /** PEM text stays as it is. */

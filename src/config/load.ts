@@ -15,7 +15,7 @@ import { type ConfigFormat, readConfigDocument } from './config-document.ts';
 import { ConsumerFiles, type ListFolder, listFolder } from './consumer-files.ts';
 import { checkAddresses, checkAdmin, checkTrust } from './checks/addresses.ts';
 import { type KnownCallers, checkAuthorization } from './checks/authorization.ts';
-import { type CertificateSurroundings, checkListenerTls, checkUpstreamTls } from './checks/certificates.ts';
+import { type CertificateSurroundings, checkClientTls, checkListenerTls } from './checks/certificates.ts';
 import { type RouteSurroundings, checkBrokenRoute, checkRoute, checkTimeouts } from './checks/routes.ts';
 import { checkConnections } from './checks/connections.ts';
 import { checkCredentials } from './checks/credentials.ts';
@@ -39,7 +39,10 @@ import { type Sections, readSections } from './sections.ts';
 import { type SourceDocument, type SourceText, toProblem, toProblems } from './source/document.ts';
 import { Interpolations, reasonOf } from './source/interpolation.ts';
 
-export type AnalyseRoutes = (routes: Readonly<Record<string, RouteConfig>>) => Promise<readonly Finding[]>;
+export type AnalyseRoutes = (
+  routes: Readonly<Record<string, RouteConfig>>,
+  threads: GatewayConfig['threads'],
+) => Promise<readonly Finding[]>;
 
 /** What a configuration is read with. What is left out is what a gateway on this machine uses. */
 export interface LoadOptions {
@@ -304,7 +307,7 @@ class Loader {
     if (accepted.identity !== undefined) checkIdentity(accepted.identity, this.findings);
     for (const [name, upstream] of Object.entries(accepted.upstreams ?? {})) {
       checkUpstream(name, upstream, this.findings);
-      if (checksCertificates) checkUpstreamTls(name, upstream.tls, around);
+      if (checksCertificates) checkClientTls(['upstreams', name, 'tls'], upstream.tls, around);
     }
     checkStores(sections, this.findings);
     if (checksCertificates) checkStoreFiles(sections, around);
@@ -329,7 +332,7 @@ class Loader {
       config: isServable ? config : null,
       problems,
       analyse: async () => {
-        const findings = await this.options.analyseRoutes?.(this.sound);
+        const findings = await this.options.analyseRoutes?.(this.sound, config?.threads ?? 'auto');
         return sortProblems(toProblems(findings ?? [], this.source, document));
       },
       onlyCertificateProblems: errors.length > 0 && isServable,

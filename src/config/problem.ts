@@ -42,6 +42,8 @@ export const problemCodes = {
   TIMEOUTS: 'A time-out can never be reached, because another one always comes first.',
   NO_EFFECT: 'Something is written where it can have no effect.',
   NEVER_ALLOWED: 'A policy asks for what no caller of the route can have.',
+  LOOSE_LIMIT:
+    'With `mode: lease` a machine may have so much of a limit in hand that considerably more than it says is let pass.',
   REPEATED: 'The same thing is listed twice.',
   NO_CLIENT_CERTIFICATES: 'A route wants client certificates, which none of its listeners asks for.',
   PREFLIGHT_REFUSED: 'CORS preflights never get to `cors`, because a policy before it refuses them.',

@@ -168,18 +168,26 @@ export interface ConsumerConfig {
   readonly certificates: readonly ({ readonly san: string } | { readonly fingerprint: string })[];
 }
 
-/** A store, ready to be connected to: times in milliseconds, an authority as PEM text or absolute path. */
+/** A store, ready to be connected to: times in milliseconds, what is in PEM form as text or absolute path. */
 export interface StoreConfig {
   readonly type: 'redis';
   readonly url: string;
   readonly sentinels: readonly string[];
+  readonly sentinelUsername: string | undefined;
+  readonly sentinelPassword: string | undefined;
   readonly cluster: boolean;
   readonly nodes: readonly string[];
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly timeout: number;
   readonly prefix: string;
-  readonly tls: { readonly ca: string | undefined; readonly insecure: boolean };
+  readonly tls: {
+    readonly ca: string | undefined;
+    readonly cert: string | undefined;
+    readonly key: string | undefined;
+    readonly serverName: string | undefined;
+    readonly insecure: boolean;
+  };
 }
 
 /** What a gateway is built from: a plain document that can be sent to another thread. */

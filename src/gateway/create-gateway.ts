@@ -87,7 +87,7 @@ async function load(config: ConfigInput): Promise<LoadResult & { readonly config
     registry: builtinPolicies,
     fileName: 'gateway.config.ts',
     format: 'module',
-    analyseRoutes: (routes) => Promise.resolve(findRouteProblems(routes)),
+    analyseRoutes: (routes, threads) => Promise.resolve(findRouteProblems(routes, threads)),
     importModule: (path) =>
       path.endsWith('gateway.config.ts') ? Promise.resolve({ default: config }) : importModule(path),
   });

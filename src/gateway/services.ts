@@ -1,5 +1,4 @@
 /** What the policies of a thread are given. */
-import { availableParallelism } from 'node:os';
 import type { PolicyServices, StoreShare } from '../compile/policies.ts';
 import { ConsumerIndex } from '../consumers/consumer-index.ts';
 import type {
@@ -15,11 +14,13 @@ import type {
   SharedMemory,
 } from '../contract.ts';
 import type { GatewayConfig } from '../config/schema.ts';
+import { threadCount } from '../config/thread-count.ts';
 import { Shedding, type SheddingTotals } from '../proxy/shedding.ts';
 import { NotedTexts } from '../stores/noted-texts.ts';
 import { type AttemptTotals, type DampingMemory, SharedDamping } from '../stores/shared-damping.ts';
 import { RedisConnection } from '../stores/redis-connection.ts';
 import { RedisStore } from '../stores/redis-store.ts';
+import { StoreOutages } from '../stores/store-outages.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
 import { Keep, type Lease, identityOf } from '../util/keep.ts';
 import { type BanMemory, SharedBans } from '../stores/shared-bans.ts';
@@ -32,6 +33,7 @@ import {
 } from '../stores/shared-limits.ts';
 import { HttpCaller, type HttpCallerEnv } from '../wire/call/http-caller.ts';
 import type { GatewayCounts, ProtectionTotals } from './gateway.ts';
+import { redisSettings } from './redis-settings.ts';
 import { type DocumentHolder, RemoteDocuments } from './remote-documents.ts';
 
 /** Memory that the services of all threads have in common. */
@@ -45,6 +47,8 @@ export interface ServicesMemory {
   /** Of the connections of clients, by their addresses. */
   readonly connections: LimitMemory;
   readonly bans: BanMemory;
+  /** See `StoreOutages`. */
+  readonly outages: SharedArrayBuffer;
 }
 
 /**
@@ -62,6 +66,7 @@ export function createServicesMemory(threads: number): ServicesMemory {
     shedding: Shedding.createTotals(),
     connections: createLimitMemory(threads, connectionCapacity),
     bans: SharedBans.create(threads),
+    outages: StoreOutages.create(),
   };
 }
 
@@ -217,32 +222,21 @@ export class LocalServices implements PolicyServices {
     return this.documents.lease(source);
   }
 
-  store(
-    name: string,
-    { stores, threads: given }: GatewayConfig,
-    onProblem: (message: string) => void,
-  ): Lease<StoreShare> {
-    const config = Object.hasOwn(stores, name) ? stores[name] : undefined;
+  store(name: string, document: GatewayConfig, onProblem: (message: string) => void): Lease<StoreShare> {
+    const config = Object.hasOwn(document.stores, name) ? document.stores[name] : undefined;
     if (config === undefined) throw new Error(`there is no store ${JSON.stringify(name)}`);
-    const { url, sentinels, cluster, nodes, username, password, timeout: timeoutMs, prefix, tls } = config;
-    const threads = given === 'auto' ? availableParallelism() : given;
+    const threads = threadCount(document);
+    const identity = identityOf('store', config, threads);
     const make = (): RedisStore => {
-      const settings = {
-        url,
-        sentinels,
-        cluster: cluster ? nodes : null,
-        username,
-        password,
-        timeoutMs,
-        tls,
-      };
-      return new RedisStore(new RedisConnection(settings, onProblem), {
-        prefix,
+      const settings = redisSettings(config, this.env.clock, onProblem);
+      const outage = new StoreOutages(this.ownMemory().outages, this.env.seat ?? 0).of(identity);
+      return new RedisStore(new RedisConnection(settings, onProblem, outage), {
+        prefix: config.prefix,
         local: this.sharedLimits(),
         clock: this.env.clock,
         threads,
       });
     };
-    return this.keep.lease(identityOf('store', config, threads), make, (kept) => this.letGo(kept));
+    return this.keep.lease(identity, make, (kept) => this.letGo(kept));
   }
 }

@@ -2,6 +2,7 @@
 import type { Consumer, StoreLease } from '../contract.ts';
 import { type ConcurrencyOptions, concurrency, concurrencyShape } from './concurrency.ts';
 import { addressOf } from './limits/key-part.ts';
+import { isFixedCost, knownCost } from './limits/limit-cost.ts';
 import { type LimitScope, limitIdentity, limitName, limitScope } from './limits/limit-identity.ts';
 import { keyOfParts, namesOf } from './limits/limit-key.ts';
 import { leaseOf } from './limits/limit-options.ts';
@@ -34,6 +35,8 @@ export interface LimitFacts {
   readonly store: string;
   /** How much each machine takes of it at a time; null where each request is decided by itself. */
   readonly lease: StoreLease | null;
+  /** What each request is charged when it comes, as far as that is known beforehand; not fixed where requests differ. */
+  readonly cost: { readonly known: number; readonly isFixed: boolean };
   /** Of a `concurrency` there are none. */
   readonly tiers: readonly LimitTier[];
   /** Of a `concurrency`, how many at once, and how many more may wait. */
@@ -66,13 +69,14 @@ export function limitFacts({ name: kind, label, options }: Use, route: string): 
     ...commonFacts('concurrency', { ...given, by }, numbers, env),
     store: 'memory',
     lease: null,
+    cost: { known: 1, isFixed: true },
     tiers: [],
     permits,
   };
 }
 
 type Given = Pick<RateLimitOptions, 'name' | 'by' | 'enforce'>;
-type CountedGiven = Given & Pick<RateLimitOptions, 'store' | 'mode' | 'lease'>;
+type CountedGiven = Given & Pick<RateLimitOptions, 'store' | 'mode' | 'lease' | 'cost'>;
 
 function countedFacts(
   kind: LimitFacts['kind'],
@@ -82,7 +86,15 @@ function countedFacts(
 ): LimitFacts {
   const { name, by } = given;
   const tiers = rules.map(({ who, rule }) => ({ who, rule, identity: limitIdentity({ kind, name, by }, rule, env) }));
-  return { ...commonFacts(kind, given, rules, env), store: given.store, lease: leaseOf(given), tiers, permits: null };
+  const cost = { known: knownCost(given.cost), isFixed: isFixedCost(given.cost) };
+  return {
+    ...commonFacts(kind, given, rules, env),
+    store: given.store,
+    lease: leaseOf(given),
+    cost,
+    tiers,
+    permits: null,
+  };
 }
 
 function commonFacts(
@@ -90,7 +102,7 @@ function commonFacts(
   { name, by, enforce }: Given,
   numbers: unknown,
   env: Pick<Use, 'label'> & { readonly route: string },
-): Omit<LimitFacts, 'store' | 'lease' | 'tiers' | 'permits'> {
+): Omit<LimitFacts, 'store' | 'lease' | 'cost' | 'tiers' | 'permits'> {
   const named = { kind, name, by };
   return {
     identity: limitIdentity(named, numbers, env),

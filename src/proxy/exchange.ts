@@ -87,6 +87,7 @@ export class ProxyExchange implements Exchange, StreamHandler {
   givenStatus = 0;
   statusText = '';
   responseHeaders: HeaderFields = noHeaders;
+  responseTrailers: HeaderFields | null = null;
 
   /** What limits want to be told in the response, and policies, whichever it is going to be. */
   limitCharge: LimitCharge | null = null;
@@ -345,10 +346,8 @@ export class ProxyExchange implements Exchange, StreamHandler {
     if (this.finished) return;
     this.forward?.cancel();
     if (!this.headSent) this.status = errors.CLIENT_CLOSED.status;
-    this.noteFailure(
-      'CLIENT_CLOSED',
-      isCut ? 'the client did not read its response' : 'the client closed the connection',
-    );
+    const reason = isCut ? 'the client did not read its response' : 'the client closed the connection';
+    this.noteFailure('CLIENT_CLOSED', reason);
     finish(this);
   }
 

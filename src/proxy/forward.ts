@@ -282,7 +282,6 @@ export class Forward implements UpstreamCall {
       this.attempt(code, reason);
     } else if (untouched && !this.needsFreshConnection && this.replayable && target !== null) {
       this.needsFreshConnection = true;
-      this.target = target;
       this.dispatch(target);
     } else {
       exchange.fail(code, reason);
@@ -366,6 +365,7 @@ export class Forward implements UpstreamCall {
 
   end(trailers: HeaderFields | null): boolean {
     this.leave();
+    this.exchange.responseTrailers = trailers;
     return this.sink === null ? this.endResponse(trailers) : this.sink.end(trailers);
   }
 

@@ -10,3 +10,11 @@ export function leaseOfThread(lease: StoreLease, rule: LimitRule, threads: numbe
   const ofMachine = 'size' in lease ? lease.size : Math.floor(rule.limit * lease.share);
   return Math.max(1, Math.floor(Math.min(ofMachine, capacityOf(rule)) / threads));
 }
+
+/**
+ * How many permits of a key a machine has in hand at most.
+ * @param cost what each request takes at least: of what is dearer than a lease a thread gets as much as it needs.
+ */
+export function mostInHand(lease: StoreLease, rule: LimitRule, threads: number, cost: number): number {
+  return threads * Math.max(leaseOfThread(lease, rule, threads), cost);
+}

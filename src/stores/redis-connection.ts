@@ -3,28 +3,32 @@
  * gone, hanging, restarted, too slow. It is kept up in the background. Whatever is kept there (values, limits) asks
  * through this; it is the only file that knows the library.
  */
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
+import { isIP } from 'node:net';
+import type { ConnectionOptions, SecureContext } from 'node:tls';
 import type * as RedisLibrary from '@redis/client';
 import type { RedisClientType } from '@redis/client';
-import { isPemText } from '../wire/tls/pem-source.ts';
+import { type StoreOutage, ownOutage } from './store-outages.ts';
+import type { UpstreamTls } from '../wire/tls/upstream-tls.ts';
 
 export interface RedisSettings {
   /** `redis://host:port/database` or `rediss://…`, without a user and a password. With `sentinels` the host is the master's name. */
   readonly url: string;
   /** Who knows where the master is: `host:port`. None: the server is at `url` itself. */
   readonly sentinels?: readonly string[];
+  readonly sentinelUsername?: string | undefined;
+  readonly sentinelPassword?: string | undefined;
   /** `url` is one node of a cluster, and these are others: `host:port`. */
   readonly cluster?: readonly string[] | null;
   readonly username: string | undefined;
   readonly password: string | undefined;
   /** How long an answer may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** How servers are verified, and what is presented to them; closed with the connection. Null: without TLS. */
   readonly tls: {
-    /** PEM text or the absolute path of a file. */
-    readonly ca: string | undefined;
-    readonly insecure: boolean;
-  };
+    readonly verified: UpstreamTls;
+    /** Asked for and verified; by default the host of each server. */
+    readonly serverName: string | undefined;
+  } | null;
 }
 
 /** The server has not answered, or not in time. The message is for the log. */
@@ -63,7 +67,11 @@ export class RedisConnection {
   readonly ready: Promise<void>;
   private readonly settings: RedisSettings;
   private readonly onProblem: (message: string) => void;
+  private readonly outage: StoreOutage;
   private client: Client | null = null;
+  /** What it has connected with; another one is in use when a file has changed. */
+  private context: SecureContext | undefined;
+  private library: Library | null = null;
   private isClosed = false;
   /** What was last said about it: each outage is told once. */
   private isDown = false;
@@ -72,8 +80,12 @@ export class RedisConnection {
   readonly attempted: Promise<void>;
   private onAttempted: () => void = () => {};
 
-  /** @param onProblem for the log: once when an outage begins, and once when it is over. */
-  constructor(settings: RedisSettings, onProblem: (message: string) => void) {
+  /**
+   * @param onProblem for the log: once when an outage begins, and once when it is over.
+   * @param outage whom else it is told by; by default nobody.
+   */
+  constructor(settings: RedisSettings, onProblem: (message: string) => void, outage: StoreOutage = ownOutage) {
+    this.outage = outage;
     this.settings = settings;
     this.onProblem = onProblem;
     this.attempted = new Promise((resolve) => (this.onAttempted = resolve));
@@ -148,6 +160,8 @@ export class RedisConnection {
     this.isClosed = true;
     this.client?.destroy();
     this.client = null;
+    this.settings.tls?.verified.close();
+    if (this.isDown) this.outage.forget();
     this.onAttempted();
   }
 
@@ -155,14 +169,16 @@ export class RedisConnection {
     const library = await import('@redis/client').catch(() => {
       throw new Error('a store of type redis needs the package @redis/client: npm install @redis/client');
     });
+    this.library = library;
     if (!this.isClosed) this.connect(library);
   }
 
   private connect(library: Library): void {
+    this.context = this.currentContext;
     const client = this.makeClient(library);
     this.client = client;
     client.connect().catch((error: unknown) => {
-      this.onError(error instanceof Error ? error : new Error('no reason'));
+      this.onError(error);
       client.destroy();
       // A single server is tried again by the library, several are not.
       setTimeout(() => {
@@ -178,8 +194,8 @@ export class RedisConnection {
 
   private plainClient({ createClient }: Library): Client {
     const { url } = this.settings;
-    const client = createClient({ url, ...this.commonOptions() }) as RedisClientType;
-    client.on('error', (error: Error) => this.onError(error));
+    const client = createClient({ url, ...this.commonOptions(new URL(url).hostname) }) as RedisClientType;
+    client.on('error', (error: unknown) => this.onError(error));
     client.on('ready', () => this.onConnected());
     return {
       commands: client,
@@ -194,18 +210,22 @@ export class RedisConnection {
   }
 
   private sentinelClient({ createSentinel }: Library): Client {
-    const { url, sentinels = [] } = this.settings;
+    const { url, sentinels = [], sentinelUsername: username, sentinelPassword: password } = this.settings;
     const { hostname, pathname } = new URL(url);
-    const { socket, ...options } = this.commonOptions();
+    const { socket, ...options } = this.commonOptions(null);
     const client = createSentinel({
       name: hostname,
       sentinelRootNodes: sentinels.map((sentinel) => nodeOf(sentinel)),
       nodeClientOptions: { ...options, socket, database: Number(pathname.slice(1)) },
-      sentinelClientOptions: { socket },
+      sentinelClientOptions: {
+        ...(username !== undefined && { username }),
+        ...(password !== undefined && { password }),
+        socket,
+      },
       scanInterval: pingMs,
     });
-    client.on('error', (error: Error) => this.onError(error));
-    client.on('client-error', ({ error }: { readonly error: Error }) => this.onError(error));
+    client.on('error', (error: unknown) => this.onError(error));
+    client.on('client-error', ({ error }: { readonly error: unknown }) => this.onError(error));
     client.on('ready', () => this.onConnected());
     return {
       commands: client,
@@ -220,9 +240,12 @@ export class RedisConnection {
     const { url, cluster } = this.settings;
     const { protocol } = new URL(url);
     const nodes = [url, ...(cluster ?? []).map((node) => `${protocol}//${node}`)];
-    const client = createCluster({ rootNodes: nodes.map((node) => ({ url: node })), defaults: this.commonOptions() });
-    client.on('error', (error: Error) => this.onError(error));
-    client.on('node-error', (error: Error) => this.onError(error));
+    const client = createCluster({
+      rootNodes: nodes.map((node) => ({ url: node })),
+      defaults: this.commonOptions(null),
+    });
+    client.on('error', (error: unknown) => this.onError(error));
+    client.on('node-error', (error: unknown) => this.onError(error));
     client.on('connect', () => this.onConnected());
     return {
       commands: client,
@@ -235,7 +258,8 @@ export class RedisConnection {
     };
   }
 
-  private commonOptions() {
+  /** @param host of the only server; null where there are several, each at an address of its own. */
+  private commonOptions(host: string | null) {
     const { username, password, timeoutMs } = this.settings;
     return {
       ...(username !== undefined && { username }),
@@ -250,21 +274,42 @@ export class RedisConnection {
         connectTimeout: Math.max(timeoutMs, 1_000),
         socketTimeout: deadMs,
         reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 10), longestPauseMs),
-        ...this.tlsOptions(),
+        ...this.tlsOptions(host),
       },
     } as const;
   }
 
-  private tlsOptions(): (ConnectionOptions & { readonly tls: true }) | object {
-    const { url, tls } = this.settings;
-    if (!url.startsWith('rediss:')) return {};
-    const ca = tls.ca === undefined || isPemText(tls.ca) ? tls.ca : readFileSync(tls.ca, 'utf8');
-    return { tls: true, rejectUnauthorized: !tls.insecure, ...(ca !== undefined && { ca }) };
+  private tlsOptions(host: string | null): (ConnectionOptions & { readonly tls: true }) | object {
+    const { tls } = this.settings;
+    if (tls === null) return {};
+    const servername = tls.serverName ?? host ?? '';
+    const { secureContext, rejectUnauthorized } = tls.verified.target(servername).connectOptions();
+    // An IP address is no server name (RFC 6066, section 3). Without one that host is verified which was connected to.
+    const isName = isIP(servername.replace(/^\[|\]$/g, '')) === 0;
+    return { tls: true, secureContext, rejectUnauthorized, servername: isName ? servername : '' };
   }
 
-  private onError(error: Error): void {
+  private get currentContext(): SecureContext | undefined {
+    return this.settings.tls?.verified.target('').connectOptions().secureContext;
+  }
+
+  private onError(error: unknown): void {
     this.tell(true, `the store cannot be reached: ${reasonOf(error)}`);
     this.onAttempted();
+    this.renew();
+  }
+
+  /** The library keeps what it has been given, so that certificates which have been renewed need another client. */
+  private renew(): void {
+    const { client, library } = this;
+    if (this.isClosed || client === null || library === null || this.context === this.currentContext) return;
+    this.context = this.currentContext;
+    // Not from within the call of a client that is about to go on.
+    setImmediate(() => {
+      if (this.isClosed || this.client !== client) return;
+      client.destroy();
+      this.connect(library);
+    });
   }
 
   private onConnected(): void {
@@ -276,15 +321,40 @@ export class RedisConnection {
   private tell(isDown: boolean, message: string): void {
     if (this.isClosed || this.isDown === isDown) return;
     this.isDown = isDown;
-    this.onProblem(message);
+    if (isDown ? this.outage.begins() : this.outage.ends()) this.onProblem(message);
   }
 }
 
 /** Codes such as ECONNREFUSED say most; an error for several addresses has no message of its own. */
-function reasonOf(error: Error): string {
-  const code: unknown = 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : error.message || error.name;
+function reasonOf(error: unknown): string {
+  // Of what is wrong with a sentinel the library makes text: `obseve client error: Error [CODE]: message`.
+  if (typeof error === 'string') {
+    const [start, code] = /^(?:obseve client error: )?(?:Error(?: \[(\w+)\])?: )?/.exec(error) ?? [''];
+    return code === undefined ? error.slice(start.length) : meaningOf(code);
+  }
+  if (!(error instanceof Error)) return 'no reason';
+  if (error.cause instanceof Error) return reasonOf(error.cause);
+  return 'code' in error && typeof error.code === 'string' ? meaningOf(error.code) : error.message || error.name;
 }
+
+function meaningOf(code: string): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return `its certificate is for another name (${code}); see \`tls.serverName\``;
+  }
+  return untrusted.has(code) ? `its certificate is not trusted (${code}); see \`tls.ca\`` : code;
+}
+
+/** What OpenSSL calls a certificate that no known authority vouches for. */
+const untrusted: ReadonlySet<string> = new Set([
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'INVALID_CA',
+]);
 
 /** @param address `host:port`, an IPv6 address in brackets. */
 function nodeOf(address: string): { readonly host: string; readonly port: number } {

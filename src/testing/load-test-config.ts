@@ -55,7 +55,7 @@ function loadOptions({ env = {}, files = {} }: ConfigSurroundings, baseDir: stri
     env,
     readFile: (path) => given.get(path) ?? readFileSync(path, 'utf8'),
     checksCertificates: false,
-    analyseRoutes: (routes) => Promise.resolve(findRouteProblems(routes)),
+    analyseRoutes: (routes, threads) => Promise.resolve(findRouteProblems(routes, threads)),
   };
 }
 

@@ -33,6 +33,8 @@ export class MemorySocket extends Duplex {
   private underWay = 0;
   /** What the other end waits for because too much of what it has sent is unread. */
   private waiting: (() => void) | null = null;
+  /** What was last read into. */
+  private block: Uint8Array | undefined;
 
   private constructor(network: MemoryNetwork, { allowHalfOpen, onread, ...addresses }: EndOptions) {
     super({ allowHalfOpen });
@@ -128,10 +130,18 @@ export class MemorySocket extends Duplex {
     waiting?.();
   }
 
+  /** As Node has it: where the function gives none, the last one is used again. */
+  private blockFor({ buffer }: OnReadOpts): Uint8Array {
+    const given: Uint8Array | undefined = typeof buffer === 'function' ? buffer() : buffer;
+    this.block = given ?? this.block;
+    if (this.block === undefined) throw new TypeError('there is nothing to read into');
+    return this.block;
+  }
+
   private readInto(onread: OnReadOpts, bytes: Buffer): void {
     let at = 0;
     while (at < bytes.length && !this.destroyed) {
-      const block = typeof onread.buffer === 'function' ? onread.buffer() : onread.buffer;
+      const block = this.blockFor(onread);
       const length = bytes.copy(block, 0, at);
       at += length;
       if (onread.callback(length, block)) continue;

@@ -77,9 +77,9 @@ export type FromLoadThread =
 const defaultImportLimitMs = 10_000;
 
 /** Loads what it needs when it is called: serving should not wait for it. */
-const analyseRoutes: AnalyseRoutes = async (routes) => {
+const analyseRoutes: AnalyseRoutes = async (routes, threads) => {
   const { findRouteProblems } = await import('../compile/route-findings.ts');
-  return findRouteProblems(routes);
+  return findRouteProblems(routes, threads);
 };
 
 /** Never throws for what is in the configuration; what is wrong with it are `problems`. */

@@ -6,6 +6,7 @@ import { Shedding } from '../proxy/shedding.ts';
 import { QuotaKeeper } from '../stores/quota-keeper.ts';
 import { SharedBans } from '../stores/shared-bans.ts';
 import { SharedLimits } from '../stores/shared-limits.ts';
+import { StoreOutages } from '../stores/store-outages.ts';
 import { SharedDamping } from '../stores/shared-damping.ts';
 import { CountedSeries } from '../telemetry/metrics/counted-series.ts';
 import { ThreadMetrics } from '../telemetry/metrics/thread-metrics.ts';
@@ -86,6 +87,7 @@ export class SharedState {
 
   /** The thread that was born with it has ended. */
   leave({ seat }: Pick<ThreadBirth, 'seat'>): void {
+    StoreOutages.forget(this.services.outages, seat);
     // What could not be given back is never counted twice: the seat stays empty.
     const isForgotten = [this.limits, this.connections].map((limits) => limits.forget(seat));
     if (isForgotten.every(Boolean)) this.permits.leaveSeat(seat);

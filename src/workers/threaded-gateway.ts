@@ -33,7 +33,7 @@ import { ServingThread, spareThread } from './serving-thread.ts';
 import { SharedState } from './shared-state.ts';
 import { statusOf } from './status-of.ts';
 import { ThreadConsumers } from './thread-consumers.ts';
-import { threadCount } from './thread-count.ts';
+import { threadCount } from '../config/thread-count.ts';
 import { ThreadSlot } from './thread-slot.ts';
 
 export interface ThreadedGatewayEnv {

@@ -57,6 +57,7 @@ consumers:
     basic: {user: mobile-user, password: "{SHA}${canary}AAAAAAAAAAAAAAAAAAAAA="}
     hmac: [{keyId: mobile-1, secret: "\${env:HMAC_KEY}"}, {keyId: mobile-2, secret: ${canary}-of-a-signature}]
     certificates: [{fingerprint: "sha256:${'b'.repeat(64)}"}]
+stores: {s: {type: redis, url: "redis://m", sentinels: ["h:1"], password: ${canary}-of-a-store, sentinelPassword: ${canary}-of-a-sentinel}}
 upstreams: {u: {targets: ["http://127.0.0.1:1"]}}
 routes:
   a:
@@ -227,13 +228,15 @@ describe('the admin API shows no secret', () => {
         ['mobile-2', '[secret]'],
       ],
     );
+    const { password, sentinelPassword } = config.stores['s'];
+    assert.deepEqual([password, sentinelPassword], ['[secret]', '[secret]']);
     assert.deepEqual([mobile.groups, mobile.certificates], [['gold'], [{ fingerprint: 'b'.repeat(64) }]]);
     // Nothing is missing and nothing else has changed.
     const { routes, ...rest } = api.control.config;
     assert.deepEqual(Object.keys(config.routes), Object.keys(routes));
     assert.deepEqual(
-      { ...config, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0 },
-      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0 })),
+      { ...config, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0, stores: 0 },
+      JSON.parse(JSON.stringify({ ...rest, routes: 0, admin: 0, notFound: 0, telemetry: 0, consumers: 0, stores: 0 })),
     );
   });
 

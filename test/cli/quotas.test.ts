@@ -1,5 +1,6 @@
 /** Quotas that outlive the process that has counted them. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -7,6 +8,7 @@ import { describe, it } from 'node:test';
 import { eventually } from '../support/changes.ts';
 import { Command, folderWith, withPorts } from '../support/command.ts';
 import { freePort } from '../support/free-port.ts';
+import { unlessInstalled } from '../support/needed-programs.ts';
 import { Clients } from '../support/threaded.ts';
 import { isRunning, upgrade } from '../support/upgrade.ts';
 
@@ -132,6 +134,33 @@ describe('a gateway with a database of quotas', () => {
     await end(gateway);
     assert.equal(blocker.prepare('SELECT count FROM quota').get()!['count'], 11);
   });
+
+  it(
+    'serves on and counts in memory while the kernel takes no more of the file, and loses nothing of it',
+    { skip: unlessInstalled('prlimit') },
+    async (t) => {
+      const cwd = await folderWith(t);
+      const gateway = await Command.serve(t, limited(), { cwd });
+      await call(gateway.url(), 5);
+      await untilWritten(gateway);
+      const mayGrow = (bytes: string): void => {
+        execFileSync('prlimit', ['--pid', String(gateway.pid), `--fsize=${bytes}:unlimited`]);
+      };
+      mayGrow('1');
+      assert.equal(await call(gateway.url(), 10), 985);
+      const told = await gateway.logged('quotas cannot be written; they are counted in memory');
+      assert.match(String(told['problem']), /disk/);
+      assert.equal(await call(gateway.url(), 1), 984);
+      mayGrow('unlimited');
+      await gateway.logged('quotas are written again');
+      // Nothing that was half written is left in it.
+      gateway.kill('SIGKILL');
+      await gateway.untilExit();
+      const second = await Command.serve(t, limited(), { cwd });
+      assert.equal(await call(second.url(), 1), 983);
+      assert.equal((await quotasOf(second))['problem'], null);
+    },
+  );
 
   it('does not start with a file that it cannot use, and names it', async (t) => {
     const cwd = await folderWith(t, {

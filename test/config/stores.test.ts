@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { makeCertificate } from '../support/certificates.ts';
 import { loadText, problemsOf } from './load-text.ts';
 
 const env = { SECRET: 'a secret of at least thirty-two characters', PW: 'sesame' };
@@ -17,13 +18,15 @@ suite('a store', () => {
         type: 'redis',
         url: 'redis://127.0.0.1:6379',
         sentinels: [],
+        sentinelUsername: undefined,
+        sentinelPassword: undefined,
         cluster: false,
         nodes: [],
         username: undefined,
         password: undefined,
         timeout: 50,
         prefix: 'gw:',
-        tls: { ca: undefined, insecure: false },
+        tls: { ca: undefined, cert: undefined, key: undefined, serverName: undefined, insecure: false },
       },
     });
   });
@@ -71,7 +74,7 @@ suite('a store', () => {
   test('has no options that would do nothing', async () => {
     const withRest = (url: string, rest: string): Promise<string[]> =>
       problemsOf(`stores: {s: {type: redis, url: "${url}", ${rest}}}\n${login('s')}`, { env });
-    for (const tls of ['{insecure: true}', '{ca: ./ca.pem}']) {
+    for (const tls of ['{insecure: true}', '{ca: ./ca.pem}', '{serverName: a}', '{cert: a, key: b}']) {
       assert.deepEqual(await withRest('redis://h', `tls: ${tls}`), [
         '1:45 error BAD_VALUE stores.s.tls: a redis:// server is reached without TLS: write rediss://, or leave this out',
       ]);
@@ -100,6 +103,42 @@ suite('a store', () => {
     assert.match(await withRest('redis://m', 'sentinels: ["user:pw@a:1"]'), /write host:port/);
     assert.match(await withRest('redis://h', 'nodes: ["i:1"]'), /stores\.s\.nodes: nobody looks at it/);
     assert.match(await withRest('redis://h/2', 'cluster: true'), /stores\.s\.url: a cluster has no other database/);
+  });
+
+  test('may ask its sentinels with a login of their own', async () => {
+    const withRest = (rest: string): Promise<string> =>
+      problemsOf(`stores: {s: {type: redis, url: "redis://m", ${rest}}}\n${login('s')}`, { env }).then((all) =>
+        all.join(),
+      );
+    const sentinels = 'sentinels: ["a:26379"]';
+    const password = 'sentinelPassword: "${env:PW}"';
+    assert.equal(await withRest(`${sentinels}, ${password}`), '');
+    assert.equal(await withRest(`${sentinels}, sentinelUsername: me, ${password}`), '');
+    assert.match(
+      await withRest(`${sentinels}, sentinelPassword: canary`),
+      /SECRET_IN_CLEAR stores\.s\.sentinelPassword/,
+    );
+    assert.match(await withRest(`${sentinels}, sentinelUsername: me`), /stores\.s\.sentinelPassword: a user logs in/);
+    assert.match(await withRest(password), /stores\.s\.sentinelPassword: nobody looks at it/);
+  });
+
+  test('may have a certificate to present, whose key stays secret', async () => {
+    const { cert, key } = makeCertificate({ validFrom: new Date('2020-01-01'), validTo: new Date('2100-01-01') });
+    const withTls = (tls: string): Promise<string> =>
+      problemsOf(`stores: {s: {type: redis, url: "rediss://h", tls: {${tls}}}}\n${login('s')}`, {
+        env: { ...env, CERT: cert, KEY: key, OTHER: makeCertificate().key },
+      }).then((all) => all.join());
+    assert.equal(await withTls('cert: "${env:CERT}", key: "${env:KEY}", serverName: redis.internal'), '');
+    assert.match(await withTls('cert: "${env:CERT}"'), /stores\.s\.tls has cert, but not key/);
+    assert.match(await withTls('cert: "${env:CERT}", key: "${env:OTHER}"'), /is not the key of the certificate/);
+    assert.match(await withTls('cert: ./cert.pem, key: ./key.pem'), /BAD_TLS_FILE \.\/cert\.pem/);
+    assert.match(
+      await withTls(`cert: "\${env:CERT}", key: ${JSON.stringify(key)}`),
+      /SECRET_IN_CLEAR stores\.s\.tls\.key/,
+    );
+    for (const name of ['h:1', '10.0.0.1', '"[::1]"', 'a b', '""']) {
+      assert.match(await withTls(`serverName: ${name}`), /stores\.s\.tls\.serverName: write the name/, name);
+    }
   });
 
   test('that is not verified is told', async () => {

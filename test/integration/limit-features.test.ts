@@ -9,7 +9,7 @@ import { folderWith } from '../support/command.ts';
 import { flood } from '../support/flood.ts';
 import { proxyTo } from '../support/gateway.ts';
 import { RawUpstream } from '../support/raw-upstream.ts';
-import { TestThreads, ask, toldConfig } from '../support/threaded.ts';
+import { type Answer, TestThreads, ask, toldConfig } from '../support/threaded.ts';
 
 const root = join(import.meta.dirname, '../..');
 const contract = JSON.stringify(join(root, 'src/contract.ts'));
@@ -24,20 +24,31 @@ export default defineLimitKey(({ requestHeaders }) => {
 });
 `;
 
+/** Of the response, before its body or behind it. */
+type Place = 'header' | 'trailer';
+
 /** Each request is answered with what it says itself that it has used. */
-async function metered(t: TestContext, rateLimit: object): Promise<TestThreads> {
+async function metered(
+  t: TestContext,
+  rateLimit: object,
+  place: Place = 'header',
+  more: readonly { readonly compress: object }[] = [],
+): Promise<TestThreads> {
   const upstream = await RawUpstream.start(t, {
     onRequest: ({ fields }) => {
       const used = fields.find(([name]) => name.toLowerCase() === 'x-use')?.[1];
       const told = used === undefined ? '' : `x-tokens-used: ${used}\r\n`;
+      if (place === 'trailer') return `${chunkedHead}2\r\nok\r\n0\r\n${told}\r\n`;
       return `HTTP/1.1 ${used === undefined ? '503 Busy' : '200 OK'}\r\n${told}content-length: 2\r\n\r\nok`;
     },
   });
-  const config = proxyTo(upstream.url, { route: { policies: [{ rateLimit }, { use: './told.ts' }] } });
+  const config = proxyTo(upstream.url, { route: { policies: [...more, { rateLimit }, { use: './told.ts' }] } });
   return TestThreads.start(t, { ...toldConfig(), ...config, threads: 2 });
 }
 
+const chunkedHead = 'HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n';
 const cost = { before: 10, after: 'response-header:x-tokens-used' };
+const laterCost = { before: 10, after: 'response-trailer:X-Tokens-Used' };
 
 suite('a cost that the response tells', () => {
   test('is charged in truth, over both threads, and owed before anything else passes', async (t) => {
@@ -72,6 +83,52 @@ suite('a cost that the response tells', () => {
     // Those that were on their way at a time have each used at most 15 more than they were charged.
     assert.ok(used <= 5000 + 15 * 32, `${used}`);
     assert.ok(used > 5000 - 25 - 10, `${used}`);
+  });
+});
+
+suite('a cost that is told behind the body', () => {
+  const left = ({ text }: Answer): number => Number(/ratelimit: "default";r=(\d+)/i.exec(text)![1]);
+
+  for (const [name, more] of [
+    ['as it passes', []],
+    ['that is compressed', [{ compress: { minBytes: '1B' } }]],
+  ] as const) {
+    test(`of a response ${name}: is charged in truth`, async (t) => {
+      const threads = await metered(t, { rate: '1000/1h', by: 'global', cost: laterCost }, 'trailer', more);
+      const use = (tokens: string) => ask(threads.address(), `accept-encoding: gzip\r\nx-use: ${tokens}\r\n`);
+      assert.equal(left(await use('3')), 990, 'as it was estimated');
+      assert.equal(left(await use('100')), 987, 'of the one before 3');
+      assert.equal(left(await use('x')), 887);
+      assert.equal(left(await use('1\r\nx-use: 2')), 877, 'what is no number tells nothing');
+      assert.equal(left(await ask(threads.address())), 876);
+      assert.equal(left(await use('0')), 866, 'where nothing is told the estimate stays');
+    });
+  }
+
+  test('is not where it is told twice, before the body, or not to the end', async (t) => {
+    const bodies: Readonly<Record<string, string>> = {
+      '/twice': '0\r\nx-tokens-used: 1\r\nx-tokens-used: 2\r\n\r\n',
+      '/cut': '5\r\nhel',
+      '/framing': '0\r\nx-tokens-used: 1\r\ncontent-length: 3\r\n\r\n',
+    };
+    const upstream = await RawUpstream.start(t, {
+      onRequest: ({ target }, connection) => {
+        if (target === '/early') {
+          connection.write(`${chunkedHead.slice(0, -2)}x-tokens-used: 1\r\n\r\n0\r\n\r\n`);
+          return;
+        }
+        connection.write(`${chunkedHead}${bodies[target]}`);
+        if (target === '/cut') connection.end();
+      },
+    });
+    const rateLimit = { rate: '1000/1h', by: 'global', cost: laterCost };
+    const config = proxyTo(upstream.url, { route: { policies: [{ rateLimit }] } });
+    const threads = await TestThreads.start(t, { ...toldConfig(), ...config, threads: 2 });
+    let expected = 990;
+    for (const target of ['/twice', '/early', '/cut', '/framing']) {
+      assert.equal(left(await ask(threads.address(), '', target)), expected, target);
+      expected -= 10;
+    }
   });
 });
 

@@ -157,6 +157,8 @@ suite('a cost that the response corrects', () => {
       { before: 10 },
       { after: 'x-tokens-used' },
       { after: 'response-header:' },
+      { after: 'response-trailer:' },
+      { after: 'trailer:x' },
       { after: 'response-header:not a name' },
       { after: 'value:' },
       { after: 'header:x-tokens-used' },

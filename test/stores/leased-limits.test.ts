@@ -90,8 +90,7 @@ suite('limits that lease', { skip: unlessInstalled('redis-server') }, () => {
 
   test('give back everything when the store is let go', async (t) => {
     const server = await RedisServer.start(t);
-    const tls = { ca: undefined, insecure: false };
-    const settings = { url: server.url, username: undefined, password: undefined, timeoutMs: 2_000, tls };
+    const settings = { url: server.url, username: undefined, password: undefined, timeoutMs: 2_000, tls: null };
     const local = new SharedLimits(
       createLimitMemory(1, { rates: 64, windows: 64, logs: 64, permits: 64 }),
       0,

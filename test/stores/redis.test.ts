@@ -19,7 +19,7 @@ async function openStore(t: TestContext, url: string, more: Partial<RedisSetting
     username: undefined,
     password: undefined,
     timeoutMs,
-    tls: { ca: undefined, insecure: false },
+    tls: null,
     ...more,
   };
   const connection = new RedisConnection(settings, (message) => problems.push(message));

@@ -88,6 +88,7 @@ export class FakeExchange implements Exchange {
   readonly values = new Map<string, string | number>();
   status = 0;
   readonly responseHeaders = new HeaderFields();
+  responseTrailers: HeaderFields | null = null;
   responseBody: Uint8Array | null = null;
   readonly startedAt: number;
   /** The smallest limit that a policy set. */

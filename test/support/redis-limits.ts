@@ -36,8 +36,7 @@ export class RedisThread {
   }
 
   private constructor(url: string, { timeoutMs = 2_000, clock = new FakeClock(), script, more }: Wanted) {
-    const tls = { ca: undefined, insecure: false };
-    const settings = { url, username: undefined, password: undefined, timeoutMs, tls, ...more };
+    const settings = { url, username: undefined, password: undefined, timeoutMs, tls: null, ...more };
     this.clock = clock;
     this.connection = new RedisConnection(settings, (message) => this.problems.push(message));
     this.memory = new SharedLimits(

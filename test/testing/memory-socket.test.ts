@@ -95,8 +95,10 @@ describe('a socket in memory', () => {
   it('reads into the memory that it is told to, and stops when it is told to', async () => {
     const block = Buffer.alloc(4);
     let text = '';
+    const given: (Buffer | undefined)[] = [block];
     const onread = {
-      buffer: () => block,
+      // The same again, where it says no other.
+      buffer: () => given.pop() as Buffer,
       callback(length: number) {
         text += block.toString('latin1', 0, length);
         return text.length % 8 !== 0;

@@ -8,6 +8,7 @@ import type { PolicyDefinition } from '../../contract.ts';
 import { type ErrorCode, errors } from '../../errors.ts';
 import { compareText, orderReason } from '../../proxy/router/specificity.ts';
 import { explainAction, replyAction } from './action.ts';
+import { leaseOfUse } from '../loose-limits.ts';
 import { type AskedRequest, type ExplainRequest, readRequest } from './asked-exchange.ts';
 import type { BeatenRoute, ExplainedOutcome, ExplainedPolicy, ExplainedRequest, Explanation } from './explanation.ts';
 import { hideIn } from './hide-secrets.ts';
@@ -166,20 +167,35 @@ function explainPolicies(config: GatewayConfig, route: RouteConfig | null, env: 
   const { notFound, defaultPolicies } = config;
   const own = route === null ? 'notFound' : 'route';
   return (route ?? notFound).policies.map((use, index) => {
-    return explainPolicy(use, index < defaultPolicies ? 'defaults' : own, env);
+    const from = index < defaultPolicies ? 'defaults' : own;
+    return explainPolicy(use, { from, route: route?.name ?? own, threads: config.threads }, env);
   });
 }
 
-function explainPolicy(use: PolicyUse, from: ExplainedPolicy['from'], env: ExplainEnv): ExplainedPolicy {
+interface PolicyPlace {
+  readonly from: ExplainedPolicy['from'];
+  readonly route: string;
+  readonly threads: GatewayConfig['threads'];
+}
+
+function explainPolicy(use: PolicyUse, place: PolicyPlace, env: ExplainEnv): ExplainedPolicy {
   const definition = env.definitionOf?.(use);
   const inner = innerUses(use);
   return {
     label: use.label,
     name: use.name,
     module: use.module,
-    from,
+    from: place.from,
     needs: definition === undefined ? null : (definition.needs ?? []),
     provides: definition === undefined ? null : (definition.provides ?? []),
-    ...(inner.length > 0 && { of: inner.map((one) => explainPolicy(one, from, env)) }),
+    ...explainLease(use, place),
+    ...(inner.length > 0 && { of: inner.map((one) => explainPolicy(one, place, env)) }),
   };
+}
+
+function explainLease(use: PolicyUse, { route, threads }: PolicyPlace): Pick<ExplainedPolicy, 'lease'> {
+  const lease = leaseOfUse(use, route, threads);
+  if (lease === null) return {};
+  const { store, threads: count, rules, isWhole } = lease;
+  return { lease: { store, threads: count, rules, isWhole } };
 }

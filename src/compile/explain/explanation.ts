@@ -123,8 +123,26 @@ export interface ExplainedPolicy {
   /** null when its definition is not at hand. */
   readonly needs: readonly string[] | null;
   readonly provides: readonly string[] | null;
+  /** Of a limit that is leased from a store; missing for all others. */
+  readonly lease?: ExplainedLease;
   /** The policies that it combines, in its order; missing for one that combines none. */
   readonly of?: readonly ExplainedPolicy[];
+}
+
+/** How many more than a limit says are let pass, because machines take permits from its store and hand them out themselves. */
+export interface ExplainedLease {
+  readonly store: string;
+  /** Of each machine, as far as is known here. */
+  readonly threads: number;
+  readonly rules: readonly {
+    /** A consumer, a group, or `default`: everybody else. */
+    readonly for: string;
+    readonly limit: number;
+    /** How many more each machine may let pass. */
+    readonly inHand: number;
+  }[];
+  /** False where requests may cost more than a thread has in hand; then it is what they cost, for each thread. */
+  readonly isWhole: boolean;
 }
 
 export type ExplainedAction =

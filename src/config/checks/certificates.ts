@@ -16,6 +16,8 @@ export interface CertificateSurroundings {
   readonly findings: Finding[];
 }
 
+type ClientTlsFiles = Pick<UpstreamTlsConfig, 'ca' | 'cert' | 'key'>;
+
 type Certificate = ListenerTlsConfig['certificates'][number];
 
 /**
@@ -35,9 +37,8 @@ export function checkListenerTls(name: string, { tls }: ListenerConfig, around: 
   around.findings.push({ severity: 'error', code: 'NO_CERTIFICATE', message, path: [...path, 'certificates'] });
 }
 
-/** The TLS files of an upstream. */
-export function checkUpstreamTls(name: string, tls: UpstreamTlsConfig, around: CertificateSurroundings): void {
-  const path = ['upstreams', name, 'tls'];
+/** The TLS files that something is asked with: an upstream, a store. @param path of its `tls`. */
+export function checkClientTls(path: Path, tls: ClientTlsFiles, around: CertificateSurroundings): void {
   const { ca, cert, key } = tls;
   if (ca !== undefined) checkAuthority(ca, [...path, 'ca'], around);
   if (cert !== undefined && key !== undefined) isUsable({ cert, key }, path, 'BAD_TLS_FILE', around);
@@ -109,7 +110,7 @@ function belongs(certificate: X509Certificate, key: KeyObject): boolean {
 }
 
 /** Authorities that something else is verified with. */
-export function checkAuthority(ca: string, path: Path, around: CertificateSurroundings): void {
+function checkAuthority(ca: string, path: Path, around: CertificateSurroundings): void {
   const parsed = parse(ca, around, (pem) => {
     const blocks =
       pem.match(

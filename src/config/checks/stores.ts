@@ -2,7 +2,7 @@
 import { type Finding, type Path, formatPath } from '../problem.ts';
 import type { Sections } from '../sections.ts';
 import { suggest } from '../suggest.ts';
-import { type CertificateSurroundings, checkAuthority } from './certificates.ts';
+import { type CertificateSurroundings, checkClientTls } from './certificates.ts';
 
 /** What limits are counted in unless they name another one. */
 const BUILT_IN_STORE = 'memory';
@@ -47,7 +47,7 @@ export function checkStores({ accepted }: Sections, findings: Finding[]): void {
 
 export function checkStoreFiles({ accepted }: Sections, around: CertificateSurroundings): void {
   for (const [name, { tls }] of Object.entries(accepted.stores ?? {})) {
-    if (tls.ca !== undefined) checkAuthority(tls.ca, ['stores', name, 'tls', 'ca'], around);
+    checkClientTls(['stores', name, 'tls'], tls, around);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What two configurations are compared with, and how their values are shown. */
 import { relative } from 'node:path';
+import { isPemText } from '../../wire/tls/pem-source.ts';
 import { isMapping } from '../is-mapping.ts';
 import { markedKeys } from '../schema-walk.ts';
 import { type GatewayConfig, type PolicyUse, gatewaySchema } from '../schema.ts';
@@ -50,21 +51,28 @@ export class Comparison {
     return new Set(this.factsOf(use)?.secretKeys);
   }
 
-  /** A file as it would be written: relative to the folder of its configuration where it is below it. */
+  /**
+   * A file as it would be written: relative to the folder of its configuration where it is below it. Of what stands in the
+   * place of a file, a private key perhaps, only that it does.
+   */
   fileName(path: unknown, side: Side): string {
     if (typeof path !== 'string') return String(path);
+    if (isPemText(path)) return 'PEM text';
     const name = relative(this.baseDirs[side], path);
     return name === '' || name.startsWith('..') ? path : name;
   }
 
   /** Whether two file names stand for the same file, or for the same place beside configurations in two folders. */
   isSameFile(before: unknown, after: unknown): boolean {
-    return before === after || this.fileName(before, 'before') === this.fileName(after, 'after');
+    if (before === after) return true;
+    if (isPem(before) || isPem(after)) return false;
+    return this.fileName(before, 'before') === this.fileName(after, 'after');
   }
 
   /** Whether the contents of two files differ; null when that is not known. */
   differInContent(before: unknown, after: unknown): boolean | null {
     if (typeof before !== 'string' || typeof after !== 'string') return null;
+    if (isPem(before) && isPem(after)) return before !== after;
     const [from, to] = [this.fingerprintOf(before, 'before'), this.fingerprintOf(after, 'after')];
     return from === null || to === null ? null : from !== to;
   }
@@ -97,6 +105,8 @@ export class Comparison {
     );
   }
 }
+
+const isPem = (value: unknown): boolean => typeof value === 'string' && isPemText(value);
 
 /** As in YAML: `a`, `[a, b]`, `{key: value}`. */
 export function show(value: unknown): string {

@@ -17,6 +17,7 @@ import { PolicyComparison } from './policies.ts';
 import { compareQuotas } from './quotas.ts';
 import { RouteComparison } from './routes.ts';
 import { compareAdmin, compareListeners, describeListener, identityOfListener } from './sockets.ts';
+import { compareStore, describeStore } from './stores.ts';
 import { compareUpstreams } from './upstreams.ts';
 
 /** @returns the changes, the most important first; of what changes alike in many routes, one. */
@@ -81,6 +82,7 @@ const knownSections: readonly string[] = [
   'consumers',
   'consumerSources',
   'quotas',
+  'stores',
   'upstreams',
   'routes',
   'notFound',
@@ -113,6 +115,7 @@ class ConfigComparison {
     const sources = compareConsumerSources(before.consumerSources, after.consumerSources, comparison);
     changes.add('consumerSources', null, sources);
     changes.add('quotas', null, compareQuotas(before.quotas, after.quotas, comparison));
+    this.compareStores();
     changes.add('notFound', null, routes.compareNotFound(before.notFound, after.notFound));
     changes.add('overload', null, compareOverload(before.overload, after.overload, comparison));
     changes.add('admin', null, compareAdmin(before.admin, after.admin, comparison));
@@ -162,6 +165,18 @@ class ConfigComparison {
     }
     this.tellRenamed('upstreams', 'upstream-renamed', pairs);
     return pairs;
+  }
+
+  private compareStores(): void {
+    const { before, after, comparison, changes } = this;
+    const pairs = pairEntries(before.stores, after.stores, () => null);
+    for (const name of pairs.removed) {
+      changes.add('stores', name, [describeStore(before.stores[name], 'removed', comparison)]);
+    }
+    for (const name of pairs.added) {
+      changes.add('stores', name, [describeStore(after.stores[name], 'added', comparison)]);
+    }
+    for (const pair of pairs.kept) changes.add('stores', pair.name, compareStore(pair.before, pair.after, comparison));
   }
 
   private compareRoutes(routes: RouteComparison): void {

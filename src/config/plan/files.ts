@@ -36,6 +36,8 @@ function compareFile({ before, after, field, renamed }: FilePair, comparison: Co
   if (comparison.isSameFile(before, after)) {
     return differ === true ? [{ kind: 'certificate-changed', detail: `what is in ${to}`, field }] : [];
   }
+  // PEM text in the place of a file, before and after.
+  if (from === to) return [{ kind: 'certificate-changed', detail: `what is in ${field}`, field }];
   const names = `${from} → ${to}`;
   if (differ === false) {
     return [{ kind: renamed, detail: `${field} ${names}, with the same in it`, field, before: from, after: to }];

@@ -1,7 +1,7 @@
 /** `stores` and `cache`: what is shared with other machines. The latter is not available yet. */
 import { z } from '../../util/schema.ts';
 import { duration, size } from '../../util/units.ts';
-import { fileName, flag, reference, secret } from './scalars.ts';
+import { fileName, flag, pem, reference, secret } from './scalars.ts';
 
 const STORE_RULE = 'write redis://host:port or rediss://host:port; a user and a password have options of their own';
 
@@ -19,6 +19,10 @@ function isStoreUrl(text: string): boolean {
   return hostname !== '' && /^(?:\/[0-9]{0,4})?$/.test(pathname) && username + password + search + hash === '';
 }
 
+function isHostName(text: string): boolean {
+  return /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/i.test(text) && !/^[0-9.]+$/.test(text);
+}
+
 export const storeSchema = z
   .strictObject({
     type: z.literal('redis').describe('Redis or Valkey.'),
@@ -33,6 +37,14 @@ export const storeSchema = z
       .min(1)
       .optional()
       .describe('Redis Sentinels, as `host:port`, which are asked where the master is.'),
+    sentinelUsername: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The user to log in as at the sentinels, if it is not the default one.'),
+    sentinelPassword: secret()
+      .optional()
+      .describe('The password to log in with at the sentinels. Without it they are asked without a login.'),
     cluster: flag().default(false).describe('`url` is a node of a Redis Cluster; the others are found through it.'),
     nodes: z
       .array(z.string().refine(isAddress, { error: ADDRESS_RULE }))
@@ -45,16 +57,26 @@ export const storeSchema = z
     prefix: z.string().default('gw:').describe('Put before every key.'),
     tls: z
       .strictObject({
-        ca: fileName().optional().describe('The authorities, in PEM form, to trust.'),
+        ca: pem().optional().describe('The authorities, in PEM form, to trust instead of those of the system.'),
+        cert: pem().optional().describe('The certificate, in PEM form, to present to the server.'),
+        key: pem().optional().describe('Its private key in PEM form.'),
+        serverName: z
+          .string()
+          .refine(isHostName, { error: 'write the name of a host, without a port; an address has no place in SNI' })
+          .optional()
+          .describe(
+            'The name to ask for (SNI) and to verify, of all its servers. By default the host of each, as it is reached.',
+          ),
         insecure: flag().default(false).describe('Do not verify the server.'),
       })
       .prefault({})
-      .describe('How a `rediss://` server is verified.'),
+      .describe('How a `rediss://` server is verified, and what is presented to it.'),
   })
-  .superRefine(({ url, sentinels, cluster, nodes, username, password, tls }, context) => {
+  .superRefine((store, context) => {
+    const { url, sentinels, cluster, nodes, username, password, sentinelUsername, sentinelPassword, tls } = store;
     const report = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
     // Whoever names an authority believes that the server is verified, and what is kept there encrypted on its way.
-    if (!/^rediss:/i.test(url) && (tls.ca !== undefined || tls.insecure)) {
+    if (!/^rediss:/i.test(url) && Object.values(tls).some((value) => value !== undefined && value !== false)) {
       report(['tls'], 'a redis:// server is reached without TLS: write rediss://, or leave this out');
     }
     if (tls.insecure && tls.ca !== undefined) report(['tls', 'ca'], 'nobody looks at it where `insecure` is true');
@@ -62,6 +84,14 @@ export const storeSchema = z
     if (sentinels !== undefined && cluster) report(['sentinels'], 'a cluster has no sentinels');
     if (sentinels !== undefined && URL.canParse(url) && new URL(url).port !== '') {
       report(['url'], 'with `sentinels` it names the master, which has no port here: redis://mymaster');
+    }
+    if (sentinels === undefined) {
+      const lone = { sentinelUsername, sentinelPassword };
+      for (const [option, value] of Object.entries(lone)) {
+        if (value !== undefined) report([option], 'nobody looks at it where there are no `sentinels`');
+      }
+    } else if (sentinelUsername !== undefined && sentinelPassword === undefined) {
+      report(['sentinelPassword'], 'a user logs in with a password');
     }
     if (nodes !== undefined && !cluster) report(['nodes'], 'nobody looks at it where `cluster` is not true');
     if (cluster && URL.canParse(url) && /[1-9]/.test(new URL(url).pathname)) {

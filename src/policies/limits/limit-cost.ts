@@ -16,24 +16,23 @@ const place = z.string().superRefine((text, context) => {
 
 const upFront = z.union([z.int().min(1).max(mostAtOnce), place]);
 
-/** Where the true cost is told: in a field of the response, or by a policy. */
-const [inField, inValue] = ['response-header:', 'value:'];
+/** Where the true cost is told: in a field of the response, before or behind its body, or by a policy. */
+const [inField, inTrailer, inValue] = ['response-header:', 'response-trailer:', 'value:'];
 
 const laterPlace = z
   .string()
   .refine(
     (text) =>
-      text.startsWith(inField)
-        ? isToken(text.slice(inField.length))
-        : text.startsWith(inValue) && text.length > inValue.length,
-    { error: `write where the true cost is told: ${inField}NAME or ${inValue}NAME` },
+      [inField, inTrailer].some((kind) => text.startsWith(kind) && isToken(text.slice(kind.length))) ||
+      (text.startsWith(inValue) && text.length > inValue.length),
+    { error: `write where the true cost is told: ${inField}NAME, ${inTrailer}NAME or ${inValue}NAME` },
   );
 
 const corrected = z
   .strictObject({
     before: upFront.default(1).describe('What is charged when the request comes: an estimate, written like `cost`.'),
     after: laterPlace.describe(
-      'Where what it has cost in truth is told: `response-header:X`, or `value:X` for what a policy of your own has noted in `exchange.values` by the end. A whole number, 0 included; without one what was charged stays.',
+      'Where what it has cost in truth is told: `response-header:X`, `response-trailer:X` for a field behind the body, or `value:X` for what a policy of your own has noted in `exchange.values` by the end. A whole number, 0 included; without one what was charged stays.',
     ),
     max: z
       .int()
@@ -62,6 +61,11 @@ export type CostReader = (exchange: Exchange) => number;
 export function knownCost(given: Cost): number {
   const before = typeof given === 'object' ? given.before : given;
   return typeof before === 'number' ? before : 1;
+}
+
+/** Whether each request is charged the same when it comes. */
+export function isFixedCost(given: Cost): boolean {
+  return typeof (typeof given === 'object' ? given.before : given) === 'number';
 }
 
 /** A place that the client writes to itself cannot make a request cheaper than one. */
@@ -94,14 +98,20 @@ export function lateCost(given: Cost): LateCost | null {
     const name = after.slice(inValue.length);
     return { read: ({ values }) => wholeNumber(values.get(name)), isInHead: false, most: max };
   }
+  if (after.startsWith(inTrailer)) {
+    const name = after.slice(inTrailer.length).toLowerCase();
+    const read: LateCostReader = ({ responseTrailers }) => numberIn(responseTrailers, name);
+    return { read, isInHead: false, most: max };
+  }
   const name = after.slice(inField.length).toLowerCase();
-  const read: LateCostReader = ({ responseHeaders }) => {
-    if (!responseHeaders.has(name)) return null;
-    const told = responseHeaders.getAll(name);
-    // Which of several is meant nobody knows.
-    return told.length === 1 ? wholeNumber(told[0]) : null;
-  };
-  return { read, isInHead: true, most: max };
+  return { read: ({ responseHeaders }) => numberIn(responseHeaders, name), isInHead: true, most: max };
+}
+
+function numberIn(fields: Exchange['responseTrailers'], name: string): number | null {
+  if (fields === null || !fields.has(name)) return null;
+  const told = fields.getAll(name);
+  // Which of several is meant nobody knows.
+  return told.length === 1 ? wholeNumber(told[0]) : null;
 }
 
 function wholeNumber(told: string | number | undefined): number | null {

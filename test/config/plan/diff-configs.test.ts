@@ -332,24 +332,14 @@ suite('the plan of sockets', () => {
       ],
     );
     const base = withPolicies();
-    const alone = { sentinels: [], cluster: false, nodes: [] };
-    const shared = {
-      type: 'redis',
-      url: 'redis://h',
-      ...alone,
-      username: 'me',
-      password: 'pw',
-      timeout: 5,
-      prefix: '',
-      tls: { ca: undefined, insecure: false },
-    } as const;
-    const later: GatewayConfig = { ...base, threads: 4, stores: { shared } };
+    const { stores } = await configOf('stores: {shared: {type: redis, url: "redis://h"}}');
+    const later: GatewayConfig = { ...base, threads: 4, stores };
     const lines = linesOf(diffConfigs({ ...base, telemetry: { ...base.telemetry, accessLog: null } }, later));
     assert.deepEqual(
       lines.map((line) => line.replace(/\{.*/, '…')),
       [
         'access-log-changed | telemetry: access log changed: none → …',
-        'setting-changed | stores: changed: shared added (secret, not shown)',
+        'setting-changed | store shared: added: redis://h',
         'setting-changed | threads: changed: auto → 4',
       ],
     );

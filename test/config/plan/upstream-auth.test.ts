@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { type Certificate, makeCertificate } from '../../support/certificates.ts';
 import { planOf } from './documents.ts';
 
 suite('the plan of what upstreams are called with', () => {
@@ -37,6 +38,23 @@ suite('the plan of what upstreams are called with', () => {
       ],
     ] as const) {
       assert.deepEqual(await plan(before, after), expected);
+    }
+  });
+
+  test('tells nothing of a key that stands in the place of a file', async () => {
+    const tls = ({ cert, key }: Certificate): string => {
+      const pem = `{cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)}}`;
+      return `upstreams: {u: {targets: ["https://127.0.0.1:1"], tls: ${pem}}}\nroutes: {r: {upstream: u}}`;
+    };
+    const [one, other] = [makeCertificate(), makeCertificate()];
+    assert.deepEqual(await planOf(tls(one), tls(other)), [
+      'certificate-changed | upstream u: certificate changed: what is in tls.cert',
+      'certificate-changed | upstream u: certificate changed: what is in tls.key',
+    ]);
+    const none = 'upstreams: {u: {targets: ["https://127.0.0.1:1"]}}\nroutes: {r: {upstream: u}}';
+    for (const lines of [await planOf(none, tls(one)), await planOf(tls(one), none)]) {
+      assert.equal(lines.length, 2);
+      assert.doesNotMatch(lines.join('\n'), /BEGIN/);
     }
   });
 });
