@@ -4,8 +4,6 @@
  * forwarded as they are; every other kind has a rule of its own.
  */
 
-import { spells } from './grammar.ts';
-
 export const ORDINARY = 0;
 export const HOST = 1;
 export const CONTENT_LENGTH = 2;
@@ -129,26 +127,48 @@ const families: readonly (readonly [prefix: string, kind: number])[] = [
 ];
 
 const longestName = Math.max(...kinds.map(([name]) => name.length));
+const bytesOf = (name: string): Uint8Array => Uint8Array.from(name, (character) => character.charCodeAt(0));
 /** Most names are told apart by their length and their first letter. */
 const byLength = Array.from({ length: longestName + 1 }, (_, length) =>
-  kinds.filter(([name]) => name.length === length).map(([name, kind]) => ({ name, initial: name.charCodeAt(0), kind })),
+  kinds
+    .filter(([name]) => name.length === length)
+    .map(([name, kind]) => ({ name: bytesOf(name), initial: name.charCodeAt(0), kind })),
 );
+const prefixes = families.map(([prefix, kind]) => ({ prefix: bytesOf(prefix), kind }));
+const shortestPrefix = Math.min(...families.map(([prefix]) => prefix.length));
 const X = 0x78;
 const DASH = 0x2d;
 
-/** The kind of the field whose name is `text[start, end)`. The name must be a valid token. */
-export function fieldKind(text: string, start: number, end: number): number {
+/** The kind of the field whose name is `bytes[start, end)`. The name must be a valid token. */
+export function fieldKindIn(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  const first = text.charCodeAt(start) | 0x20;
+  const first = bytes[start] | 0x20;
   if (length <= longestName) {
-    for (const { name, initial, kind } of byLength[length]) {
-      if (initial === first && spells(text, start, name)) return kind;
+    const candidates = byLength[length];
+    for (let i = 0; i < candidates.length; i++) {
+      const { name, initial, kind } = candidates[i];
+      if (initial === first && isSpelled(bytes, start, name)) return kind;
     }
   }
-  if (length > 11 && first === X && text.charCodeAt(start + 1) === DASH) {
-    for (const [prefix, kind] of families) {
-      if (spells(text, start, prefix)) return kind;
+  if (first === X && length >= shortestPrefix && bytes[start + 1] === DASH) {
+    for (const { prefix, kind } of prefixes) {
+      if (length >= prefix.length && isSpelled(bytes, start, prefix)) return kind;
     }
   }
   return ORDINARY;
+}
+
+/** The kind of the field of this name, which must be a valid token. */
+export function fieldKind(name: string): number {
+  return fieldKindIn(bytesOf(name), 0, name.length);
+}
+
+/** Whether `bytes` at `start` spell a name that is given in lower case, whatever the case of their letters. */
+function isSpelled(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const byte = bytes[start + i];
+    const due = name[i];
+    if (byte !== due && !((byte | 0x20) === due && due >= 0x61 && due <= 0x7a)) return false;
+  }
+  return true;
 }

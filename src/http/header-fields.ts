@@ -73,12 +73,12 @@ export class HeaderFields implements HeaderList {
     const index = this.find(name, 0);
     this.removeAllBut(index, name);
     if (index === -1) {
-      this.append(name, value, fieldKind(name, 0, name.length));
+      this.append(name, value, fieldKind(name));
       return;
     }
     this.replaceValue(index, value);
     // The client may have nominated its own field in `Connection`; this one is the gateway's (CVE-2024-45410).
-    const kind = fieldKind(name, 0, name.length);
+    const kind = fieldKind(name);
     this.kinds[index] = kind;
     this.seen |= 1 << kind;
     this.lines = null;
@@ -86,7 +86,7 @@ export class HeaderFields implements HeaderList {
 
   add(name: string, value: string): void {
     assertField(name, value);
-    this.append(name, value, fieldKind(name, 0, name.length));
+    this.append(name, value, fieldKind(name));
   }
 
   /**

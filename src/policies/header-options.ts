@@ -45,7 +45,7 @@ export const headerValue = z.string().superRefine((value, context) => {
 
 function problemOfName(name: string, side: Side): string | null {
   if (!isToken(name)) return `"${name}" is not a header name`;
-  const fieldKind = kind.fieldKind(name, 0, name.length);
+  const fieldKind = kind.fieldKind(name);
   if (fieldKind === kind.HOST) return '"host" is set by "rewrite.host" of the route or "hostHeader" of the upstream';
   // Whoever could set them could split or smuggle messages.
   if (kind.isFraming(fieldKind)) return `the gateway alone decides on "${name}": it says how a message travels`;

@@ -3,6 +3,7 @@
  * `size [extensions] CRLF`, and a bare CR or LF anywhere in it is an error (CVE-2025-55315, CVE-2025-22871,
  * CVE-2025-58056). Extensions are checked, counted (CVE-2024-22019) and dropped.
  */
+import { HeadSource } from './head-source.ts';
 import { latin1 } from './latin1.ts';
 import { ResponseHead, parseTrailers, INCOMPLETE, type HeadLimits, type MessageHead } from './message-head.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
@@ -147,7 +148,7 @@ export class ChunkedDecoder {
     // Parse again only when a line may have become complete, so that a slow sender cannot make this quadratic.
     if (this.trailerText.indexOf('\n', before) === -1 && this.trailerText.length <= this.limits.headBytes) return to;
     const head: MessageHead = new ResponseHead();
-    const end = parseTrailers(this.trailerText, this.limits, head);
+    const end = parseTrailers(HeadSource.of(this.trailerText), this.limits, head);
     if (end === INCOMPLETE) return to;
     if (end < 0) {
       this.reason = head.reason;

@@ -3,11 +3,12 @@
  *
  * It accepts the grammar and nothing else: every line ends in CRLF, no folding, no space before a colon, no name that is
  * not a token, no control character in a value. Leniency here is what request smuggling is made of (SECURITY.md, section
- * C), so there is no switch to relax it. A head is scanned once, as one latin1 string, with tables of characters.
+ * C), so there is no switch to relax it. A head is scanned once, byte by byte, with tables of characters.
  *
  * Results are numbers, not exceptions: the offset behind the head, or one of the negative constants below.
  */
 import type { ErrorCode } from '../errors.ts';
+import { parseContentLength } from '../http/content-length.ts';
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -18,10 +19,12 @@ import {
   TRANSFER_ENCODING,
   UPGRADE,
   fieldKind,
+  fieldKindIn,
 } from '../http/field-kind.ts';
 import { METHOD, TARGET, TOKEN, VALUE } from '../http/grammar.ts';
 import { HeaderFields } from '../http/header-fields.ts';
 import { methodIn } from '../http/method.ts';
+import type { HeadSource } from './head-source.ts';
 
 /** More bytes are needed. */
 export const INCOMPLETE = -1;
@@ -68,9 +71,6 @@ const UNDERSCORE = 0x5f;
 const ZERO = 0x30;
 
 const longestMethod = 32;
-/** Digits of a Content-Length, leading zeros included; the value must be a safe integer as well (CVE-2021-40346). */
-const longestLength = 20;
-
 /** What `Connection` may name; each is looked for among all fields. */
 const mostNominations = 100;
 
@@ -128,25 +128,27 @@ export class ResponseHead extends MessageHead {
 }
 
 /**
- * Parses a request head that begins at `text[0]`.
+ * Parses a request head that begins where the source does.
  * @returns the offset behind the head, or a negative constant of this module with `head.reason` set.
  */
-export function parseRequestHead(text: string, limits: HeadLimits, head: RequestHead): number {
-  const start = skipEmptyLine(text);
+export function parseRequestHead(source: HeadSource, limits: HeadLimits, head: RequestHead): number {
+  const start = skipEmptyLine(source);
   if (start < 0) return start === INCOMPLETE ? INCOMPLETE : head.refuse('a stray CR before the request line');
-  let at = parseRequestLine(text, start, limits, head);
-  if (at > 0) at = parseFields(text, at, start, limits, head);
-  if (at === INCOMPLETE && text.length - start > limits.headBytes) return head.refuse('head too large', HEAD_TOO_LARGE);
+  let at = parseRequestLine(source, start, limits, head);
+  if (at > 0) at = parseFields(source, at, start, limits, head);
+  const tooMany = at === INCOMPLETE && source.text.length - start > limits.headBytes;
+  if (tooMany) return head.refuse('head too large', HEAD_TOO_LARGE);
   if (at < 0) return at;
   const refused = checkRequest(head);
   return refused < 0 ? refused : at;
 }
 
-/** Parses a response head that begins at `text[0]`; results as for `parseRequestHead`. */
-export function parseResponseHead(text: string, limits: HeadLimits, head: ResponseHead): number {
-  let at = parseStatusLine(text, head);
-  if (at > 0) at = parseFields(text, at, 0, limits, head);
-  if (at === INCOMPLETE && text.length > limits.headBytes) return head.refuse('head too large', HEAD_TOO_LARGE);
+/** Parses a response head that begins where the source does; results as for `parseRequestHead`. */
+export function parseResponseHead(source: HeadSource, limits: HeadLimits, head: ResponseHead): number {
+  let at = parseStatusLine(source, head);
+  if (at > 0) at = parseFields(source, at, 0, limits, head);
+  const tooMany = at === INCOMPLETE && source.text.length > limits.headBytes;
+  if (tooMany) return head.refuse('head too large', HEAD_TOO_LARGE);
   if (at < 0) return at;
   const refused = checkFraming(head);
   return refused < 0 ? refused : at;
@@ -156,35 +158,37 @@ export function parseResponseHead(text: string, limits: HeadLimits, head: Respon
  * Parses a trailer section into `head.headers`: fields by the same rules as in a head, up to the empty line.
  * @returns the offset behind it, or a negative constant.
  */
-export function parseTrailers(text: string, limits: HeadLimits, head: MessageHead): number {
-  const at = parseFields(text, 0, 0, limits, head);
-  if (at === INCOMPLETE && text.length > limits.headBytes) return head.refuse('trailers too large', HEAD_TOO_LARGE);
+export function parseTrailers(source: HeadSource, limits: HeadLimits, head: MessageHead): number {
+  const at = parseFields(source, 0, 0, limits, head);
+  const tooMany = at === INCOMPLETE && source.text.length > limits.headBytes;
+  if (tooMany) return head.refuse('trailers too large', HEAD_TOO_LARGE);
   // RFC 9110, section 6.5.1: never in trailers. Whoever merges them would see another message.
   if (head.lengths + head.codings + head.hosts > 0) return head.refuse('a trailer that frames the message');
   return at;
 }
 
 /** A server should ignore one empty line before a request (RFC 9112, section 2.2): one, and only a whole CRLF. */
-function skipEmptyLine(text: string): number {
-  if (text.charCodeAt(0) !== CR) return 0;
+function skipEmptyLine({ text, bytes, base }: HeadSource): number {
+  if (text.length === 0 || bytes[base] !== CR) return 0;
   if (text.length < 2) return INCOMPLETE;
-  return text.charCodeAt(1) === LF ? 2 : MALFORMED;
+  return bytes[base + 1] === LF ? 2 : MALFORMED;
 }
 
-function parseRequestLine(text: string, start: number, limits: HeadLimits, head: RequestHead): number {
+function parseRequestLine(source: HeadSource, start: number, limits: HeadLimits, head: RequestHead): number {
+  const { text, bytes, base } = source;
   const end = text.length;
   let at = start;
-  while (at < end && METHOD[text.charCodeAt(at)] === 1) at++;
+  while (at < end && METHOD[bytes[base + at]] === 1) at++;
   if (at - start > longestMethod) return head.refuse('method too long', NOT_IMPLEMENTED);
   if (at === end) return INCOMPLETE;
-  if (text.charCodeAt(at) !== SP || at === start) return refuseMethod(text, start, at, head);
+  if (bytes[base + at] !== SP || at === start) return refuseMethod(text, start, at, head);
   head.method = methodIn(text, start, at);
 
   const target = ++at;
-  while (at < end && TARGET[text.charCodeAt(at)] === 1) at++;
+  while (at < end && TARGET[bytes[base + at]] === 1) at++;
   if (at - target > limits.targetBytes) return head.refuse('target too long', TARGET_TOO_LONG);
   if (at === end) return INCOMPLETE;
-  if (text.charCodeAt(at) !== SP || at === target) return head.refuse('bad request target');
+  if (bytes[base + at] !== SP || at === target) return head.refuse('bad request target');
   head.target = text.substring(target, at);
 
   return parseVersion(text, at + 1, head);
@@ -227,72 +231,73 @@ function refuseMethod(text: string, start: number, at: number, head: RequestHead
 }
 
 /** `HTTP/1.x 3DIGIT [reason] CRLF` (RFC 9112, section 4); the space before an absent reason may be missing as well. */
-function parseStatusLine(text: string, head: ResponseHead): number {
+function parseStatusLine({ text, bytes, base }: HeadSource, head: ResponseHead): number {
   const end = text.length;
   if (end < 12) return 'HTTP/1.'.startsWith(text.substring(0, 7)) ? INCOMPLETE : head.refuse('bad status line');
   if (!text.startsWith('HTTP/1.')) return head.refuse('bad status line');
-  const minor = text.charCodeAt(7) - ZERO;
+  const minor = bytes[base + 7] - ZERO;
   if (minor !== 0 && minor !== 1) return head.refuse('bad HTTP version');
   head.minorVersion = minor;
-  const hundreds = text.charCodeAt(9) - ZERO;
-  const tens = text.charCodeAt(10) - ZERO;
-  const ones = text.charCodeAt(11) - ZERO;
+  const hundreds = bytes[base + 9] - ZERO;
+  const tens = bytes[base + 10] - ZERO;
+  const ones = bytes[base + 11] - ZERO;
   const isDigits = hundreds >= 1 && hundreds <= 9 && tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9;
-  if (text.charCodeAt(8) !== SP || !isDigits) return head.refuse('bad status code');
+  if (bytes[base + 8] !== SP || !isDigits) return head.refuse('bad status code');
   head.status = hundreds * 100 + tens * 10 + ones;
 
   let at = 12;
-  if (at < end && text.charCodeAt(at) === SP) at++;
-  else if (at < end && text.charCodeAt(at) !== CR) return head.refuse('bad status code');
+  if (at < end && bytes[base + at] === SP) at++;
+  else if (at < end && bytes[base + at] !== CR) return head.refuse('bad status code');
   const reason = at;
-  while (at < end && VALUE[text.charCodeAt(at)] === 1) at++;
-  if (at + 1 >= end) return at < end && text.charCodeAt(at) !== CR ? head.refuse('bad status line') : INCOMPLETE;
-  if (text.charCodeAt(at) !== CR || text.charCodeAt(at + 1) !== LF) return head.refuse('bad status line');
+  while (at < end && VALUE[bytes[base + at]] === 1) at++;
+  if (at + 1 >= end) return at < end && bytes[base + at] !== CR ? head.refuse('bad status line') : INCOMPLETE;
+  if (bytes[base + at] !== CR || bytes[base + at + 1] !== LF) return head.refuse('bad status line');
   head.statusText = text.substring(reason, at);
   return at + 2;
 }
 
 /** Fields up to and including the empty line. `start` is where the head began, for its size. */
-function parseFields(text: string, from: number, start: number, limits: HeadLimits, head: MessageHead): number {
+function parseFields(source: HeadSource, from: number, start: number, limits: HeadLimits, head: MessageHead): number {
+  const { text, bytes, base } = source;
   const end = text.length;
   let at = from;
   /** Fields so far, those that are dropped included. */
   let count = 0;
   for (;;) {
     if (at >= end) return INCOMPLETE;
-    if (text.charCodeAt(at) === CR) {
+    if (bytes[base + at] === CR) {
       if (at + 1 === end) return INCOMPLETE;
-      if (text.charCodeAt(at + 1) !== LF) return head.refuse('a bare CR');
+      if (bytes[base + at + 1] !== LF) return head.refuse('a bare CR');
       head.headers.complete(text);
       return at + 2 - start > limits.headBytes ? head.refuse('head too large', HEAD_TOO_LARGE) : at + 2;
     }
 
     const name = at;
     let underscored = false;
-    for (let code = 0; at < end && TOKEN[(code = text.charCodeAt(at))] === 1; at++) {
+    for (let code = 0; at < end && TOKEN[(code = bytes[base + at])] === 1; at++) {
       if (code === UNDERSCORE) underscored = true;
     }
     if (at === end) return INCOMPLETE;
     // Also a space before the colon (CVE-2024-27982), an empty name (CVE-2023-25725) and a folded line.
-    if (text.charCodeAt(at) !== COLON || at === name) return head.refuse('bad header name');
+    if (bytes[base + at] !== COLON || at === name) return head.refuse('bad header name');
     const nameEnd = at++;
 
     let code = 0;
-    while (at < end && ((code = text.charCodeAt(at)) === SP || code === HTAB)) at++;
+    while (at < end && ((code = bytes[base + at]) === SP || code === HTAB)) at++;
     const value = at;
-    while (at < end && VALUE[text.charCodeAt(at)] === 1) at++;
+    while (at < end && VALUE[bytes[base + at]] === 1) at++;
     if (at === end) return INCOMPLETE;
     // Bare CR (CVE-2023-30589), bare LF, NUL and every other control character.
-    if (text.charCodeAt(at) !== CR) return head.refuse('bad header value');
+    if (bytes[base + at] !== CR) return head.refuse('bad header value');
     if (at + 1 === end) return INCOMPLETE;
-    if (text.charCodeAt(at + 1) !== LF) return head.refuse('a bare CR in a header');
+    if (bytes[base + at + 1] !== LF) return head.refuse('a bare CR in a header');
     let valueEnd = at;
-    while (valueEnd > value && ((code = text.charCodeAt(valueEnd - 1)) === SP || code === HTAB)) valueEnd--;
+    while (valueEnd > value && ((code = bytes[base + valueEnd - 1]) === SP || code === HTAB)) valueEnd--;
     at += 2;
 
     if (count++ === limits.headers) return head.refuse('too many headers', HEAD_TOO_LARGE);
     if (underscored && (!limits.keepUnderscores || foldsOntoGuarded(text.substring(name, nameEnd)))) continue;
-    const kind = fieldKind(text, name, nameEnd);
+    const kind = fieldKindIn(bytes, base + name, base + nameEnd);
     head.headers.mark(name, nameEnd, value, valueEnd, kind);
     if (kind !== ORDINARY && kind <= TE) {
       const refused = noteField(kind, text.substring(value, valueEnd), head);
@@ -303,7 +308,7 @@ function parseFields(text: string, from: number, start: number, limits: HeadLimi
 
 /** Whether what a server makes of a name with `_` is a field that has a rule of its own; such a one is never kept. */
 function foldsOntoGuarded(name: string): boolean {
-  return fieldKind(name.replaceAll('_', '-'), 0, name.length) !== ORDINARY;
+  return fieldKind(name.replaceAll('_', '-')) !== ORDINARY;
 }
 
 /** Takes down what the fields that govern framing and the connection say. */
@@ -312,7 +317,7 @@ function noteField(kind: number, value: string, head: MessageHead): number {
     case CONTENT_LENGTH:
       // A second one is refused even if it agrees: another reader may take the other one.
       if (++head.lengths > 1) return head.refuse('more than one Content-Length');
-      head.contentLength = parseLength(value);
+      head.contentLength = parseContentLength(value);
       return head.contentLength < 0 ? head.refuse('bad Content-Length') : 0;
     case TRANSFER_ENCODING:
       if (++head.codings > 1) return head.refuse('more than one Transfer-Encoding');
@@ -343,18 +348,6 @@ function noteField(kind: number, value: string, head: MessageHead): number {
     default:
       return 0;
   }
-}
-
-/** `1*DIGIT`, leading zeros allowed (RFC 9110, section 8.6); -1 for anything else or more than a safe integer. */
-function parseLength(value: string): number {
-  if (value.length === 0 || value.length > longestLength) return -1;
-  let length = 0;
-  for (let i = 0; i < value.length; i++) {
-    const digit = value.charCodeAt(i) - ZERO;
-    if (digit < 0 || digit > 9) return -1;
-    length = length * 10 + digit;
-  }
-  return length <= Number.MAX_SAFE_INTEGER ? length : -1;
 }
 
 /** Names that `Connection` must not take away: a message without them is another message. */

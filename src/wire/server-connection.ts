@@ -12,7 +12,7 @@ import { BodyPace } from './body-pace.ts';
 import { BodyReader } from './body-reader.ts';
 import type { BodySink, OwnedSocket } from './connection.ts';
 import type { ConnectionHome } from './connection-home.ts';
-import { latin1 } from './latin1.ts';
+import { HeadSource } from './head-source.ts';
 import { INCOMPLETE, RequestHead, parseRequestHead, refusalOf } from './message-head.ts';
 import { ReadMemory, sharedBlock } from './read-memory.ts';
 import { ResponseWriter, noRequest } from './response-writer.ts';
@@ -169,27 +169,27 @@ export class ServerConnection extends ResponseWriter implements ServerStream {
     const known = this.headText.length;
     const { limits } = this.home.settings;
     let to = Math.min(limit, from + firstLook);
-    let text = this.headText + latin1(bytes, from, to);
+    let source = HeadSource.after(this.headText, bytes, from, to);
     // A head that arrives in drops is parsed again only when a line of it may have become complete.
-    if (known > 0 && text.indexOf('\n', known) === -1 && text.length <= limits.targetBytes) {
-      this.headText = text;
+    if (known > 0 && source.text.indexOf('\n', known) === -1 && source.text.length <= limits.targetBytes) {
+      this.headText = source.text;
       return to;
     }
     let end: number;
     for (;;) {
       this.head = new RequestHead();
-      end = parseRequestHead(text, limits, this.head);
+      end = parseRequestHead(source, limits, this.head);
       if (end !== INCOMPLETE || to === limit) break;
       to = Math.min(limit, to + limits.headBytes);
-      text = this.headText + latin1(bytes, from, to);
+      source = HeadSource.after(this.headText, bytes, from, to);
     }
     if (end === INCOMPLETE) {
       if (known === 0) this.wheel.arm(this.timer, this.home.settings.timeouts.headMs);
-      this.headText = text;
+      this.headText = source.text;
       return to;
     }
     this.headText = '';
-    if (end > 0) return this.begin(text, end, from + end - known, limit);
+    if (end > 0) return this.begin(source.text, end, from + end - known, limit);
     this.refuse(refusalOf(end), this.head.reason);
     return limit;
   }

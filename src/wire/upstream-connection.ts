@@ -10,7 +10,7 @@ import { equalsIgnoringCase } from '../http/grammar.ts';
 import type { HeaderFields } from '../http/header-fields.ts';
 import { BodyReader } from './body-reader.ts';
 import { Connection, type BodySource } from './connection.ts';
-import { latin1 } from './latin1.ts';
+import { HeadSource } from './head-source.ts';
 import { INCOMPLETE, ResponseHead, parseResponseHead, type HeadLimits } from './message-head.ts';
 import { ReadMemory, sharedBlock } from './read-memory.ts';
 import type { TimerWheel } from './timer-wheel.ts';
@@ -238,14 +238,15 @@ export class UpstreamConnection extends Connection implements BodySource {
     const { limits } = this.options;
     const known = this.headText.length;
     const looked = Math.min(to, from + smallBody);
-    const text = this.headText + latin1(bytes, from, looked);
+    const source = HeadSource.after(this.headText, bytes, from, looked);
+    const { text } = source;
     // A head that arrives in drops is parsed again only when a line of it may have become complete.
     if (known > 0 && text.indexOf('\n', known) === -1 && text.length <= smallBody) {
       this.headText = text;
       return looked;
     }
     const head = new ResponseHead();
-    const end = parseResponseHead(text, limits, head);
+    const end = parseResponseHead(source, limits, head);
     if (end === INCOMPLETE) {
       this.headText = text;
       return looked;

@@ -14,13 +14,7 @@ function parsed(pairs: readonly Pair[]): HeaderFields {
     const nameStart = text.length;
     const valueStart = nameStart + name.length + 2;
     text += `${name}: ${value}\r\n`;
-    headers.mark(
-      nameStart,
-      nameStart + name.length,
-      valueStart,
-      valueStart + value.length,
-      fieldKind(name, 0, name.length),
-    );
+    headers.mark(nameStart, nameStart + name.length, valueStart, valueStart + value.length, fieldKind(name));
   }
   headers.complete(text);
   return headers;

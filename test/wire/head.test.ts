@@ -18,17 +18,18 @@ import {
   type HeadLimits,
 } from '../../src/wire/message-head.ts';
 import { HeaderFields } from '../../src/http/header-fields.ts';
+import { HeadSource } from '../../src/wire/head-source.ts';
 
 const limits: HeadLimits = { headBytes: 4096, targetBytes: 1024, headers: 20, keepUnderscores: false };
 
 function request(text: string, some: Partial<HeadLimits> = {}): { end: number; head: RequestHead } {
   const head = new RequestHead();
-  return { end: parseRequestHead(text, { ...limits, ...some }, head), head };
+  return { end: parseRequestHead(HeadSource.of(text), { ...limits, ...some }, head), head };
 }
 
 function response(text: string): { end: number; head: ResponseHead } {
   const head = new ResponseHead();
-  return { end: parseResponseHead(text, limits, head), head };
+  return { end: parseResponseHead(HeadSource.of(text), limits, head), head };
 }
 
 const withFields = (fields: string): string => `GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
@@ -310,7 +311,7 @@ describe('the head of a response', () => {
 
   it('keeps headers with underscores only where that is wanted', () => {
     const head = new ResponseHead();
-    parseResponseHead('HTTP/1.1 200 OK\r\nX_A: 1\r\n\r\n', { ...limits, keepUnderscores: true }, head);
+    parseResponseHead(HeadSource.of('HTTP/1.1 200 OK\r\nX_A: 1\r\n\r\n'), { ...limits, keepUnderscores: true }, head);
     assert.equal(head.headers.get('x_a'), '1');
   });
 
@@ -351,7 +352,7 @@ describe('trailers', () => {
   it('are fields up to an empty line, by the same rules', () => {
     const parse = (text: string) => {
       const head = new ResponseHead();
-      return { end: parseTrailers(text, limits, head), fields: [...head.headers] };
+      return { end: parseTrailers(HeadSource.of(text), limits, head), fields: [...head.headers] };
     };
     assert.deepEqual(parse('X: y\r\nz:\r\n\r\nGET'), {
       end: 12,

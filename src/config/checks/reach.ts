@@ -40,7 +40,7 @@ function whyItNeverArrives({ name }: FieldMatch, entries: readonly ListenerConfi
     if (entries.some(({ limits }) => limits.underscores === 'keep')) return null;
     return `headers with _ in their names, such as ${name}, are dropped (limits.underscores of the listener)`;
   }
-  const kind = fieldKind(name, 0, name.length);
+  const kind = fieldKind(name);
   if (!isClaim(kind)) return null;
   if (!isIdentity(kind)) return `${name} is taken away before routes are matched, as any client could send it`;
   if (entries.some(({ trustedProxies }) => trustedProxies.length > 0)) return null;

@@ -24,7 +24,7 @@ const FRAMING: ReadonlySet<number> = new Set([
   kind.TRAILER,
 ]);
 
-export const responseHeaderName = headerName.refine((name) => !FRAMING.has(kind.fieldKind(name, 0, name.length)), {
+export const responseHeaderName = headerName.refine((name) => !FRAMING.has(kind.fieldKind(name)), {
   error: 'says how a message travels: the gateway alone decides on it',
 });
 

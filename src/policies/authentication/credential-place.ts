@@ -22,7 +22,7 @@ export interface CredentialPlace {
 /** Options for the names of the places, none of which has to be there. */
 export const placeOptions = {
   header: headerName('request')
-    .refine((name) => !isClaim(fieldKind(name, 0, name.length)), {
+    .refine((name) => !isClaim(fieldKind(name)), {
       message: 'the gateway removes this header from requests, so nobody could send a credential in it',
     })
     .optional(),

@@ -112,7 +112,7 @@ function isMisleading(name: string): boolean {
 }
 
 function isAboutRequest(name: string): boolean {
-  const nameKind = kind.fieldKind(name, 0, name.length);
+  const nameKind = kind.fieldKind(name);
   // Of one hop or of a body.
   if (nameKind === kind.HOST || kind.isFraming(nameKind) || nameKind === kind.DEBUG) return false;
   if (kind.isForwarding(nameKind)) return false;

@@ -4,6 +4,7 @@
  */
 import { type Socket, connect, isIP } from 'node:net';
 import { connect as connectSecure } from 'node:tls';
+import { HeadSource } from '../../wire/head-source.ts';
 import { BodyReader } from '../../wire/body-reader.ts';
 import { latin1 } from '../../wire/latin1.ts';
 import { type HeadLimits, INCOMPLETE, ResponseHead, parseResponseHead } from '../../wire/message-head.ts';
@@ -94,7 +95,7 @@ export class LoadConnection {
       const before = this.text.length;
       this.text += latin1(bytes, at, bytes.length);
       const head = new ResponseHead();
-      const end = parseResponseHead(this.text, limits, head);
+      const end = parseResponseHead(HeadSource.of(this.text), limits, head);
       if (end === INCOMPLETE) return;
       if (end < 0) return this.destroy(`an answer that is not HTTP: ${head.reason}`);
       at += end - before;

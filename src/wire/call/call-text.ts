@@ -33,7 +33,7 @@ export function callText({ method = 'GET', headers = [], body }: CallRequest, { 
 function assertField(name: string, value: string): void {
   if (!isToken(name)) throw new TypeError('a header of a call has a name that is none');
   if (!isFieldValue(value)) throw new TypeError(`the header ${name} of a call has a value that is none`);
-  const kind = fieldKind(name, 0, name.length);
+  const kind = fieldKind(name);
   // What frames a message and concerns the connection is the wire's own, so there is one of each.
   if (kind === HOST || isFraming(kind) || name.toLowerCase() === 'accept-encoding') {
     throw new TypeError(`a call cannot set the header ${name}`);
