@@ -57,6 +57,7 @@ const step = fc.oneof(
   fc.tuple(fc.constant('set' as const), names, values),
   fc.tuple(fc.constant('add' as const), names, values),
   fc.tuple(fc.constant('remove' as const), names, fc.constant('')),
+  fc.tuple(fc.constant('make' as const), fc.constantFrom('X-A', 'x-b', 'Accept'), values),
 );
 
 suite('HeaderFields', () => {
@@ -69,6 +70,9 @@ suite('HeaderFields', () => {
           if (kind === 'remove') {
             headers.remove(name);
             list.remove(name);
+          } else if (kind === 'make') {
+            headers.addMade(name, `${name}: ${value}\r\n`);
+            list.add(name, value);
           } else {
             headers[kind](name, value);
             list[kind](name, value);
