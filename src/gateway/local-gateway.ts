@@ -291,7 +291,7 @@ export class LocalGateway implements Gateway {
   }
 
   counted(maxSeries: number): GatewayCounts {
-    return { ...this.series.read(maxSeries), evicted: this.services.evicted };
+    return { ...this.series.read(maxSeries), ...this.services.counts };
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */

@@ -1,7 +1,7 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
 import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
-import { createServicesMemory, evictedIn, protectionTotals } from '../gateway/services.ts';
+import { countsIn, createServicesMemory, protectionTotals } from '../gateway/services.ts';
 import { Shedding } from '../proxy/shedding.ts';
 import { QuotaKeeper } from '../stores/quota-keeper.ts';
 import { SharedBans } from '../stores/shared-bans.ts';
@@ -72,7 +72,7 @@ export class SharedState {
 
   /** See `Gateway.counted`. */
   counted(maxSeries: number): GatewayCounts {
-    return { ...this.series.read(maxSeries), evicted: evictedIn(this.services) };
+    return { ...this.series.read(maxSeries), ...countsIn(this.services) };
   }
 
   private metricsOf(seat: number): SharedArrayBuffer {
