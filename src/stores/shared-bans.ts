@@ -12,6 +12,7 @@ import type { BanList } from '../contract.ts';
 import { type IpAddress, parseIp } from '../util/ip-set.ts';
 import { type IpNetwork, keyOfNetwork, networkOf, networkOfClient } from '../util/ip-network.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
+import type { HandedBan } from './handed-bans.ts';
 
 /** What all threads have in common. */
 export interface BanMemory {
@@ -155,21 +156,29 @@ export class SharedBans implements BanList {
   add(address: string, forMs: number, by: string, reason: string): boolean {
     const ip = parseIp(address);
     if (ip === null) return false;
-    const network = networkOfClient(ip);
-    this.write.isOrder = false;
-    if (!this.put(this.found, { network, forMs, by, reason })) return false;
-    this.noteEnd(network.family === 4 ? foundV4Cell : foundV6Cell, forMs);
-    if (!this.write.isNew) return false;
+    if (!this.putFound({ network: networkOfClient(ip), forMs, by, reason })) return false;
     Atomics.add(this.totalCells, madeTotal, 1n);
     return true;
   }
 
-  /** Makes a ban, or another in the place of one that was ordered before. @returns null where there are too many. */
-  order(ban: BanOrder): Ban | null {
+  /** @returns whether it was not there before. */
+  private putFound(ban: BanOrder, since?: number): boolean {
+    this.write.isOrder = false;
+    if (!this.put(this.found, ban, since)) return false;
+    this.noteEnd(ban.network.family === 4 ? foundV4Cell : foundV6Cell, ban.forMs);
+    return this.write.isNew;
+  }
+
+  /**
+   * Makes a ban, or another in the place of one that was ordered before.
+   * @param since wall-clock milliseconds, if it was not made now.
+   * @returns null where there are too many.
+   */
+  order(ban: BanOrder, since?: number): Ban | null {
     const isKnown = !Number.isNaN(this.endOf(this.ordered, ban.network, this.clock.now(), NaN));
     if (!isKnown && this.countOrdered() >= mostOrdered) return null;
     this.write.isOrder = true;
-    if (!this.put(this.ordered, ban)) return null;
+    if (!this.put(this.ordered, ban, since)) return null;
     const { family, prefix } = ban.network;
     this.noteEnd((family === 4 ? orderedV4Cells : orderedV6Cells) + prefix, ban.forMs);
     return this.read(this.ordered, ban.network);
@@ -193,6 +202,23 @@ export class SharedBans implements BanList {
     return bans.toSorted((a, b) => b.until - a.until);
   }
 
+  /** All that hold, for a process that takes over. */
+  handOver(): HandedBan[] {
+    const from = (table: SharedTable, isOrdered: boolean): HandedBan[] =>
+      this.listed(table).map((ban) => Object.assign(ban, { isOrdered }));
+    return [...from(this.ordered, true), ...from(this.found, false)];
+  }
+
+  /** Makes the bans of a process before this one; those that are here already stay one. */
+  takeOver(bans: readonly HandedBan[]): void {
+    for (const { isOrdered, since, until, ...ban } of bans) {
+      const order = { ...ban, forMs: until - this.clock.wallNow() };
+      if (order.forMs <= 0) continue;
+      if (isOrdered) this.order(order, since);
+      else this.putFound(order, since);
+    }
+  }
+
   noteRefusal(what: 'request' | 'connection'): void {
     Atomics.add(this.totalCells, what === 'request' ? requestsTotal : connectionsTotal, 1n);
   }
@@ -207,10 +233,10 @@ export class SharedBans implements BanList {
     };
   }
 
-  private put(table: SharedTable, ban: BanOrder): boolean {
+  private put(table: SharedTable, ban: BanOrder, since = this.clock.wallNow()): boolean {
     const { write } = this;
     const nowMs = this.clock.now();
-    write.set(ban, nowMs + ban.forMs, this.clock.wallNow());
+    write.set(ban, nowMs + ban.forMs, since);
     return table.update(keyOfNetwork(ban.network), nowMs, write);
   }
 
