@@ -145,6 +145,7 @@ export class ThreadedGateway implements Gateway {
       this.unborn.clear();
       throw error;
     }
+    this.shared.begin(config);
     const { acceptor } = this.sockets;
     for (const place of acceptor.places) if (!open.has(place)) acceptor.close(place);
     acceptor.resume();

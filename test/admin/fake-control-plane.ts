@@ -153,7 +153,7 @@ export class FakeControlPlane implements ControlPlane {
 
   counted(): GatewayCounts {
     const shed = [{ importance: 'low', reason: 'lag', count: 31 } as const];
-    return { ...this.series.read(this.config.telemetry.metrics.maxSeries), evicted: { damping: 5, noted: 6 }, shed };
+    return { ...this.series.read(this.config.telemetry.metrics.maxSeries, 0), evicted: { damping: 5, noted: 6 }, shed };
   }
 
   async reload(cause: ReloadCause): Promise<ReloadOutcome> {
