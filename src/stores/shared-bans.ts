@@ -12,6 +12,7 @@ import type { BanList } from '../contract.ts';
 import { type IpAddress, parseIp } from '../util/ip-set.ts';
 import { type IpNetwork, keyOfNetwork, networkOf, networkOfClient } from '../util/ip-network.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
+import { bytesPerWord, cut, readText, writeText } from './word-text.ts';
 import type { HandedBan } from './handed-bans.ts';
 
 /** What all threads have in common. */
@@ -67,7 +68,6 @@ export const mostOrdered = 4_096;
 
 /** Numbers of an entry. */
 const [atSince, atShape, atAddress, atTextBytes, atText] = [0, 1, 2, 6, 7];
-const bytesPerWord = 6;
 const textWords = 40;
 const entryWords = atText + textWords;
 
@@ -290,7 +290,7 @@ export class SharedBans implements BanList {
     const nowMs = clock.now();
     if (!table.update(keyOfNetwork(network), nowMs, copy) || copy.untilMs === 0) return null;
     const { words, untilMs } = copy;
-    const [by, reason = ''] = readText(words).split('\n');
+    const [by, reason = ''] = readText(words, atText, words[atTextBytes]).split('\n');
     return { network, since: words[atSince], until: clock.wallNow() + untilMs - nowMs, by, reason };
   }
 }
@@ -310,7 +310,7 @@ class Write implements TableDecision {
     words[atShape] = network.family * 256 + network.prefix;
     words.set(network.words, atAddress);
     const half = (textWords * bytesPerWord) / 2;
-    writeText(words, Buffer.concat([cut(by, half - 1), newline, cut(reason, half)]));
+    words[atTextBytes] = writeText(words, atText, Buffer.concat([cut(by, half - 1), newline, cut(reason, half)]));
   }
 
   decide(words: Float64Array, isNew: boolean, _nowMs: number, expiresAtMs: number): number {
@@ -351,26 +351,3 @@ function readNetwork(words: Float64Array): IpNetwork {
 }
 
 const newline = Buffer.from('\n');
-
-/** As many of its characters as fit, on one line. */
-function cut(text: string, maxBytes: number): Buffer {
-  const line = text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ');
-  const bytes = Buffer.from(line);
-  if (bytes.length <= maxBytes) return bytes;
-  return Buffer.from(bytes.toString('utf8', 0, maxBytes).replace(/\uFFFD+$/, ''));
-}
-
-/** Six bytes to a word: a double is exact for them, and no number that is none (NaN) stands for any of them. */
-function writeText(words: Float64Array, bytes: Buffer): void {
-  words[atTextBytes] = bytes.length;
-  for (let i = 0; i < bytes.length; i += bytesPerWord) {
-    const length = Math.min(bytesPerWord, bytes.length - i);
-    words[atText + i / bytesPerWord] = bytes.readUIntLE(i, length);
-  }
-}
-
-function readText(words: Float64Array): string {
-  const bytes = Buffer.alloc(textWords * bytesPerWord);
-  for (let i = 0; i < textWords; i++) bytes.writeUIntLE(words[atText + i], i * bytesPerWord, bytesPerWord);
-  return bytes.toString('utf8', 0, words[atTextBytes]);
-}

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, suite, test } from 'node:test';
 import { hashSync } from 'bcryptjs';
+import { limitIndexOf } from '../../src/admin/limit-index.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
 import { metricsText } from '../../src/gateway/metrics-text.ts';
 import { fieldValues } from '../support/message-parser.ts';
 import { allSamples, parseMetrics } from '../support/metrics-parser.ts';
@@ -36,7 +38,7 @@ async function flood(t: TestContext, threads: TestThreads, localAddress: string,
 suite('a limit in front of a login', () => {
   test('refuses a flood of guesses without looking at them, and lets in who comes from elsewhere', async (t) => {
     const allowed = 4;
-    const threads = await TestThreads.start(t, {
+    const input: ConfigInput = {
       telemetry: { accessLog: false },
       threads: 2,
       listeners: { web: { host: '127.0.0.1', port: 0 } },
@@ -48,7 +50,8 @@ suite('a limit in front of a login', () => {
           respond: { body: 'welcome' },
         },
       },
-    });
+    };
+    const threads = await TestThreads.start(t, input);
     const guesses = Array.from({ length: 50 }, (_, i) => (i % 7 === 6 ? password : `guess ${i}`));
     const flooding = Promise.all(Array.from({ length: 6 }, () => flood(t, threads, '127.0.0.2', guesses)));
     const [good] = await flood(t, threads, '127.0.0.3', [password]);
@@ -66,6 +69,10 @@ suite('a limit in front of a login', () => {
       allowed: allowed + 1,
       refused: refused.length,
     });
+    const { config } = await threads.publication(input);
+    const [{ identity }] = limitIndexOf(config).limits;
+    const [{ address, refused: times }, ...rest] = threads.gateway.shared.limits.refusedMost(identity, 10);
+    assert.deepEqual([address, times, rest], ['127.0.0.2', refused.length, []]);
     // What was let pass, and nothing else, has come to the policy that verifies.
     const verified = Object.values(await counted(threads, 'gatewright_auth_total'));
     assert.equal(
