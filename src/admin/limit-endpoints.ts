@@ -22,6 +22,8 @@ const JSON_TYPE = 'application/json';
 const limitPath = '/api/v1/limits/{limit}';
 /** Of the routes that use a limit. */
 const shownUsers = 100;
+/** Of whom it has refused. */
+const shownRefused = 20;
 
 function badInput(detail: string): Refusal {
   return { code: 'ADMIN_BAD_INPUT', detail };
@@ -154,7 +156,8 @@ const getEndpoint = controlEndpoint<KeyQuery>({
   method: 'GET',
   path: limitPath,
   operationId: 'getLimit',
-  summary: 'A limit by its id, or by its name if no other has it; and what is left to a key. Nothing is charged.',
+  summary:
+    'A limit by its id, or by its name if no other has it; whom it refuses most, and what is left to a key. Nothing is charged.',
   query: keyQuery,
   answer: { type: JSON_TYPE, schema: limitAnswer },
   refusals: ['ADMIN_NOT_FOUND'],
@@ -163,7 +166,13 @@ const getEndpoint = controlEndpoint<KeyQuery>({
     if (isRefusal(limit)) return limit;
     const asked = askedKey(limit, query, control);
     if (asked !== null && isRefusal(asked)) return asked;
-    return { json: { limit: rowOf(limit, control), consumption: asked && consumptionOf(limit, asked, control) } };
+    return {
+      json: {
+        limit: rowOf(limit, control),
+        consumption: asked && consumptionOf(limit, asked, control),
+        refused: [...control.limits.refusedMost(limit.identity, shownRefused)],
+      },
+    };
   },
 });
 

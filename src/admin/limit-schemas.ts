@@ -84,6 +84,17 @@ export const limitAnswer = z.strictObject({
     })
     .nullable()
     .describe('Of the key that was asked for; null when none was.'),
+  refused: z
+    .array(
+      z.strictObject({
+        consumer: z.string().nullable().describe('null for somebody who was not known.'),
+        address: z.string().nullable().describe('Of somebody who was not known; of IPv6 the /64.'),
+        refused: count,
+        wouldRefuse: count,
+        lastAt: milliseconds.describe('When that was last so, in milliseconds since 1970.'),
+      }),
+    )
+    .describe('Whom this machine has refused most, of those that it has refused within the last hour; twenty at most.'),
 });
 
 export const keyQuery = z.strictObject({

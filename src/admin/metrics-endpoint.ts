@@ -2,6 +2,7 @@
 import { metricsText } from '../gateway/metrics-text.ts';
 import { chooseFormat } from '../telemetry/metrics/choose-format.ts';
 import { metricsMediaTypes } from '../telemetry/metrics/exposition.ts';
+import { adaptiveLimitsOf } from './adaptive-limits.ts';
 import { controlEndpoint } from './endpoint.ts';
 
 export const metricsEndpoint = controlEndpoint({
@@ -14,7 +15,8 @@ export const metricsEndpoint = controlEndpoint({
   async handle({ headers }, control) {
     const { version, isReady, revision, reloads } = control;
     const status = await control.status();
-    const reading = { status, counts: control.counted(), control: { version, isReady, revision, reloads } };
+    const facts = { version, isReady, revision, reloads, adaptiveLimits: adaptiveLimitsOf(control) };
+    const reading = { status, counts: control.counted(), control: facts };
     const format = chooseFormat(headers.accept ?? '');
     return {
       status: 200,

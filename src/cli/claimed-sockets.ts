@@ -5,6 +5,7 @@
 import { type AddressInfo, Server } from 'node:net';
 import type { GatewayConfig, ListenerConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
+import type { HandedBan } from '../stores/handed-bans.ts';
 import { hold } from '../workers/held-server.ts';
 import type { InheritedSockets } from '../workers/inherited-sockets.ts';
 import { isTakingOver, takeOver } from './take-over.ts';
@@ -14,8 +15,13 @@ type Listeners = GatewayConfig['listeners'];
 export interface ClaimedSockets {
   /** By the name of the listener. */
   readonly listeners: ReadonlyMap<string, InheritedSockets>;
-  /** Tells the process before this one that it can go. */
-  ready(): void;
+  /** Whom the process before this one turns away. */
+  readonly bans: readonly HandedBan[];
+  /**
+   * Tells the process before this one that it can go.
+   * @param takeBans is given its bans once more, with those that it has made meanwhile.
+   */
+  ready(takeBans: (bans: readonly HandedBan[]) => void): void;
   /** Nobody is going to serve. */
   abandon(): void;
 }
@@ -36,7 +42,7 @@ export async function claimSockets(
     closeAll(claimed);
     throw error;
   }
-  return { listeners: claimed, ready: () => {}, abandon: () => closeAll(claimed) };
+  return { listeners: claimed, bans: [], ready: () => {}, abandon: () => closeAll(claimed) };
 }
 
 async function claimActivated(

@@ -174,6 +174,8 @@ class RunningGateway {
   async start(loaded: Loaded): Promise<void> {
     const { log, sockets, lastGood } = this.env;
     await MovableAdminPort.assertFree(loaded.config.admin);
+    const { bans } = this.gateway.shared;
+    bans.takeOver(sockets.bans);
     const listeners = await this.gateway.start();
     (await this.admin.prepare(loaded.config.admin)).commit();
     this.control.begin();
@@ -183,7 +185,7 @@ class RunningGateway {
     for (const { name, url } of listeners) log.info('listening', { listener: name, url });
     log.info('ready', { config: this.file, admin: this.admin.url, pid: process.pid });
     if (isBroken) log.error('the configuration file is broken: the last good one is served', { config: this.file });
-    sockets.ready();
+    sockets.ready((more) => bans.takeOver(more));
   }
 
   /** Says what is suspicious about the configuration, once it is served: with very many routes that takes a while. */
@@ -212,7 +214,11 @@ class RunningGateway {
     const { log } = this.env;
     if (this.upgrading !== null || this.isEnding) return;
     const { signal } = (this.upgrading = new AbortController());
-    const predecessor = { share: () => this.gateway.shareSockets(), makeRoom: () => this.admin.close() };
+    const predecessor = {
+      share: () => this.gateway.shareSockets(),
+      bans: () => this.gateway.shared.bans.handOver(),
+      makeRoom: () => this.admin.close(),
+    };
     try {
       const pid = await upgrade(predecessor, signal);
       log.info('another process has taken over', { pid });

@@ -3,6 +3,7 @@ import { Server } from 'node:net';
 import type { GatewayConfig } from '../config/schema.ts';
 import { ListenError } from '../gateway/gateway.ts';
 import { placeOf } from '../gateway/places.ts';
+import { type HandedBan, understoodBans } from '../stores/handed-bans.ts';
 import type { InheritedSocket, InheritedSockets } from '../workers/inherited-sockets.ts';
 import type { ClaimedSockets } from './claimed-sockets.ts';
 import type { FromPredecessor, ToPredecessor } from './upgrade.ts';
@@ -37,9 +38,12 @@ export async function takeOver(listeners: GatewayConfig['listeners']): Promise<C
     const sockets = [...(claimed.get(name)?.sockets ?? []), ...(handle === undefined ? [] : [inherit(handle)])];
     claimed.set(name, { port, mayShare, sockets });
   };
+  const bans: HandedBan[] = [];
+  let onBans = (more: readonly HandedBan[]): void => void bans.push(...more);
   await new Promise<void>((resolve, reject) => {
     process.on('message', (message: FromPredecessor, handle?: Handle) => {
       if (message.kind === 'all') resolve();
+      else if (message.kind === 'bans') onBans(understoodBans(message.bans));
       else claim(message, handle);
     });
     process.once('disconnect', () => reject(new ListenError('the process to take over from has ended')));
@@ -47,9 +51,11 @@ export async function takeOver(listeners: GatewayConfig['listeners']): Promise<C
   });
   return {
     listeners: claimed,
-    ready: () => {
+    bans,
+    ready: (takeBans) => {
+      // Then the other process closes the channel, as one of another version does at once.
+      onBans = takeBans;
       tell({ kind: 'serving' });
-      leave();
     },
     abandon: () => {
       leave();

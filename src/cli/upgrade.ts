@@ -5,12 +5,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Server } from 'node:net';
+import type { HandedBan } from '../stores/handed-bans.ts';
 import type { SharedSockets } from '../workers/inherited-sockets.ts';
 import { takeOverVariable } from './take-over.ts';
 
 export type FromPredecessor =
   | { readonly kind: 'socket'; readonly place: string; readonly port: number; readonly mayShare: boolean }
-  /** There are no more. */
+  /** Who is turned away: before it begins to serve, and once more when it does, for those that were added meanwhile. */
+  | { readonly kind: 'bans'; readonly bans: readonly HandedBan[] }
+  /** There are no more sockets. */
   | { readonly kind: 'all' };
 
 export type ToPredecessor =
@@ -20,6 +23,8 @@ export type ToPredecessor =
 export interface Predecessor {
   /** What it listens on, by place; it goes on accepting. */
   share(): Promise<ReadonlyMap<string, SharedSockets>>;
+  /** Who it turns away. */
+  bans(): readonly HandedBan[];
   /** Makes room for what only one process can have. */
   makeRoom(): Promise<void>;
 }
@@ -49,7 +54,7 @@ export async function upgrade(predecessor: Predecessor, abort: AbortSignal): Pro
       child.on('exit', (code, signal) => reject(new Error(`it ended with ${signal ?? `code ${code}`}`)));
       abort.addEventListener('abort', () => reject(new Error('this process is to stop')), { once: true });
       child.on('message', (message: ToPredecessor) => {
-        if (message.kind === 'serving') resolve();
+        if (message.kind === 'serving') void sendBans(child, predecessor).finally(resolve);
         else give(child, predecessor).catch(reject);
       });
     });
@@ -75,7 +80,17 @@ async function give(child: ChildProcess, predecessor: Predecessor): Promise<void
     const each: (Server | undefined)[] = servers.length === 0 ? [undefined] : [...servers];
     for (const server of each) await send(child, { kind: 'socket', place, port, mayShare }, server);
   }
+  await send(child, { kind: 'bans', bans: predecessor.bans() });
   await send(child, { kind: 'all' });
+}
+
+/** It serves, whether or not it can be told who else is banned. */
+async function sendBans(child: ChildProcess, predecessor: Predecessor): Promise<void> {
+  try {
+    await send(child, { kind: 'bans', bans: predecessor.bans() });
+  } catch {
+    // One of another version does not wait for it.
+  }
 }
 
 /**

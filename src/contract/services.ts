@@ -248,7 +248,14 @@ export interface AdaptiveLimit {
 export interface LimitCounter {
   admitted(): void;
   /** @param isEnforced whether it has been refused, or only would have been. */
-  refused(isEnforced: boolean): void;
+  refused(isEnforced: boolean, caller: RefusedCaller): void;
+}
+
+/** Whose request a limit has refused. */
+export interface RefusedCaller {
+  /** null for somebody unknown. */
+  readonly consumer: { readonly name: string } | null;
+  readonly clientIp: string;
 }
 
 /** What rates and quotas are counted in. */

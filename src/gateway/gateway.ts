@@ -3,7 +3,7 @@ import type { GatewayConfig } from '../config/schema.ts';
 import type { ConsumerChange } from '../consumers/consumer-index.ts';
 import type { BanTotals } from '../stores/shared-bans.ts';
 import type { AttemptTotals } from '../stores/shared-damping.ts';
-import type { SheddingTotals } from '../proxy/shedding.ts';
+import type { SheddingCount, SheddingTotals } from '../proxy/shedding.ts';
 import type { QuotaKeeping } from '../stores/quota-keeper.ts';
 import type { LimitTotals } from '../stores/shared-limits.ts';
 import type { CountedMetrics } from '../telemetry/metrics/counted-series.ts';
@@ -89,6 +89,8 @@ export interface GatewayCounts extends CountedMetrics {
     /** Sessions that were ended, nonces that were used. */
     readonly noted: number;
   };
+  /** What `GatewayStatus.overload` says, with the reasons. */
+  readonly shed: readonly SheddingCount[];
 }
 
 export interface ThreadStatus {

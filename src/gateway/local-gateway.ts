@@ -57,6 +57,8 @@ interface Generation {
   readonly secrets: readonly string[];
 }
 
+const tidyEveryMs = 60_000;
+
 const alone = ({ listeners }: GatewayConfig) => {
   return (name: string): Opening => ({ kind: 'listen', shared: false, port: listeners[name].port });
 };
@@ -81,6 +83,7 @@ export class LocalGateway implements Gateway {
   /** Routes that are no longer configured, with the revision that they were gone in. */
   private readonly gone = new Map<string, number>();
   private stopped: Promise<void> | null = null;
+  private readonly stopTidying: () => void;
 
   constructor(first: Publication, env: GatewayEnv) {
     const clock = env.clock ?? systemClock;
@@ -91,6 +94,7 @@ export class LocalGateway implements Gateway {
     const wheel = new TimerWheel(clock);
     this.metrics = new ThreadMetrics(env.metrics ?? ThreadMetrics.create());
     this.series.add(this.metrics.memory);
+    this.stopTidying = clock.every(tidyEveryMs, () => this.metrics.tidy(clock.now()));
     const servicesEnv: ServicesEnv = {
       clock,
       wheel,
@@ -159,6 +163,7 @@ export class LocalGateway implements Gateway {
     const builtin = await builtinPolicies.load(builtinNames(config));
     let compiled: Compiled | null = null;
     let accessLog: Lease<AccessLog> | null = null;
+    this.metrics.prepare();
     try {
       compiled = await compile(config, this.compileEnv(builtin, modules, publication.secrets));
       accessLog = this.leaseAccessLog(config.telemetry.accessLog, compiled.secretFields);
@@ -182,10 +187,12 @@ export class LocalGateway implements Gateway {
         },
         abort: () => {
           listeners.abort();
+          this.metrics.abandon();
           letGo(generation);
         },
       };
     } catch (error) {
+      this.metrics.abandon();
       compiled?.close();
       accessLog?.release();
       throw error;
@@ -210,7 +217,9 @@ export class LocalGateway implements Gateway {
     const before = this.serving;
     this.serving = next;
     this.around.observe = this.observerOf(next);
-    this.metrics.begin(next.maxSeries);
+    const names = { routes: next.routes, upstreams: next.compiled.upstreams };
+    this.metrics.begin(next.maxSeries, names);
+    this.series.begin(names);
     this.overload.use(next.overload);
     if (before === null) return;
     this.endRoutesThatAreGone(before, next);
@@ -291,7 +300,7 @@ export class LocalGateway implements Gateway {
   }
 
   counted(maxSeries: number): GatewayCounts {
-    return { ...this.series.read(maxSeries), evicted: this.services.evicted };
+    return { ...this.series.read(maxSeries, this.around.clock.now()), ...this.services.counts };
   }
 
   /** @param idleMs see `Listener.drain`. Asked again, it stops sooner or more thoroughly. */
@@ -307,6 +316,7 @@ export class LocalGateway implements Gateway {
   private async close(): Promise<void> {
     const { serving } = this;
     this.serving = null;
+    this.stopTidying();
     this.overload.close();
     this.services.close();
     if (serving === null) return;

@@ -84,6 +84,7 @@ export class OverloadControl {
     const { memory } = this.thresholds;
     const nowMs = this.env.clock.now();
     shedding.level = watch.level;
+    shedding.reason = watch.reason;
     shedding.isMemoryShort = memory !== null && watch.memory >= memory;
     const isShort = shedding.level > 0 || shedding.isMemoryShort;
     if (isShort && episode !== null) episode.lastAt = nowMs;

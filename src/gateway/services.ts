@@ -70,9 +70,12 @@ export function createServicesMemory(threads: number): ServicesMemory {
   };
 }
 
-/** Entries that were forgotten before their time, by what they were in. */
-export function evictedIn({ noted, damping }: ServicesMemory): GatewayCounts['evicted'] {
-  return { damping: SharedDamping.evictedIn(damping), noted: NotedTexts.evictedIn(noted) };
+/** What was counted of all threads since the start, besides what status and series have. */
+export function countsIn({ noted, damping, shedding }: ServicesMemory): Pick<GatewayCounts, 'evicted' | 'shed'> {
+  return {
+    evicted: { damping: SharedDamping.evictedIn(damping), noted: NotedTexts.evictedIn(noted) },
+    shed: Shedding.countsIn(shedding),
+  };
 }
 
 /** Of all threads, since the start. */
@@ -174,8 +177,8 @@ export class LocalServices implements PolicyServices {
   }
 
   /** Of all threads. */
-  get evicted(): GatewayCounts['evicted'] {
-    return evictedIn(this.ownMemory());
+  get counts(): Pick<GatewayCounts, 'evicted' | 'shed'> {
+    return countsIn(this.ownMemory());
   }
 
   /** Decisions of the limits of all threads. */

@@ -1,6 +1,6 @@
 /** The metrics that are read when somebody asks: what the gateway knows of itself anyway. */
 import type { ExposedFamily, Sample } from '../telemetry/metrics/exposition.ts';
-import type { GatewayCounts, GatewayStatus, ThreadStatus } from './gateway.ts';
+import type { GatewayCounts, GatewayStatus, ThreadOverload, ThreadStatus } from './gateway.ts';
 
 /** What the control plane adds. */
 export interface ControlFacts {
@@ -9,6 +9,13 @@ export interface ControlFacts {
   readonly revision: { readonly number: number; readonly digest: string; readonly appliedAt: number };
   /** How often another configuration was to serve, by what came of it. */
   readonly reloads: Readonly<Record<string, number>>;
+  /** Limits of concurrency that adapt themselves, as they are for the moment. */
+  readonly adaptiveLimits: readonly {
+    /** As in `gatewright_ratelimit_total`; the route is empty where several have it in common. */
+    readonly route: string;
+    readonly policy: string;
+    readonly limit: number;
+  }[];
 }
 
 export interface ProcessFacts {
@@ -42,6 +49,14 @@ const threadsBy =
     status.threads.filter(answers).map((thread) => one(value(thread), String(thread.thread)));
 
 const answers = ({ state }: ThreadStatus): boolean => state === 'serving' || state === 'draining';
+
+/** The same, of those that look whether they have more to do than they can. */
+const overloadsBy =
+  (values: (overload: ThreadOverload, thread: string) => readonly Sample[]) =>
+  ({ status }: MetricsSource): readonly Sample[] =>
+    status.threads
+      .filter(answers)
+      .flatMap(({ overload, thread }) => (overload === null ? [] : values(overload, String(thread))));
 
 const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);
@@ -181,6 +196,44 @@ export const statusFamilies: readonly StatusFamily[] = [
     labels: ['thread'],
     help: 'The heap of a thread that is in use.',
     read: threadsBy(({ heapBytes }) => heapBytes),
+  },
+  {
+    name: 'gatewright_thread_lag_seconds',
+    type: 'gauge',
+    labels: ['thread'],
+    help: 'By how much the event loop of a thread is late all the time, which overload is measured by.',
+    read: overloadsBy(({ lagMs }, thread) => [one(lagMs / 1000, thread)]),
+  },
+  {
+    name: 'gatewright_thread_memory_ratio',
+    type: 'gauge',
+    labels: ['thread'],
+    help: 'Which share of the memory that a thread may have is in use, which overload is measured by.',
+    read: overloadsBy(({ memory }, thread) => (memory === 0 ? [] : [one(memory, thread)])),
+  },
+  {
+    name: 'gatewright_thread_refused_ratio',
+    type: 'gauge',
+    labels: ['thread', 'importance'],
+    help: 'Which share of the requests of a thread is refused for overload.',
+    read: overloadsBy(({ refused }, thread) =>
+      Object.entries(refused).map(([importance, ratio]) => one(ratio, thread, importance)),
+    ),
+  },
+  {
+    name: 'gatewright_overload_refused_total',
+    type: 'counter',
+    labels: ['importance', 'reason'],
+    help: 'Requests that were refused for overload: because a thread was late, memory was short, or a body was too large for that.',
+    read: ({ counts }) => counts.shed.map(({ importance, reason, count }) => one(count, importance, reason)),
+  },
+  {
+    name: 'gatewright_adaptive_limit',
+    type: 'gauge',
+    labels: ['route', 'policy'],
+    help: 'How many requests a limit of concurrency that adapts itself lets be on their way at once.',
+    read: ({ control }) =>
+      control === null ? [] : control.adaptiveLimits.map(({ route, policy, limit }) => one(limit, route, policy)),
   },
   {
     name: 'gatewright_ready',

@@ -182,7 +182,7 @@ class Concurrency implements Policy {
   private refuse(exchange: Exchange): MaybePromise<Reply | undefined> {
     this.limits.noteRefusal(this.enforce);
     (this.enforce ? this.counters.refused : this.counters.wouldRefuse).add();
-    this.counter.refused(this.enforce);
+    this.counter.refused(this.enforce, exchange);
     if (!this.enforce) {
       this.onUnenforced();
       return undefined;

@@ -8,8 +8,17 @@ export type ImportanceClass = 0 | 1 | 2 | 3;
 
 export const neverRefused: ImportanceClass = 3;
 
-/** Cells of `SheddingTotals`: one for each class that can be refused, and one for bodies. */
-const bodiesCell = 3;
+/** Why a request was refused: its thread was late, or memory was short; and then also for the body that it has. */
+const sheddingReasons = ['lag', 'memory', 'body'] as const;
+
+type SheddingReason = (typeof sheddingReasons)[number];
+
+/** Classes that can be refused, in their order. */
+const refusable = ['low', 'normal', 'high'] as const;
+/** Of the numbers of refusals there is one for each class, and that for each reason. */
+const cellOf = (importance: number, reason: SheddingReason): number =>
+  sheddingReasons.indexOf(reason) * refusable.length + importance;
+const bodiesBegin = cellOf(0, 'body');
 
 /** Requests that were refused since the start, of all threads. */
 export interface SheddingTotals {
@@ -18,6 +27,13 @@ export interface SheddingTotals {
   readonly high: number;
   /** Requests that were refused because their bodies would have had to be kept when memory was short. */
   readonly bodies: number;
+}
+
+/** Requests that were refused since the start, of all threads, for one reason. */
+export interface SheddingCount {
+  readonly importance: (typeof refusable)[number];
+  readonly reason: SheddingReason;
+  readonly count: number;
 }
 
 /**
@@ -35,19 +51,32 @@ export class Shedding {
   /** See `LoadWatch.level`. 0 nearly always, and then nothing else is looked at. */
   level = 0;
   isMemoryShort = false;
+  private levelCell = cellOf(0, 'lag');
   private readonly totals: BigInt64Array;
   private readonly positions = [0, 0, 0];
   private reply: Reply = refusal(5_000);
 
   /** Memory that all threads count in. */
   static createTotals(): SharedArrayBuffer {
-    return new SharedArrayBuffer(4 * 8);
+    return new SharedArrayBuffer(sheddingReasons.length * refusable.length * 8);
   }
 
   static totalsIn(memory: SharedArrayBuffer): SheddingTotals {
+    const totals = { low: 0, normal: 0, high: 0, bodies: 0 };
+    for (const { importance, reason, count } of Shedding.countsIn(memory)) {
+      totals[reason === 'body' ? 'bodies' : importance] += count;
+    }
+    return totals;
+  }
+
+  /** The same, with the reasons told apart. */
+  static countsIn(memory: SharedArrayBuffer): SheddingCount[] {
     const cells = new BigInt64Array(memory);
-    const [low, normal, high, bodies] = Array.from(cells, (_, index) => Number(Atomics.load(cells, index)));
-    return { low, normal, high, bodies };
+    return sheddingReasons.flatMap((reason) =>
+      refusable.map((importance, index) => {
+        return { importance, reason, count: Number(Atomics.load(cells, cellOf(index, reason))) };
+      }),
+    );
   }
 
   constructor(totals: SharedArrayBuffer) {
@@ -59,6 +88,11 @@ export class Shedding {
     this.reply = refusal(ms);
   }
 
+  /** What `level` comes from. */
+  set reason(reason: Exclude<SheddingReason, 'body'>) {
+    this.levelCell = cellOf(0, reason);
+  }
+
   /** Which share of the requests of a class is refused. */
   shareOf(importance: ImportanceClass): number {
     return importance === neverRefused ? 0 : Math.min(1, Math.max(0, this.level - importance));
@@ -68,7 +102,7 @@ export class Shedding {
   refusalFor({ importance, callerMayHave }: RouteHandling): Reply | null {
     if (callerMayHave === null) return this.refuse(importance);
     // Who calls will be known later. Whoever it is may be refused already, and then need not be asked.
-    return this.shareOf(callerMayHave) === 1 ? this.count(callerMayHave) : null;
+    return this.shareOf(callerMayHave) === 1 ? this.count(this.levelCell + callerMayHave) : null;
   }
 
   /** Decides about one request of the class, for good. */
@@ -77,13 +111,13 @@ export class Shedding {
     if (share === 0) return null;
     const position = (this.positions[importance] + goldenRatio) % 1;
     this.positions[importance] = position;
-    return position < share ? this.count(importance) : null;
+    return position < share ? this.count(this.levelCell + importance) : null;
   }
 
   /** What a request is answered whose body would have to be kept; null to go on. To be asked only while `isMemoryShort`. */
-  refusalOfBody({ importance }: RouteHandling, bodyLength: number): Reply | null {
+  refusalOfBody({ importance }: Pick<RouteHandling, 'importance'>, bodyLength: number): Reply | null {
     const isSmall = bodyLength >= 0 && bodyLength <= smallBody;
-    return isSmall || importance === neverRefused ? null : this.count(bodiesCell);
+    return isSmall || importance === neverRefused ? null : this.count(bodiesBegin + importance);
   }
 
   private count(cell: number): Reply {

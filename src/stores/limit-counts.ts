@@ -12,7 +12,7 @@
  *     float64 × 3 × (places + 1)   for each seat: admitted, refused, would have been refused; last those without a place
  */
 import { hash } from 'node:crypto';
-import type { LimitCounter } from '../contract.ts';
+import type { LimitCounter, RefusedCaller } from '../contract.ts';
 
 export interface LimitCount {
   readonly admitted: number;
@@ -42,8 +42,9 @@ export class LimitCounts {
     this.rowAt = seat * rowLength;
   }
 
-  counterOf(identity: string): LimitCounter {
-    return new SeatCounter(this.numbers, this.rowAt + kinds * this.placeOf(identity, true));
+  /** @param onRefused told of each refusal. */
+  counterOf(identity: string, onRefused: (caller: RefusedCaller, isEnforced: boolean) => void): LimitCounter {
+    return new SeatCounter(this.numbers, this.rowAt + kinds * this.placeOf(identity, true), onRefused);
   }
 
   /** Null when it is not counted by itself. */
@@ -77,17 +78,20 @@ export class LimitCounts {
 class SeatCounter implements LimitCounter {
   private readonly numbers: Float64Array;
   private readonly at: number;
+  private readonly onRefused: (caller: RefusedCaller, isEnforced: boolean) => void;
 
-  constructor(numbers: Float64Array, at: number) {
+  constructor(numbers: Float64Array, at: number, onRefused: (caller: RefusedCaller, isEnforced: boolean) => void) {
     this.numbers = numbers;
     this.at = at;
+    this.onRefused = onRefused;
   }
 
   admitted(): void {
     this.numbers[this.at + admittedKind]++;
   }
 
-  refused(isEnforced: boolean): void {
+  refused(isEnforced: boolean, caller: RefusedCaller): void {
     this.numbers[this.at + (isEnforced ? refusedKind : wouldRefuseKind)]++;
+    this.onRefused(caller, isEnforced);
   }
 }

@@ -12,6 +12,8 @@ import type { BanList } from '../contract.ts';
 import { type IpAddress, parseIp } from '../util/ip-set.ts';
 import { type IpNetwork, keyOfNetwork, networkOf, networkOfClient } from '../util/ip-network.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
+import { bytesPerWord, cut, readText, writeText } from './word-text.ts';
+import type { HandedBan } from './handed-bans.ts';
 
 /** What all threads have in common. */
 export interface BanMemory {
@@ -66,7 +68,6 @@ export const mostOrdered = 4_096;
 
 /** Numbers of an entry. */
 const [atSince, atShape, atAddress, atTextBytes, atText] = [0, 1, 2, 6, 7];
-const bytesPerWord = 6;
 const textWords = 40;
 const entryWords = atText + textWords;
 
@@ -155,21 +156,29 @@ export class SharedBans implements BanList {
   add(address: string, forMs: number, by: string, reason: string): boolean {
     const ip = parseIp(address);
     if (ip === null) return false;
-    const network = networkOfClient(ip);
-    this.write.isOrder = false;
-    if (!this.put(this.found, { network, forMs, by, reason })) return false;
-    this.noteEnd(network.family === 4 ? foundV4Cell : foundV6Cell, forMs);
-    if (!this.write.isNew) return false;
+    if (!this.putFound({ network: networkOfClient(ip), forMs, by, reason })) return false;
     Atomics.add(this.totalCells, madeTotal, 1n);
     return true;
   }
 
-  /** Makes a ban, or another in the place of one that was ordered before. @returns null where there are too many. */
-  order(ban: BanOrder): Ban | null {
+  /** @returns whether it was not there before. */
+  private putFound(ban: BanOrder, since?: number): boolean {
+    this.write.isOrder = false;
+    if (!this.put(this.found, ban, since)) return false;
+    this.noteEnd(ban.network.family === 4 ? foundV4Cell : foundV6Cell, ban.forMs);
+    return this.write.isNew;
+  }
+
+  /**
+   * Makes a ban, or another in the place of one that was ordered before.
+   * @param since wall-clock milliseconds, if it was not made now.
+   * @returns null where there are too many.
+   */
+  order(ban: BanOrder, since?: number): Ban | null {
     const isKnown = !Number.isNaN(this.endOf(this.ordered, ban.network, this.clock.now(), NaN));
     if (!isKnown && this.countOrdered() >= mostOrdered) return null;
     this.write.isOrder = true;
-    if (!this.put(this.ordered, ban)) return null;
+    if (!this.put(this.ordered, ban, since)) return null;
     const { family, prefix } = ban.network;
     this.noteEnd((family === 4 ? orderedV4Cells : orderedV6Cells) + prefix, ban.forMs);
     return this.read(this.ordered, ban.network);
@@ -193,6 +202,23 @@ export class SharedBans implements BanList {
     return bans.toSorted((a, b) => b.until - a.until);
   }
 
+  /** All that hold, for a process that takes over. */
+  handOver(): HandedBan[] {
+    const from = (table: SharedTable, isOrdered: boolean): HandedBan[] =>
+      this.listed(table).map((ban) => Object.assign(ban, { isOrdered }));
+    return [...from(this.ordered, true), ...from(this.found, false)];
+  }
+
+  /** Makes the bans of a process before this one; those that are here already stay one. */
+  takeOver(bans: readonly HandedBan[]): void {
+    for (const { isOrdered, since, until, ...ban } of bans) {
+      const order = { ...ban, forMs: until - this.clock.wallNow() };
+      if (order.forMs <= 0) continue;
+      if (isOrdered) this.order(order, since);
+      else this.putFound(order, since);
+    }
+  }
+
   noteRefusal(what: 'request' | 'connection'): void {
     Atomics.add(this.totalCells, what === 'request' ? requestsTotal : connectionsTotal, 1n);
   }
@@ -207,10 +233,10 @@ export class SharedBans implements BanList {
     };
   }
 
-  private put(table: SharedTable, ban: BanOrder): boolean {
+  private put(table: SharedTable, ban: BanOrder, since = this.clock.wallNow()): boolean {
     const { write } = this;
     const nowMs = this.clock.now();
-    write.set(ban, nowMs + ban.forMs, this.clock.wallNow());
+    write.set(ban, nowMs + ban.forMs, since);
     return table.update(keyOfNetwork(ban.network), nowMs, write);
   }
 
@@ -264,7 +290,7 @@ export class SharedBans implements BanList {
     const nowMs = clock.now();
     if (!table.update(keyOfNetwork(network), nowMs, copy) || copy.untilMs === 0) return null;
     const { words, untilMs } = copy;
-    const [by, reason = ''] = readText(words).split('\n');
+    const [by, reason = ''] = readText(words, atText, words[atTextBytes]).split('\n');
     return { network, since: words[atSince], until: clock.wallNow() + untilMs - nowMs, by, reason };
   }
 }
@@ -284,7 +310,7 @@ class Write implements TableDecision {
     words[atShape] = network.family * 256 + network.prefix;
     words.set(network.words, atAddress);
     const half = (textWords * bytesPerWord) / 2;
-    writeText(words, Buffer.concat([cut(by, half - 1), newline, cut(reason, half)]));
+    words[atTextBytes] = writeText(words, atText, Buffer.concat([cut(by, half - 1), newline, cut(reason, half)]));
   }
 
   decide(words: Float64Array, isNew: boolean, _nowMs: number, expiresAtMs: number): number {
@@ -325,26 +351,3 @@ function readNetwork(words: Float64Array): IpNetwork {
 }
 
 const newline = Buffer.from('\n');
-
-/** As many of its characters as fit, on one line. */
-function cut(text: string, maxBytes: number): Buffer {
-  const line = text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ');
-  const bytes = Buffer.from(line);
-  if (bytes.length <= maxBytes) return bytes;
-  return Buffer.from(bytes.toString('utf8', 0, maxBytes).replace(/\uFFFD+$/, ''));
-}
-
-/** Six bytes to a word: a double is exact for them, and no number that is none (NaN) stands for any of them. */
-function writeText(words: Float64Array, bytes: Buffer): void {
-  words[atTextBytes] = bytes.length;
-  for (let i = 0; i < bytes.length; i += bytesPerWord) {
-    const length = Math.min(bytesPerWord, bytes.length - i);
-    words[atText + i / bytesPerWord] = bytes.readUIntLE(i, length);
-  }
-}
-
-function readText(words: Float64Array): string {
-  const bytes = Buffer.alloc(textWords * bytesPerWord);
-  for (let i = 0; i < textWords; i++) bytes.writeUIntLE(words[atText + i], i * bytesPerWord, bytesPerWord);
-  return bytes.toString('utf8', 0, words[atTextBytes]);
-}

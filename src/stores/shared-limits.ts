@@ -18,6 +18,7 @@ import type { RateAlgorithm } from '../util/rate/rate-algorithm.ts';
 import { SlidingWindow, slidingWindowWords } from '../util/rate/sliding-window.ts';
 import { SharedTable, type TableDecision } from '../util/shared-table.ts';
 import { type LimitCount, LimitCounts } from './limit-counts.ts';
+import { RefusedCallers, type Refusals } from './refused-callers.ts';
 import { SharedAdaptiveLimit } from './shared-adaptive-limit.ts';
 import { type PoolUse, SharedPool } from './shared-pool.ts';
 
@@ -45,6 +46,8 @@ export interface LimitMemory {
   readonly totals: SharedArrayBuffer;
   /** See `LimitCounts`. */
   readonly counts: SharedArrayBuffer;
+  /** See `RefusedCallers`. */
+  readonly refused: SharedArrayBuffer;
 }
 
 /** Decisions since the gateway has started. */
@@ -95,6 +98,7 @@ export function createLimitMemory(threads: number, capacity: LimitCapacity = def
     adaptive: table(adaptiveLimits, adaptiveWords),
     totals: new SharedArrayBuffer(totalsKept * 8),
     counts: LimitCounts.create(threads + 1),
+    refused: RefusedCallers.create(threads + 1),
   };
 }
 
@@ -108,6 +112,8 @@ export interface LimitClock {
 export interface LimitBook {
   /** By what is one limit to operators: see `LimitStore.counter`. Null when there are too many to count each by itself. */
   countOf(identity: string): LimitCount | null;
+  /** Whom it has refused most, of those that it has refused within the last hour. */
+  refusedMost(identity: string, count: number): readonly Refusals[];
   /** What is left to a key. Charges nothing. */
   consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'>;
   /** What a limit that adapts itself is for the moment. */
@@ -119,8 +125,9 @@ export interface LimitBook {
 }
 
 export class SharedLimits implements LimitStore, LimitBook {
-  private readonly tables: Readonly<Record<Exclude<keyof LimitMemory, 'totals' | 'counts'>, SharedTable>>;
+  private readonly tables: Readonly<Record<Exclude<keyof LimitMemory, 'totals' | 'counts' | 'refused'>, SharedTable>>;
   private readonly counts: LimitCounts;
+  private readonly callers: RefusedCallers;
   private readonly totalCells: BigInt64Array<SharedArrayBuffer>;
   private readonly seat: number;
   private readonly clock: LimitClock;
@@ -138,6 +145,7 @@ export class SharedLimits implements LimitStore, LimitBook {
       adaptive: attach(memory.adaptive),
     };
     this.counts = new LimitCounts(memory.counts, seat);
+    this.callers = new RefusedCallers(memory.refused, seat, clock);
     this.totalCells = new BigInt64Array(memory.totals);
     this.seat = seat;
     this.clock = clock;
@@ -161,11 +169,16 @@ export class SharedLimits implements LimitStore, LimitBook {
   }
 
   counter(identity: string): LimitCounter {
-    return this.counts.counterOf(identity);
+    const salt = saltOf(identity);
+    return this.counts.counterOf(identity, (caller, isEnforced) => this.callers.add(salt, caller, isEnforced));
   }
 
   countOf(identity: string): LimitCount | null {
     return this.counts.totalsOf(identity);
+  }
+
+  refusedMost(identity: string, count: number): Refusals[] {
+    return this.callers.most(saltOf(identity), count);
   }
 
   consumption(identity: string, rule: LimitRule, key: string): Pick<LimitVerdict, 'remaining' | 'resetMs' | 'moreMs'> {

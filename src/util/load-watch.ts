@@ -47,6 +47,8 @@ export class LoadWatch {
   /** The least share of memory in use lately. */
   memory = 0;
   level = 0;
+  /** What `level` comes from, where it is not 0. */
+  reason: 'lag' | 'memory' = 'lag';
   private readonly memoryShare: () => number;
   private lookedAt: number;
   private began: number;
@@ -75,7 +77,9 @@ export class LoadWatch {
     this.began = now;
     this.looks = 0;
     this.leastLag = Infinity;
-    this.level = Math.max(this.levelOfLag(thresholds.lagMs), this.levelOfMemory(thresholds.memory, now));
+    const [ofLag, ofMemory] = [this.levelOfLag(thresholds.lagMs), this.levelOfMemory(thresholds.memory, now)];
+    this.level = Math.max(ofLag, ofMemory);
+    this.reason = ofMemory > ofLag ? 'memory' : 'lag';
     return true;
   }
 

@@ -13,10 +13,18 @@
  *                                       4 a hash of the families: written once, by `create`;
  *                                       5 series there are: stored atomically, after all that belongs to the series;
  *                                       6 series that found no room
- *     directory   [int32 × 4 each]      family, where the text begins, its length, unused
+ *                                       7 text that is in use
+ *     directory   [int32 × 6 each]      family, where the text begins, its length, room for it, the generation, unused
  *     cells       [float64 × n each]    a counter has its value; a histogram its sum, then how many values were in each
  *                                       bucket and not in the one before, the last bucket being what is above all bounds
  *     text        [uint16 each]         label values as JSON, in UTF-16 code units
+ *
+ * ## Places that are free again
+ *
+ * What a series was for may be gone, and then its place can be another's. The generation of a place says whose it is, and is
+ * stored atomically: it is odd while the place is nobody's. To give a place up is to make it odd and nothing else, so that a
+ * reader who has just looked still reads what is right. It is only reused after `settle`, which is called much later than
+ * any reading takes: then all that belongs to the new series is written, and its generation, which is even, after that.
  *
  * ## What a reader sees
  *
@@ -50,8 +58,11 @@ export interface SlabShape {
 
 const magic = 0x5347_4d01;
 const headerWords = 16;
-const [atMagic, atMaxSeries, atWidth, atTextRoom, atFamilies, atSeries, atDropped] = [0, 1, 2, 3, 4, 5, 6];
-const entryWords = 4;
+const [atMagic, atMaxSeries, atWidth, atTextRoom, atFamilies, atSeries, atDropped, atTextUsed] = [
+  0, 1, 2, 3, 4, 5, 6, 7,
+];
+const entryWords = 6;
+const [atFamily, atText, atTextLength, atRoom, atGeneration] = [0, 1, 2, 3, 4];
 /** Room for label values: on average for each series, and for one at most. Series with longer ones are `other`. */
 const textPerSeries = 128;
 const maxTextPerSeries = 1024;
@@ -65,6 +76,8 @@ export class MetricSlab {
    * For the thread that writes, and only known to it.
    */
   limit: number;
+  /** Another one when places were given up: numbers that were kept may be those of other series then. */
+  epoch = 0;
   private readonly header: Int32Array;
   private readonly directory: Int32Array;
   private readonly cells: Float64Array;
@@ -74,6 +87,9 @@ export class MetricSlab {
   private readonly numbers = new Map<string, number>();
   /** The bounds of each series that is a histogram. */
   private readonly bounds: (readonly number[] | undefined)[] = [];
+  /** Places that nobody has, and those that were given up so lately that somebody may still read them. */
+  private free: number[] = [];
+  private leaving: number[] = [];
   /** Hashes of series that found no room, so that each is counted once. */
   private readonly dropped = new Set<number>();
   private readonly hash = new KeyedHash(crypto.getRandomValues(new Int32Array(4)));
@@ -116,12 +132,16 @@ export class MetricSlab {
     this.text = new Uint16Array(buffer, layout.textAt, textRoom);
     const { seriesCount } = this;
     for (let series = 0; series < seriesCount; series++) {
+      if (this.generationOf(series) % 2 !== 0) {
+        this.free.push(series);
+        continue;
+      }
       const { family, labels } = this.describe(series);
       this.remember(series, families.indexOf(family), JSON.stringify(labels));
     }
   }
 
-  /** Series there are. */
+  /** Places of series that there are, those that were given up included. */
   get seriesCount(): number {
     return Atomics.load(this.header, atSeries);
   }
@@ -173,12 +193,40 @@ export class MetricSlab {
     this.cells[at + 1 + bucket] += 1;
   }
 
+  /** Whose a place is: odd for nobody's, and never the same for two series that have it one after the other. */
+  generationOf(series: number): number {
+    return Atomics.load(this.directory, series * entryWords + atGeneration);
+  }
+
+  /** The series of all places that are somebody's. */
+  *numbersInUse(): Iterable<number> {
+    yield* this.numbers.values();
+  }
+
+  /** Gives up the places of series, but for a family's `other`. What they have counted is lost. */
+  giveUp(series: readonly number[]): void {
+    for (const one of series) {
+      const { family, labels } = this.describe(one);
+      if (labels.every((label) => label === 'other')) continue;
+      this.numbers.delete(keyOf(this.families.indexOf(family), JSON.stringify(labels)));
+      Atomics.add(this.directory, one * entryWords + atGeneration, 1);
+      this.leaving.push(one);
+      this.epoch++;
+    }
+  }
+
+  /** What was given up before can be reused. To be called when whoever was reading then has long finished. */
+  settle(): void {
+    this.free.push(...this.leaving);
+    this.leaving = [];
+  }
+
   /** What a series is. */
   describe(series: number): { family: MetricFamily; labels: string[] } {
     const entry = series * entryWords;
-    const start = this.directory[entry + 1];
-    const text = String.fromCharCode(...this.text.subarray(start, start + this.directory[entry + 2]));
-    return { family: this.families[this.directory[entry]], labels: JSON.parse(text) as string[] };
+    const start = this.directory[entry + atText];
+    const text = String.fromCharCode(...this.text.subarray(start, start + this.directory[entry + atTextLength]));
+    return { family: this.families[this.directory[entry + atFamily]], labels: JSON.parse(text) as string[] };
   }
 
   /** Adds the cells of a series to others: the value of a counter; the sum and the buckets of a histogram. */
@@ -200,19 +248,39 @@ export class MetricSlab {
     const missing = this.families.filter(
       ({ labels }, family) => !this.numbers.has(keyOf(family, JSON.stringify(labels.map(() => 'other')))),
     );
-    const isTextFit = this.textUsed() + text.length <= this.text.length - missing.length * maxTextPerSeries;
     const most = Math.min(this.limit, this.header[atMaxSeries]) * (this.families[of].share ?? 1);
-    const isSeriesFit = this.header[atSeries] + missing.length < most;
-    return isSeriesFit && isTextFit && text.length <= maxTextPerSeries;
+    if (this.numbers.size + missing.length >= most || text.length > maxTextPerSeries) return false;
+    const placesLeft = this.header[atMaxSeries] - this.header[atSeries] + this.free.length;
+    if (placesLeft <= missing.length) return false;
+    const isTextFit = this.textUsed + text.length <= this.text.length - missing.length * maxTextPerSeries;
+    return isTextFit || this.freeFor(text) !== -1;
+  }
+
+  /** Which of the free places has room for a text already. */
+  private freeFor(text: string): number {
+    return this.free.findIndex((series) => this.directory[series * entryWords + atRoom] >= text.length);
   }
 
   private append(family: number, text: string): number {
-    const series = this.header[atSeries];
-    const start = this.textUsed();
+    const fitting = this.freeFor(text);
+    // Of those that have not, any: it gets more.
+    const isReused = fitting !== -1 || this.free.length > 0;
+    const series = isReused ? this.free.splice(fitting, 1)[0] : this.header[atSeries];
+    const entry = series * entryWords;
+    if (fitting === -1) {
+      this.directory[entry + atText] = this.textUsed;
+      this.directory[entry + atRoom] = text.length;
+      this.header[atTextUsed] += text.length;
+    }
+    const start = this.directory[entry + atText];
     for (let i = 0; i < text.length; i++) this.text[start + i] = text.charCodeAt(i);
-    this.directory.set([family, start, text.length], series * entryWords);
+    this.directory[entry + atFamily] = family;
+    this.directory[entry + atTextLength] = text.length;
     this.remember(series, family, text);
-    Atomics.store(this.header, atSeries, series + 1);
+    if (isReused) {
+      this.cells.fill(0, series * this.width, (series + 1) * this.width);
+      Atomics.add(this.directory, entry + atGeneration, 1);
+    } else Atomics.store(this.header, atSeries, series + 1);
     return series;
   }
 
@@ -221,9 +289,8 @@ export class MetricSlab {
     this.bounds[series] = this.families[family].bounds;
   }
 
-  private textUsed(): number {
-    const last = (this.header[atSeries] - 1) * entryWords;
-    return last < 0 ? 0 : this.directory[last + 1] + this.directory[last + 2];
+  private get textUsed(): number {
+    return this.header[atTextUsed];
   }
 }
 

@@ -50,7 +50,7 @@ export class ServingThread {
   private isKilled = false;
   private reasonOfEnd = new Error('it has ended');
   private stopTimer: NodeJS.Timeout | undefined;
-  private beats = 0;
+  private beatsSeen = 0;
   private beatAt: number;
   /** Nobody expects it to go on. */
   private isEnding = false;
@@ -98,11 +98,16 @@ export class ServingThread {
     });
   }
 
+  /** How often its event loop has turned, more or less; modulo 2³². */
+  get beats(): number {
+    return Atomics.load(this.heartbeat, 0);
+  }
+
   /** How long its event loop has not turned, as far as can be seen from here. */
   private silentMs(now: number): number {
-    const beats = Atomics.load(this.heartbeat, 0);
-    if (beats !== this.beats) {
-      this.beats = beats;
+    const { beats } = this;
+    if (beats !== this.beatsSeen) {
+      this.beatsSeen = beats;
       this.beatAt = now;
     }
     return now - this.beatAt;

@@ -1,7 +1,8 @@
 /** What all threads of a gateway have in common, whichever of them come and go. */
 import { randomBytes } from 'node:crypto';
+import type { GatewayConfig } from '../config/schema.ts';
 import type { GatewayCounts, GatewayStatus } from '../gateway/gateway.ts';
-import { createServicesMemory, evictedIn, protectionTotals } from '../gateway/services.ts';
+import { countsIn, createServicesMemory, protectionTotals } from '../gateway/services.ts';
 import { Shedding } from '../proxy/shedding.ts';
 import { QuotaKeeper } from '../stores/quota-keeper.ts';
 import { SharedBans } from '../stores/shared-bans.ts';
@@ -72,7 +73,15 @@ export class SharedState {
 
   /** See `Gateway.counted`. */
   counted(maxSeries: number): GatewayCounts {
-    return { ...this.series.read(maxSeries), evicted: evictedIn(this.services) };
+    return { ...this.series.read(maxSeries, systemClock.now()), ...countsIn(this.services) };
+  }
+
+  /** What serves from now on. */
+  begin({ routes, upstreams }: Pick<GatewayConfig, 'routes' | 'upstreams'>): void {
+    this.series.begin({
+      routes: new Set(Object.keys(routes)),
+      upstreams: new Set(Object.keys(upstreams)),
+    });
   }
 
   private metricsOf(seat: number): SharedArrayBuffer {

@@ -2,9 +2,7 @@
  * A gateway on several threads that counts as one. The main thread never shares an event loop with a request; it sees to
  * it that all threads serve the same configuration, and that there are as many as there should be.
  */
-import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
-import type { GatewayConfig } from '../config/schema.ts';
 import type { LastUses } from '../consumers/last-uses.ts';
 import type {
   Gateway,
@@ -17,13 +15,11 @@ import type {
 import { placeOf, urlOf } from '../gateway/places.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { Turns } from '../util/turns.ts';
-import { canShareAddresses, openServer } from '../wire/listening-socket.ts';
+import { canShareAddresses } from '../wire/listening-socket.ts';
 import { acceptForThreads } from './accept-for-threads.ts';
-import { Acceptor } from './acceptor.ts';
-import { type Addresses, listenerAt, openingsFor, planAddresses } from './addresses.ts';
+import { type Addresses, openingsFor, planAddresses } from './addresses.ts';
 import { Candidate, refusalOf } from './candidate.ts';
 import { packConfig } from './config-parcel.ts';
-import { HandOver } from './hand-over.ts';
 import { inheritedAddresses, type InheritedSockets, type SharedSockets } from './inherited-sockets.ts';
 import type { SomeConsumers, StagedConsumers } from './known-consumers.ts';
 import { mergeStatus } from './merge-status.ts';
@@ -32,6 +28,7 @@ import { type Served, goneRoutes } from './served.ts';
 import { ServingThread, spareThread } from './serving-thread.ts';
 import { SharedState } from './shared-state.ts';
 import { statusOf } from './status-of.ts';
+import { ThreadSockets } from './thread-sockets.ts';
 import { ThreadConsumers } from './thread-consumers.ts';
 import { threadCount } from '../config/thread-count.ts';
 import { ThreadSlot } from './thread-slot.ts';
@@ -43,6 +40,8 @@ export interface ThreadedGatewayEnv {
   readonly spare?: Worker;
   /** How long an event loop may stand still before its thread is replaced. Default 5 s. */
   readonly hangLimitMs?: number;
+  /** See `ThreadSocketsEnv.calmMs`. Default 10 min. */
+  readonly calmMs?: number;
   /** How long a thread may take to make a configuration ready. Default 30 s. */
   readonly prepareLimitMs?: number;
   /** Whether threads can have sockets at one address; by default what the platform says. */
@@ -55,6 +54,7 @@ export interface ThreadedGatewayEnv {
 
 const hangLimitMs = 5_000;
 const prepareLimitMs = 30_000;
+const calmMs = 600_000;
 const superviseEveryMs = 250;
 
 export class ThreadedGateway implements Gateway {
@@ -63,7 +63,7 @@ export class ThreadedGateway implements Gateway {
   private readonly env: ThreadedGatewayEnv;
   private readonly clock: Clock;
   readonly shared: SharedState;
-  private readonly acceptor = new Acceptor((place, socket) => this.handToThread(place, socket));
+  private readonly sockets: ThreadSockets;
   private slots: ThreadSlot[] = [];
   private readonly retired = new RetiredThreads();
   private readonly consumers = new ThreadConsumers(() => [...this.liveThreads(), ...this.retired.all]);
@@ -72,7 +72,6 @@ export class ThreadedGateway implements Gateway {
   private spare: Worker | null;
   private served: Served | null = null;
   private readonly stopSupervising: () => void;
-  private turn = 0;
   /** Changes are made one after another, and no thread begins meanwhile. */
   private readonly turns = new Turns();
   private committing: Promise<void> = Promise.resolve();
@@ -85,6 +84,14 @@ export class ThreadedGateway implements Gateway {
     const threads = 32 + 8 * Math.max(threadCount(first.config), threadCount({ threads: 'auto' }));
     this.shared = new SharedState(threads, { clock: this.clock, log: env.log });
     this.spare = env.spare ?? null;
+    this.sockets = new ThreadSockets({
+      log: env.log,
+      clock: this.clock,
+      threads: () => this.slots.map(({ live }) => live),
+      served: () => this.served,
+      alone: (work) => this.turns.alone(work),
+      calmMs: env.calmMs ?? calmMs,
+    });
     this.stopSupervising = this.clock.every(superviseEveryMs, () => this.supervise());
   }
 
@@ -128,18 +135,20 @@ export class ThreadedGateway implements Gateway {
     const opened: string[] = [];
     try {
       this.shared.permits.assign([...known.keys(), ...open.keys()]);
-      await acceptForThreads(this.acceptor, listeners, open, known, opened);
+      await acceptForThreads(this.sockets.acceptor, listeners, open, known, opened);
       const parcel = { ...publication, config: packConfig({ ...config, consumers: [] }) };
       const consumers = this.consumers.stage(config.consumers);
       await this.move({ parcel, listeners, open, routes }, consumers, known, threadCount(config));
     } catch (error) {
-      for (const place of opened) this.acceptor.close(place);
+      for (const place of opened) this.sockets.acceptor.close(place);
       await Promise.all(Array.from(this.unborn, (thread) => thread.kill()));
       this.unborn.clear();
       throw error;
     }
-    for (const place of this.acceptor.places) if (!open.has(place)) this.acceptor.close(place);
-    this.acceptor.resume();
+    this.shared.begin(config);
+    const { acceptor } = this.sockets;
+    for (const place of acceptor.places) if (!open.has(place)) acceptor.close(place);
+    acceptor.resume();
     return this.addresses;
   }
 
@@ -189,7 +198,7 @@ export class ThreadedGateway implements Gateway {
     [this.slots, this.served] = [slots, next];
     const commits = candidates.map((candidate) => candidate.commit());
     await Promise.all(commits.map(({ done }) => done));
-    const handOver = this.createHandOver(before?.listeners ?? {});
+    const handOver = this.sockets.createHandOver(before?.listeners ?? {});
     const leaving: ServingThread[] = [];
     for (const [number, thread] of [
       ...commits.map((commit) => commit.before),
@@ -200,12 +209,12 @@ export class ThreadedGateway implements Gateway {
       leaving.push(thread);
     }
     if (before === null) {
-      this.takeInherited(next.listeners);
-      this.giveShared(handOver, known);
+      this.sockets.takeInherited(this.env.inherited ?? new Map(), next.listeners);
+      this.sockets.giveShared(handOver, known);
     }
     const isNew = candidates.flatMap(({ isServing }, number) => (isServing ? [] : [number]));
     const places = [...known].flatMap(([place, { acceptedBy }]) => {
-      return acceptedBy === 'threads' && next.open.has(place) ? [place] : [];
+      return acceptedBy === 'threads' && next.open.has(place) && !this.sockets.has(place) ? [place] : [];
     });
     await handOver.provide(isNew, places);
     for (const thread of leaving) this.retired.add(thread, slots.length);
@@ -215,79 +224,14 @@ export class ThreadedGateway implements Gateway {
 
   // ---- sockets -----------------------------------------------------------------------------------------------------
 
-  private createHandOver(from: GatewayConfig['listeners']): HandOver {
-    return new HandOver(
-      {
-        log: this.env.log,
-        placeOf: (name, when) => placeOf(name, (when === 'before' ? from : this.served!.listeners)[name]),
-        nameAt: (place) => this.nameAt(place),
-        open: (place) => {
-          const { host } = this.served!.listeners[this.nameAt(place)!];
-          return openServer({ host, port: this.served!.open.get(place)!.port }, { shared: true });
-        },
-        keep: (place, server) => this.acceptor.adopt(place, server),
-      },
-      () => this.slots.map(({ live }) => live),
-    );
-  }
-
-  private nameAt(place: string): string | undefined {
-    return this.served === null ? undefined : listenerAt(place, this.served.listeners);
-  }
-
-  private takeInherited(listeners: GatewayConfig['listeners']): void {
-    for (const [name, { sockets }] of this.env.inherited ?? []) {
-      for (const socket of sockets) this.acceptor.adopt(placeOf(name, listeners[name]), socket.accept());
-    }
-  }
-
-  /** Gives threads what the main thread has accepted with in their place. */
-  private giveShared(handOver: HandOver, addresses: Addresses): void {
-    for (const place of this.acceptor.places) {
-      if (addresses.get(place)?.acceptedBy !== 'threads') continue;
-      for (const [index, server] of this.acceptor.release(place).entries()) handOver.give(place, server, index);
-    }
-  }
-
-  /** Threads take turns. */
-  private handToThread(place: string, socket: Socket): boolean {
-    const live = this.liveThreads();
-    const name = this.nameAt(place);
-    if (live.length === 0 || name === undefined) return false;
-    this.turn = (this.turn + 1) % live.length;
-    live[this.turn].accept(name, socket);
-    return true;
-  }
-
-  /**
-   * Takes what accepts to the main thread, which goes on accepting for the threads, so that another process can be given
-   * a share in it.
-   * @returns by place. A Unix socket is not there, only that there is one: it cannot be shared.
-   */
+  /** See `ThreadSockets.share`. */
   shareSockets(): Promise<ReadonlyMap<string, SharedSockets>> {
-    return this.turns.alone(async () => {
-      const { open, listeners } = this.served!;
-      for (const { live } of this.slots) {
-        if (live === null) continue;
-        for (const [name, servers] of await live.ask({ kind: 'release', kept: 0 })) {
-          for (const server of servers) this.acceptor.adopt(placeOf(name, listeners[name]), server);
-        }
-      }
-      return new Map(
-        Array.from(open, ([place, { port, acceptedBy }]) => {
-          const servers = this.acceptor.serversAt(place);
-          return [place, { port, servers, mayShare: acceptedBy !== 'main-thread' }] as const;
-        }),
-      );
-    });
+    return this.turns.alone(() => this.sockets.share());
   }
 
   /** Gives the threads back what was taken from them to be shared. */
   reclaimSockets(): Promise<void> {
-    return this.turns.alone(() => {
-      if (this.served !== null) this.giveShared(this.createHandOver(this.served.listeners), this.served.open);
-      return Promise.resolve();
-    });
+    return this.turns.alone(() => Promise.resolve(this.sockets.reclaim()));
   }
 
   // ---- consumers ---------------------------------------------------------------------------------------------------
@@ -331,7 +275,7 @@ export class ThreadedGateway implements Gateway {
     await Promise.all(Array.from(this.unborn, (thread) => thread.kill()));
     // Sockets and threads that are just changing hands belong to nobody.
     await this.committing;
-    for (const place of this.acceptor.places) this.acceptor.close(place);
+    this.sockets.close();
     const serving = this.slots.map((slot) => slot.close());
     await Promise.all([
       ...serving.map((thread) => thread?.stop(graceMs, idleMs)),
@@ -363,7 +307,7 @@ export class ThreadedGateway implements Gateway {
       const consumers = this.consumers.all();
       await candidate.prepare(
         { ...parcel, consumers },
-        openingsFor(slot.number, listeners, open, this.shared.permits),
+        openingsFor(slot.number, listeners, open, this.shared.permits, this.sockets),
         limitMs,
       );
     } catch (error) {
@@ -378,7 +322,7 @@ export class ThreadedGateway implements Gateway {
     }
     this.consumers.note(candidate.thread);
     await candidate.commit().done;
-    this.acceptor.resume();
+    this.sockets.acceptor.resume();
     return true;
   }
 

@@ -152,7 +152,8 @@ export class FakeControlPlane implements ControlPlane {
   readonly metrics = new ThreadMetrics(this.metricsMemory);
 
   counted(): GatewayCounts {
-    return { ...this.series.read(this.config.telemetry.metrics.maxSeries), evicted: { damping: 5, noted: 6 } };
+    const shed = [{ importance: 'low', reason: 'lag', count: 31 } as const];
+    return { ...this.series.read(this.config.telemetry.metrics.maxSeries, 0), evicted: { damping: 5, noted: 6 }, shed };
   }
 
   async reload(cause: ReloadCause): Promise<ReloadOutcome> {

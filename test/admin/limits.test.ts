@@ -108,9 +108,39 @@ suite('limits in the admin API', () => {
     const { counter } = limiterOf(api, 'a', 1);
     counter.admitted();
     counter.admitted();
-    counter.refused(true);
-    counter.refused(false);
+    const ann = { consumer: { name: 'ann' }, clientIp: '192.0.2.1' };
+    counter.refused(true, ann);
+    counter.refused(false, ann);
     assert.deepEqual((await look(api, 'tiers')).limit.totals, { admitted: 2, refused: 1, wouldRefuse: 1 });
+  });
+
+  test('are told with whom they have refused most', async (t) => {
+    const api = await start(t);
+    const { counter } = limiterOf(api, 'a', 1);
+    const other = limiterOf(api, 'c', 1).counter;
+    const refuse = (name: string | null, clientIp: string, times: number): void => {
+      for (let i = 0; i < times; i++) counter.refused(true, { consumer: name === null ? null : { name }, clientIp });
+    };
+    assert.deepEqual((await look(api, 'tiers')).refused, []);
+    for (let i = 0; i < 30; i++) refuse(null, `192.0.2.${i}`, 1);
+    refuse(null, '2001:db8::1', 2);
+    refuse(null, '2001:db8::2', 3);
+    refuse('ben', '192.0.2.1', 4);
+    refuse('ben', '192.0.2.2', 4);
+    counter.refused(false, { consumer: { name: 'ann' }, clientIp: '192.0.2.1' });
+    counter.refused(false, { consumer: { name: 'ann' }, clientIp: '192.0.2.1' });
+    other.refused(true, { consumer: { name: 'eve' }, clientIp: '192.0.2.1' });
+    const { refused } = await look(api, 'tiers');
+    assert.equal(refused.length, 20);
+    assert.deepEqual(
+      refused.slice(0, 3).map((one) => [one.consumer, one.address, one.refused, one.wouldRefuse]),
+      [
+        ['ben', null, 8, 0],
+        [null, '2001:db8::/64', 5, 0],
+        ['ann', null, 0, 2],
+      ],
+    );
+    assert.ok(refused.every(({ lastAt }) => lastAt === api.clock.wallNow()));
   });
 
   test('tell what is left to a key, and charge nothing', async (t) => {

@@ -53,6 +53,12 @@ describe('GET /metrics', () => {
       'gatewright_thread_restarts_total{thread="0"}': 0,
       'gatewright_thread_stall_seconds{thread="0"}': 0.0015,
       'gatewright_thread_heap_bytes{thread="0"}': 12_345_678,
+      'gatewright_thread_lag_seconds{thread="0"}': 0.26,
+      'gatewright_thread_memory_ratio{thread="0"}': 0.42,
+      'gatewright_thread_refused_ratio{thread="0",importance="low"}': 1,
+      'gatewright_thread_refused_ratio{thread="0",importance="normal"}': 0.25,
+      'gatewright_thread_refused_ratio{thread="0",importance="high"}': 0,
+      'gatewright_overload_refused_total{importance="low",reason="lag"}': 31,
       gatewright_ready: 1,
       'gatewright_build_info{version="1.2.3"}': 1,
       'gatewright_config_revision_info{revision="1",digest="d-1"}': 1,
@@ -76,6 +82,30 @@ describe('GET /metrics', () => {
     const families = parseMetrics(text, 'openmetrics');
     assert.equal(families.get('gatewright_config_revision')?.type, 'info');
     assert.equal(families.get('gatewright_thread_stall_seconds')?.unit, 'seconds');
+  });
+
+  it('has what limits that adapt themselves are, of a tenth as many as there may be series', async (t) => {
+    const own = (i: number): string =>
+      `  r${10 + i}: {match: {path: /${i}}, policies: [{concurrency: {limit: adaptive, min: 30}}], respond: {}}`;
+    const api = await AdminApi.start(
+      t,
+      [
+        'admin: {token: "${env:GATEWRIGHT_ADMIN_TOKEN}"}',
+        'telemetry: {metrics: {maxSeries: 100}}',
+        'policies: {backend: {concurrency: {limit: adaptive, max: 15}}}',
+        'routes:',
+        '  a: {match: {path: /a}, policies: [backend, {concurrency: {limit: 7, name: fixed}}], respond: {}}',
+        '  b: {match: {path: /b}, policies: [backend], respond: {}}',
+        ...Array.from({ length: 12 }, (_, i) => own(i)),
+      ].join('\n'),
+    );
+    const { samples } = parseMetrics((await api.ask('/metrics')).text, 'prometheus').get('gatewright_adaptive_limit')!;
+    assert.deepEqual([...samples].slice(0, 3), [
+      ['gatewright_adaptive_limit{route="",policy="backend"}', 15],
+      ['gatewright_adaptive_limit{route="r10",policy="concurrency"}', 30],
+      ['gatewright_adaptive_limit{route="r11",policy="concurrency"}', 30],
+    ]);
+    assert.equal(samples.size, 10);
   });
 
   it('answers HEAD as GET, without the text, and no other method', async (t) => {

@@ -10,7 +10,8 @@ import { allSamples, parseMetrics } from '../support/metrics-parser.ts';
 const config = (body: string): object => ({
   threads: 2,
   telemetry: { accessLog: false },
-  routes: { all: { respond: { body } } },
+  overload: {},
+  routes: { all: { policies: [{ concurrency: { limit: 'adaptive' } }], respond: { body } } },
 });
 
 async function read(gateway: Command): Promise<ReadonlyMap<string, number>> {
@@ -48,5 +49,9 @@ describe('the metrics of a gateway that runs', () => {
     assert.equal(last.get('gatewright_config_reloads_total{result="refused"}'), 1);
     assert.equal(last.get('gatewright_thread_up{thread="1"}'), 1);
     assert.ok(last.has('gatewright_thread_stall_seconds{thread="1"}'));
+    assert.equal(last.get('gatewright_thread_refused_ratio{thread="1",importance="low"}'), 0);
+    assert.ok(last.has('gatewright_thread_lag_seconds{thread="1"}'));
+    assert.equal(last.get('gatewright_adaptive_limit{route="all",policy="concurrency"}'), 20);
+    assert.equal(last.get('gatewright_ratelimit_total{route="all",policy="concurrency",result="allowed"}'), 3);
   });
 });

@@ -90,7 +90,7 @@ problems (1)
     const [, { policies }] = Object.entries(api.control.config.routes)[0];
     const counter = api.control.limits.counter(limitFacts(policies[0], 'a')!.identity);
     counter.admitted();
-    counter.refused(true);
+    counter.refused(true, { consumer: null, clientIp: '192.0.2.1' });
     const { stdout } = await status({ admin: api.url }, env);
     assert.ok(
       stdout.includes(`

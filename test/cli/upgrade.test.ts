@@ -8,6 +8,7 @@ import { type TestContext, describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../support/changes.ts';
 import { Command, folderWith, withPorts } from '../support/command.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { freePort } from '../support/free-port.ts';
 import { ask, Clients } from '../support/threaded.ts';
 import { isRunning, upgrade } from '../support/upgrade.ts';
@@ -83,6 +84,43 @@ describe('a process that is told by SIGUSR2 to be replaced', () => {
     await upgrade(t, gateway);
     await gateway.untilExit(false);
     assert.equal((await ask(web)).status, 200);
+  });
+
+  it('hands over who is banned, by operators and by policies', async (t) => {
+    const token = 'a-token-of-the-operator';
+    const env = { GATEWRIGHT_ADMIN_TOKEN: token };
+    const [web, admin] = [
+      { host: '127.0.0.1', port: await freePort() },
+      { port: await freePort(), token },
+    ];
+    const policies = [{ ban: { after: 2, for: '2h' } }, 'apiKey'];
+    const gateway = await Command.serve(
+      t,
+      withPorts({ admin, listeners: { web }, threads: 2, routes: { all: { policies, respond: { body: 'hello' } } } }),
+      { env },
+    );
+    const bans = async (...args: string[]): Promise<string> => {
+      const { stdout } = await Command.run(t, ['bans', ...args, '--admin', gateway.admin], { env });
+      return stdout;
+    };
+    const statusFrom = async (localAddress: string): Promise<number> => {
+      const client = await RawClient.connect(t, { ...web, localAddress });
+      return (await client.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n').response()).status;
+    };
+    for (let n = 0; n < 2; n++) assert.equal(await statusFrom('127.0.0.2'), 401);
+    await bans('add', '127.0.0.8/29', '--for', '1h', '--reason', 'a test');
+    await bans('add', '127.0.0.16', '--for', '1h');
+    await bans('remove', '127.0.0.16');
+    const listed = await bans('list');
+
+    await upgrade(t, gateway);
+    await gateway.untilExit(false);
+    assert.deepEqual(await Promise.all(['127.0.0.2', '127.0.0.9', '127.0.0.16'].map(statusFrom)), [403, 403, 401]);
+    // What is left of each is the one thing that changes.
+    const withoutRest = (text: string): string[][] =>
+      text.split('\n').map((line) => line.split(/ {2,}/).toSpliced(1, 1));
+    assert.deepEqual(withoutRest(await bans('list')), withoutRest(listed));
+    assert.match(listed, /127\.0\.0\.2 .*a ban on route all/);
   });
 
   it('finishes a WebSocket that it has', async (t) => {

@@ -5,6 +5,7 @@ import { describe, it } from 'node:test';
 import { createGateway } from '../../src/index.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { metricsText } from '../../src/gateway/metrics-text.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { eventually } from '../support/changes.ts';
 import { TestGateway, proxyTo } from '../support/gateway.ts';
 import { type ParsedFamily, parseMetrics } from '../support/metrics-parser.ts';
@@ -164,6 +165,49 @@ describe('the metrics of a gateway', () => {
       '{route="two",policy="rateLimit",result="allowed"}': 3,
       '{route="three",policy="rateLimit",result="allowed"}': 1,
     });
+  });
+
+  it('have room again for other routes, a while after routes, upstreams and policies are gone', async (t) => {
+    const clock = new FakeClock();
+    clock.advance(1_000);
+    const maxSeries = 30;
+    const upstream = await RawUpstream.start(t);
+    const generation = (n: number): ConfigInput => ({
+      ...web,
+      telemetry: { accessLog: false, metrics: { maxSeries } },
+      upstreams: { [`u${n}`]: { targets: [upstream.url] } },
+      routes: {
+        [`r${n}`]: { match: { path: '/gone' }, upstream: `u${n}` },
+        stays: {
+          match: { path: '/stays' },
+          policies: [{ rateLimit: { rate: '100/1h', name: `limit${n}` } }],
+          respond: {},
+        },
+      },
+    });
+    const gateway = await TestGateway.start(t, generation(0), { clock });
+    for (let n = 0; n < 20; n++) {
+      if (n > 0) await gateway.apply(generation(n));
+      await request(t, gateway.address(), get('/gone'));
+      await request(t, gateway.address(), get('/stays'));
+      await gateway.observation(2 * n + 1);
+      assert.equal(
+        (await samples(gateway, 'gatewright_requests_total'))[`{route="r${n}",method="GET",status="200"}`],
+        1,
+      );
+      const answered = await samples(gateway, 'gatewright_upstream_duration_seconds');
+      assert.equal(answered[`_count{upstream="u${n}"}`], 1);
+      const decided = await samples(gateway, 'gatewright_ratelimit_total');
+      assert.equal(decided[`{route="stays",policy="limit${n}",result="allowed"}`], 1);
+      // Of the one before they are still there.
+      if (n > 0) assert.equal(decided[`{route="stays",policy="limit${n - 1}",result="allowed"}`], 1);
+      clock.advance(180_000);
+    }
+    const requests = await samples(gateway, 'gatewright_requests_total');
+    assert.equal(requests['{route="stays",method="GET",status="200"}'], 20);
+    assert.equal(requests['{route="r0",method="GET",status="200"}'], undefined);
+    const families = await read(gateway, maxSeries);
+    assert.equal(families.get('gatewright_metrics_series_dropped_total')!.samples.values().next().value, 0);
   });
 
   it('have no more series than `telemetry.metrics.maxSeries`, also when that changes', async (t) => {

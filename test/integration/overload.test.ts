@@ -172,6 +172,13 @@ suite('overload, by what routes say', () => {
     await filled.statuses('/high', 2);
     const status = await filled.gateway.gateway.status();
     assert.deepEqual(status.overload, { low: 3, normal: 0, high: 2, bodies: 0 });
+    assert.deepEqual(
+      filled.gateway.gateway.counted(100).shed.filter(({ count }) => count > 0),
+      [
+        { importance: 'low', reason: 'memory', count: 3 },
+        { importance: 'high', reason: 'memory', count: 2 },
+      ],
+    );
     assert.deepEqual(status.threads[0].overload, { lagMs: 0, memory: 1, refused: { low: 1, normal: 1, high: 1 } });
     filled.fill(0.5);
     filled.pass(11_000);
@@ -370,6 +377,11 @@ suite('overload of a thread', () => {
     assert.equal(of(statuses, 503) + of(statuses, 200), 24);
     const { overload } = await threads.gateway.status();
     assert.equal(overload.low, of(statuses, 503));
+    const { shed } = threads.gateway.counted(100);
+    assert.deepEqual(
+      shed.filter(({ count }) => count > 0),
+      [{ importance: 'low', reason: 'lag', count: overload.low }],
+    );
     await untilRefused((_, busy) => busy.low === 0);
     assert.equal((await ask(threads.address(), '', '/low')).status, 200);
   });

@@ -61,4 +61,31 @@ suite('shedding', () => {
     assert.deepEqual([low, high, bodies], [10, 10, 0]);
     assert.ok(Math.abs(normal - 500) <= 3);
   });
+
+  test('counts for what it was: a thread that is late, memory that is short, and bodies', () => {
+    const memory = Shedding.createTotals();
+    const shedding = new Shedding(memory);
+    shedding.level = 3;
+    refused(shedding, 0, 4);
+    shedding.reason = 'memory';
+    refused(shedding, 0, 3);
+    refused(shedding, 2, 2);
+    shedding.reason = 'lag';
+    refused(shedding, 1, 1);
+    for (const importance of classes) shedding.refusalOfBody({ importance }, -1);
+    const counts = Shedding.countsIn(memory).filter(({ count }) => count > 0);
+    assert.deepEqual(
+      counts.map(({ importance, reason, count }) => [importance, reason, count]),
+      [
+        ['low', 'lag', 4],
+        ['normal', 'lag', 1],
+        ['low', 'memory', 3],
+        ['high', 'memory', 2],
+        ['low', 'body', 1],
+        ['normal', 'body', 1],
+        ['high', 'body', 1],
+      ],
+    );
+    assert.deepEqual(Shedding.totalsIn(memory), { low: 7, normal: 1, high: 2, bodies: 3 });
+  });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
+import { understoodBans } from '../../src/stores/handed-bans.ts';
 import { SharedBans, mostOrdered } from '../../src/stores/shared-bans.ts';
 import { formatNetwork, parseNetwork } from '../../src/util/ip-network.ts';
 import { IpSet } from '../../src/util/ip-set.ts';
@@ -50,6 +51,57 @@ suite('bans', () => {
     bans.add('::ffff:192.0.2.7', minute, 'ban', '');
     assert.ok(bans.remainingMs('192.0.2.7') > 0);
     assert.deepEqual(networks(bans).toSorted(), ['192.0.2.7', '2001:db8:0:1::/64']);
+  });
+
+  test('are the same in a process that takes over, whose clock began at another time', () => {
+    const { bans, clock } = start();
+    bans.add('192.0.2.1', 10 * minute, 'ban', 'too many');
+    bans.add('192.0.2.2', minute, 'ban', '');
+    order(bans, '10.0.0.0/8', 31 * minute, 'all of them');
+    order(bans, '2001:db8::1/128', 30 * minute);
+    order(bans, '198.51.100.1');
+    clock.nowMs += 2 * minute;
+    order(bans, '198.51.100.2');
+    const sent: unknown = JSON.parse(JSON.stringify(bans.handOver()));
+
+    const successor = start();
+    // The wall clock goes on, and the other one began with the process.
+    successor.clock.wallNow = () => clock.wallNow() + successor.clock.nowMs - 1_000;
+    successor.bans.takeOver(understoodBans(sent));
+    successor.bans.takeOver(understoodBans(sent));
+    assert.deepEqual(successor.bans.list(), bans.list());
+    assert.deepEqual(networks(successor.bans).toSorted(), ['10.0.0.0/8', '192.0.2.1', '198.51.100.2', '2001:db8::1']);
+    assert.equal(successor.bans.remainingMs('192.0.2.1'), 8 * minute);
+    assert.equal(successor.bans.remainingMs('10.9.9.9'), 29 * minute);
+    assert.equal(successor.bans.remainingMs('2001:db8::2'), 0);
+    assert.equal(successor.bans.totals.made, 0, 'it has made none');
+    order(successor.bans, '10.0.0.0/8', minute);
+    assert.equal(successor.bans.remainingMs('10.9.9.9'), minute, 'still one of an operator');
+  });
+
+  test('of a process of another version are taken as far as they are understood', () => {
+    const { bans } = start();
+    const ban = { since: 1, until: 2 * epochMs, by: 'ban', reason: 'x', isOrdered: false, added: 'later' };
+    const network = { family: 4, prefix: 32, words: [1] };
+    const lists: unknown[] = [
+      undefined,
+      {},
+      [
+        null,
+        7,
+        {},
+        ban,
+        { ...ban, network: { ...network, prefix: 33 } },
+        { ...ban, network: { ...network, words: [-1] } },
+      ],
+      [
+        { ...ban, network: { family: 6, prefix: 64, words: [1] } },
+        { ...ban, network, until: 'x' },
+      ],
+      [{ ...ban, network }],
+    ];
+    for (const sent of lists) bans.takeOver(understoodBans(sent));
+    assert.deepEqual(networks(bans), ['0.0.0.1']);
   });
 
   test('of what is no address are of nobody', () => {

@@ -96,6 +96,18 @@ suite('the load of a thread', () => {
     }
   });
 
+  test('tells which of the two the level comes from', () => {
+    const loop = new Loop();
+    loop.memory = 0.95;
+    loop.run(2_600, 0);
+    assert.equal(loop.watch.reason, 'memory');
+    loop.run(20_000, 300);
+    assert.deepEqual([loop.watch.level, loop.watch.reason], [3, 'lag']);
+    loop.memory = 1;
+    loop.run(60_000, 0);
+    assert.deepEqual([loop.watch.level, loop.watch.reason], [3, 'memory']);
+  });
+
   test('does not mind garbage that comes and goes', () => {
     const loop = new Loop();
     for (let i = 0; i < 50; i++) {

@@ -149,3 +149,144 @@ describe('MetricSlab and MetricMerge', () => {
     assert.throws(() => slab.observe(slab.series(starts, []), 1), TypeError);
   });
 });
+
+describe('places of a slab that were given up', () => {
+  const leave = (slab: MetricSlab, labels: readonly string[]): void => {
+    slab.giveUp([slab.series(requests, labels)]);
+    slab.settle();
+  };
+
+  it('are reused, at 0, by series of any family and whatever length', () => {
+    const slab = create(6);
+    const merge = new MetricMerge([slab], 100);
+    slab.add(slab.series(requests, ['a', '200']), 5);
+    slab.add(slab.series(requests, ['b', '200']), 7);
+    slab.observe(slab.series(durations, ['c']), 2);
+    assert.equal(slab.seriesCount, 5);
+    for (const [i, route] of ['d', 'ee', 'x'.repeat(900), 'f', 'y'.repeat(1000)].entries()) {
+      leave(slab, [i === 0 ? 'a' : ['a', 'd', 'ee', 'x'.repeat(900), 'f'][i], '200']);
+      assert.equal(merged(merge)['requests_total{b,200}'], 7);
+      slab.add(slab.series(requests, [route, '200']), i + 1);
+      assert.equal(merged(merge)[`requests_total{${route},200}`], i + 1);
+      assert.equal(slab.seriesCount, 5);
+    }
+    leave(slab, ['y'.repeat(1000), '200']);
+    slab.observe(slab.series(durations, ['g']), 0.5);
+    assert.deepEqual(merged(merge), {
+      'requests_total{b,200}': 7,
+      'duration_seconds{other}': [0, 0, 0, 0, 0],
+      'duration_seconds{c}': [2, 0, 0, 1, 0],
+      'duration_seconds{g}': [0.5, 0, 1, 0, 0],
+    });
+    assert.equal(slab.droppedSeries, 0);
+  });
+
+  it('are not reused before they have settled, and tell by the epoch that numbers are others', () => {
+    const slab = create(20);
+    const [a, epoch] = [slab.series(requests, ['a', '200']), slab.epoch];
+    slab.giveUp([a]);
+    assert.notEqual(slab.epoch, epoch);
+    assert.notEqual(slab.series(requests, ['b', '200']), a);
+    slab.settle();
+    assert.equal(slab.series(requests, ['c', '200']), a);
+  });
+
+  it('never leave a family without its other, nor use up the room for texts', () => {
+    const slab = create(5);
+    const merge = new MetricMerge([slab], 100);
+    for (let i = 0; i < 5_000; i++) {
+      const labels = [`${i}`.repeat(1 + (i % 7)), '200'];
+      slab.add(slab.series(requests, labels), 1);
+      slab.giveUp([slab.series(requests, ['other', 'other'])]);
+      leave(slab, labels);
+    }
+    slab.observe(slab.series(durations, ['a']), 1);
+    slab.add(slab.series(starts, []), 1);
+    assert.equal(slab.droppedSeries, 0);
+    assert.deepEqual(merged(merge), {
+      'duration_seconds{other}': [0, 0, 0, 0, 0],
+      'duration_seconds{a}': [1, 0, 1, 0, 0],
+      'starts_total{}': 1,
+    });
+  });
+
+  it('are known to the successor of a thread', () => {
+    const buffer = MetricSlab.create({ families, maxSeries: 20 });
+    const predecessor = MetricSlab.attach(buffer, families);
+    predecessor.add(predecessor.series(requests, ['a', '200']), 5);
+    predecessor.add(predecessor.series(requests, ['b', '200']), 6);
+    predecessor.giveUp([predecessor.series(requests, ['a', '200'])]);
+    const merge = new MetricMerge([MetricSlab.attach(buffer, families)], 100);
+    const successor = MetricSlab.attach(buffer, families);
+    const { seriesCount } = successor;
+    successor.add(successor.series(requests, ['c', '200']), 1);
+    assert.equal(successor.seriesCount, seriesCount);
+    assert.deepEqual(merged(merge), { 'requests_total{b,200}': 6, 'requests_total{c,200}': 1 });
+  });
+
+  it('take nothing from what is part of other for want of room', () => {
+    const [one, two] = [create(20), create(20)];
+    const merge = new MetricMerge([one, two], 2);
+    one.add(one.series(requests, ['a', '200']), 1);
+    merge.merge();
+    two.add(two.series(requests, ['b', '200']), 3);
+    assert.equal(merged(merge)['requests_total{other,other}'], 3);
+    leave(two, ['b', '200']);
+    two.add(two.series(requests, ['c', '200']), 4);
+    assert.equal(merged(merge)['requests_total{other,other}'], 7);
+    leave(one, ['a', '200']);
+    two.add(two.series(requests, ['d', '200']), 5);
+    assert.deepEqual(merged(merge), { 'requests_total{other,other}': 7, 'requests_total{d,200}': 5 });
+  });
+
+  it('never have anything counted twice by whoever takes a counter that goes back for one that begins anew', () => {
+    const threads = 2;
+    const key = fc.nat({ max: 2 }).map((n) => `r${n}`);
+    const thread = fc.nat({ max: threads - 1 });
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ what: fc.constant('count' as const), thread, key }) },
+      { weight: 2, arbitrary: fc.record({ what: fc.constant('leave' as const), thread, key }) },
+      { weight: 1, arbitrary: fc.record({ what: fc.constant('forget' as const), thread, key }) },
+      { weight: 3, arbitrary: fc.record({ what: fc.constant('read' as const), thread, key }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), fc.integer({ min: 2, max: 9 }), (steps, most) => {
+        const slabs = Array.from({ length: threads }, () => create(20));
+        const merge = new MetricMerge(slabs, most);
+        const truth = new Map<string, number>();
+        const scraped = new Map<string, { last: number; increase: number }>();
+        let all = 0;
+        const read = (): void => {
+          for (const { labels, value } of merge.merge()) {
+            const before = scraped.get(labels[0]) ?? { last: 0, increase: 0 };
+            const more = value < before.last ? value : value - before.last;
+            scraped.set(labels[0], { last: value, increase: before.increase + more });
+          }
+          let sum = 0;
+          for (const [route, { increase }] of scraped) {
+            sum += increase;
+            if (route !== 'other') assert.ok(increase <= (truth.get(route) ?? 0), route);
+          }
+          assert.ok(sum <= all, `${sum} of ${all}`);
+        };
+        for (const { what, thread: number, key: route } of steps) {
+          const slab = slabs[number];
+          if (what === 'count') {
+            slab.add(slab.series(requests, [route, '200']), 1);
+            truth.set(route, (truth.get(route) ?? 0) + 1);
+            all++;
+          } else if (what === 'leave') leave(slab, [route, '200']);
+          else if (what === 'forget') merge.forget((_, labels) => labels[0] === route);
+          else read();
+        }
+        read();
+        const isPlain = steps.every(({ what }) => what === 'count' || what === 'read');
+        if (!isPlain) return;
+        let increase = 0;
+        for (const one of scraped.values()) increase += one.increase;
+        assert.equal(increase, all);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

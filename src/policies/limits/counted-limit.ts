@@ -88,7 +88,7 @@ export class CountedLimit implements Policy {
       counters.uncounted.add();
       return undefined;
     }
-    if (!isAllowed && !enforce) return this.wouldRefuse();
+    if (!isAllowed && !enforce) return this.wouldRefuse(exchange);
     const charge = new Charge(exchange.limitCharge, counting, key, enforce ? fields : null, cost, verdict);
     if (!isAllowed) return this.refuse(exchange, charge, retryMs === Infinity ? windowMs : retryMs);
     counters.allowed.add();
@@ -99,10 +99,10 @@ export class CountedLimit implements Policy {
     return undefined;
   }
 
-  private wouldRefuse(): undefined {
+  private wouldRefuse(exchange: Exchange): undefined {
     this.parts.limits.noteRefusal(false);
     this.parts.counters.wouldRefuse.add();
-    this.parts.counter.refused(false);
+    this.parts.counter.refused(false, exchange);
     this.parts.onUnenforced();
   }
 
@@ -122,7 +122,7 @@ export class CountedLimit implements Policy {
     const { code, limits, counters, counter } = this.parts;
     limits.noteRefusal(true);
     counters.refused.add();
-    counter.refused(true);
+    counter.refused(true, exchange);
     const undone = undoCharges(exchange);
     const waitSeconds = Math.max(1, seconds(waitMs));
     charge.refused(waitSeconds);

@@ -5,7 +5,7 @@ import {
   type PolicyCounterName,
   policyCounters,
 } from '../../contract/metrics.ts';
-import { MetricSlab } from '../../util/metric-slab.ts';
+import { type MetricFamily, MetricSlab } from '../../util/metric-slab.ts';
 import { familyIndex, recordedFamilies } from './recorded-families.ts';
 
 /** The largest `telemetry.metrics.maxSeries`. Memory that no series has come to was never touched, and costs nothing. */
@@ -38,11 +38,29 @@ const requestsFamily = familyIndex('gatewright_requests_total');
 const durationsFamily = familyIndex('gatewright_request_duration_seconds');
 const upstreamsFamily = familyIndex('gatewright_upstream_duration_seconds');
 
+/** What a configuration has series for. */
+export interface ConfiguredNames {
+  readonly routes: { has(name: string): boolean };
+  readonly upstreams: { has(name: string): boolean };
+}
+
+/** Series of what is gone are there for so long yet, so that whoever scrapes gets what they were in the end. */
+export const goneForMs = 300_000;
+
+const nothing: ReadonlySet<string> = new Set();
+
 export class ThreadMetrics {
   readonly memory: SharedArrayBuffer;
   private readonly slab: MetricSlab;
   private readonly routes = new Map<string, RouteSeries>();
   private readonly upstreams = new Map<string, number>();
+  private names: ConfiguredNames = { routes: nothing, upstreams: nothing };
+  /** Counters of the policies that serve, and of those that are being made ready. */
+  private counters: SlabCounter[] = [];
+  private prepared: SlabCounter[] | null = null;
+  /** Series of what is gone, and since when that is known. */
+  private readonly gone = new Map<number, number>();
+  private isTidy = true;
 
   /** Memory for a thread: it counts there, and others read it. */
   static create(): SharedArrayBuffer {
@@ -54,11 +72,71 @@ export class ThreadMetrics {
     this.slab = MetricSlab.attach(memory, recordedFamilies);
   }
 
-  /** Another configuration serves. Series stay what they are; only those of names that are gone are let go here. */
-  begin(maxSeries: number): void {
+  /** Another configuration is made ready: counters are those of its policies, until `begin` or `abandon`. */
+  prepare(): void {
+    this.prepared = [];
+  }
+
+  /** What was made ready is not going to serve. */
+  abandon(): void {
+    this.prepared = null;
+  }
+
+  /** What was made ready serves. Series stay what they are for now: see `tidy`. */
+  begin(maxSeries: number, names: ConfiguredNames): void {
     this.slab.limit = maxSeries;
+    this.names = names;
+    this.counters = this.prepared ?? [];
+    this.prepared = null;
+    this.isTidy = false;
+    this.forgetNumbers();
+  }
+
+  /**
+   * Gives up series of routes, upstreams and policies that have been gone for a while. To be called every minute or so.
+   * @param now monotonic milliseconds.
+   */
+  tidy(now: number): void {
+    const { slab, gone } = this;
+    slab.settle();
+    if (this.isTidy) return;
+    const found = this.findGone();
+    for (const series of gone.keys()) if (!found.has(series)) gone.delete(series);
+    for (const series of found) if (!gone.has(series)) gone.set(series, now);
+    const over = Array.from(gone).flatMap(([series, since]) => (now - since >= goneForMs ? [series] : []));
+    for (const series of over) gone.delete(series);
+    this.isTidy = gone.size === 0;
+    if (over.length === 0) return;
+    slab.giveUp(over);
+    this.forgetNumbers();
+  }
+
+  private forgetNumbers(): void {
     this.routes.clear();
     this.upstreams.clear();
+  }
+
+  private findGone(): ReadonlySet<number> {
+    const gone = new Set<number>();
+    /** Those of policies, by their routes. */
+    const ofPolicies = new Map<string, { readonly series: number; readonly text: string }[]>();
+    for (const series of this.slab.numbersInUse()) {
+      const { family, labels } = this.slab.describe(series);
+      if (isConfigured(family, labels, this.names)) {
+        if (!Object.hasOwn(policyCounters, family.name) || isOther(labels)) continue;
+        const [route] = labels;
+        if (!ofPolicies.has(route)) ofPolicies.set(route, []);
+        ofPolicies.get(route)!.push({ series, text: textOf(family.name, labels) });
+      }
+      gone.add(series);
+    }
+    for (const { family, labels } of this.counters) {
+      const candidates = ofPolicies.get(labels[0]);
+      if (candidates === undefined) continue;
+      const text = textOf(recordedFamilies[family].name, labels);
+      for (const candidate of candidates) if (candidate.text === text) gone.delete(candidate.series);
+    }
+    return gone;
   }
 
   /**
@@ -86,7 +164,9 @@ export class ThreadMetrics {
     const family = familyIndex(name);
     const given: Readonly<Record<string, string>> = labels;
     const values = [route, ...policyCounters[name].labels.map((label) => labelValue(given[label]))];
-    return new SlabCounter(this.slab, family, values);
+    const counter = new SlabCounter(this.slab, family, values);
+    (this.prepared ?? this.counters).push(counter);
+    return counter;
   }
 
   private routeSeries(route: string): RouteSeries {
@@ -110,10 +190,11 @@ export class ThreadMetrics {
 }
 
 class SlabCounter implements Counter {
+  readonly family: number;
+  readonly labels: readonly string[];
   private readonly slab: MetricSlab;
-  private readonly family: number;
-  private readonly labels: readonly string[];
   private series = -1;
+  private epoch = 0;
 
   constructor(slab: MetricSlab, family: number, labels: readonly string[]) {
     this.slab = slab;
@@ -122,10 +203,26 @@ class SlabCounter implements Counter {
   }
 
   add(amount = 1): void {
-    if (this.series === -1) this.series = this.slab.series(this.family, this.labels);
+    if (this.series === -1 || this.epoch !== this.slab.epoch) this.find();
     this.slab.add(this.series, amount);
   }
+
+  private find(): void {
+    this.series = this.slab.series(this.family, this.labels);
+    this.epoch = this.slab.epoch;
+  }
 }
+
+/** Whether there is something in the configuration that may count in a series. Of policies only their routes are looked at. */
+export function isConfigured(family: MetricFamily, labels: readonly string[], names: ConfiguredNames): boolean {
+  if (isOther(labels)) return true;
+  const [name] = labels;
+  return family.labels[0] === 'upstream' ? names.upstreams.has(name) : name === noRoute || names.routes.has(name);
+}
+
+const isOther = (labels: readonly string[]): boolean => labels.every((label) => label === 'other');
+
+const textOf = (name: string, labels: readonly string[]): string => JSON.stringify([name, ...labels]);
 
 /** What a module without types gives may be anything. */
 function labelValue(value: unknown): string {
