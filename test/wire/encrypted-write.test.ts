@@ -49,7 +49,7 @@ describe('short texts to TLS sockets', () => {
         // What was written before is under way or waits, and then again it has left.
         if (index % 3 === 0) await turn();
       }
-      const due = pairs.map((_, whose) => Array.from({ length: count }, (_, index) => textOf(whose, index)).join(''));
+      const due = pairs.map((_, whose) => Array.from({ length: count }, (__, index) => textOf(whose, index)).join(''));
       assert.ok(
         pairs.every(({ server }) => server.writableLength > 0),
         'what is written does not all fit into the kernel',
