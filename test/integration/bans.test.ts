@@ -16,7 +16,7 @@ const request = (fields = '', target = '/'): string => `GET ${target} HTTP/1.1\r
 const guarded = (options: object, listener: object = {}): ConfigInput =>
   toldConfig({
     listeners: { web: { host: '127.0.0.1', port: 0, ...listener } },
-    routes: { all: { policies: [{ use: './told.ts' }, { ban: options }, { apiKey: {} }], respond: { body: 'hello' } } },
+    routes: { all: { policies: [{ use: './told.mjs' }, { ban: options }, { apiKey: {} }], respond: { body: 'hello' } } },
   });
 
 /** One request on a connection of its own from this address. */

@@ -133,12 +133,12 @@ suite('limits on threads that come and go', () => {
   });
 
   test('get back what a thread held that has died', { timeout: 60_000 }, async (t) => {
-    const limited = [{ concurrency: { limit: 3, by: 'global' } }, { use: './told.ts' }];
+    const limited = [{ concurrency: { limit: 3, by: 'global' } }, { use: './told.mjs' }];
     const config = toldConfig({
       threads: 1,
       routes: {
         limited: { match: { path: '/limited' }, policies: limited, respond: { body: 'hello' } },
-        free: { match: { path: '/free' }, policies: [{ use: './told.ts' }], respond: { body: 'hello' } },
+        free: { match: { path: '/free' }, policies: [{ use: './told.mjs' }], respond: { body: 'hello' } },
       },
     });
     const threads = await TestThreads.start(t, config);

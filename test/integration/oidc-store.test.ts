@@ -42,7 +42,7 @@ async function startShop(t: Scope, redis: RedisServer) {
     threads: 2,
     listeners: { web: { host: '127.0.0.1', port } },
     stores: { shared: { type: 'redis', url: redis.url, timeout: `${timeoutMs}ms`, prefix: 'test:' } },
-    routes: { shop: { policies: [{ use: './told.ts' }, { oidc }], respond: { body: 'the shop' } } },
+    routes: { shop: { policies: [{ use: './told.mjs' }, { oidc }], respond: { body: 'the shop' } } },
   };
   const threads = await TestThreads.start(t, config);
   return { origin, provider, threads, config };

@@ -79,7 +79,7 @@ describe('threads whose code has changed', () => {
     const upstreams = { u: { targets: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`] } };
     const both = toldConfig({
       upstreams,
-      routes: { stays: { match: { path: '/stays' }, policies: [{ use: './told.ts' }], upstream: 'u' } },
+      routes: { stays: { match: { path: '/stays' }, policies: [{ use: './told.mjs' }], upstream: 'u' } },
     });
     const threads = await TestThreads.start(t, both);
     const url = threads.url().replace('http', 'ws');
@@ -87,7 +87,7 @@ describe('threads whose code has changed', () => {
     t.after(() => stays.terminate());
     await once(stays, 'open');
     for (const version of ['2', '3', '4']) {
-      await threads.write('told.ts', toldPolicy(version));
+      await threads.write('told.mjs', toldPolicy(version));
       await threads.apply(both);
       const echoed = once(stays, 'message') as Promise<[Buffer]>;
       stays.send(version);
