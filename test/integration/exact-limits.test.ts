@@ -50,6 +50,7 @@ async function hammer(t: TestContext, { keys, threads: count, options }: Limited
     connections: 16 * count,
     pipelined: 4,
     forMs: seconds * 1000,
+    ...(longSeconds > 0 ? {} : { everyMs: 30 }),
     fields: (index) => `x-key: ${index % keys}\r\n`,
   });
   return { answers, admitted: admittedOf(answers), totals: (await threads.gateway.status()).limits };

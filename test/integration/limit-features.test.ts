@@ -71,6 +71,7 @@ suite('a cost that the response tells', () => {
       connections: 16,
       pipelined: 2,
       forMs: 1500,
+      everyMs: 15,
       fields: (index) => `x-use: ${[0, 3, 10, 25][index % 4]}\r\n`,
     });
     const used = answers
