@@ -85,6 +85,8 @@ suite('a client', () => {
     assert.equal(served(await visits(t, threads, 2, '127.0.0.2')).length, 2);
     // They do not leave when they are told to.
     const stubborn = await Promise.all(Array.from({ length: 20 }, () => open(t, threads, '127.0.0.2')));
+    const refused = async (): Promise<number> => (await threads.gateway.status()).protection.connectionsRefused;
+    await eventually(async () => (await refused()) === 20, 'all of them to be told');
     assert.equal(served(await visits(t, threads, 2, '127.0.0.3')).length, 2);
     for (const client of stubborn) assert.equal((await client.response()).status, 503);
   });
