@@ -120,14 +120,14 @@ suite('sessions in redis', { skip: unlessInstalled('redis-server') }, () => {
       return Array.from(list.matchAll(/\bid=(\d+) .*cmd=(?!client)/g), ([, id]) => id);
     };
     await eventually(async () => (await connections()).length === 2, 'a connection of each thread');
-    const before = await connections();
+    const open = await connections();
     for (let i = 0; i < 3; i++) {
       await threads.apply({
         ...config,
         routes: { ...config.routes, [`more-${i}`]: { match: { path: `/${i}` }, respond: {} } },
       });
     }
-    assert.deepEqual(await connections(), before);
+    assert.deepEqual(await connections(), open);
     const { stores: _, routes: _routes, ...without } = config;
     await threads.apply({ ...without, routes: { all: { respond: {} } } });
     await eventually(async () => (await connections()).length === 0, 'the connections to be closed');
