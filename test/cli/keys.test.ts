@@ -33,7 +33,11 @@ async function newKey(args: readonly string[]): Promise<NewKey> {
 async function api(gateway: Command, method: string, path: string, body?: object) {
   const response = await fetch(`${gateway.admin}/api/v1/consumers${path}`, {
     method,
-    headers: { authorization: `Bearer ${token}`, connection: 'close', ...(body && { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${token}`,
+      connection: 'close',
+      ...(body && { 'content-type': 'application/json' }),
+    },
     ...(body && { body: JSON.stringify(body) }),
   });
   return { status: response.status, json: (await response.json()) as Record<string, never> };
