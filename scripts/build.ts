@@ -66,7 +66,8 @@ function main(): void {
   const folder = resolve(process.argv[2] ?? join(root, 'dist'));
   rmSync(folder, { recursive: true, force: true });
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', folder];
+  // One checker: several would each read all declarations, which costs more than they share.
+  const args = [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', folder, '--checkers', '1'];
   const compiled = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   if (compiled.status !== 0) throw new Error('the sources do not compile');
   rewriteUrlsIn(folder);

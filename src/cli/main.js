@@ -56,5 +56,6 @@ process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
   if (error.code === 'EPIPE') process.exit();
   throw error;
 });
+const { processIo } = await import('./cli-io.ts');
 const { runCommand } = await import('./commands.ts');
-await runCommand();
+process.exitCode = await runCommand(process.argv.slice(2), processIo);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Command } from '../support/command.ts';
+import { type CommandOutcome, runHere } from '../support/run-here.ts';
 import { RawClient } from '../support/raw-client.ts';
 
 const token = 'a-token-of-the-operator';
@@ -15,7 +16,7 @@ const config = {
 describe('gatewright bans', () => {
   it('shows who is banned by policies, bans others and lifts bans', async (t) => {
     const gateway = await Command.serve(t, config, { env });
-    const bans = (...args: string[]) => Command.run(t, ['bans', ...args, '--admin', gateway.admin], { env });
+    const bans = (...args: string[]) => runHere(['bans', ...args, '--admin', gateway.admin], { env });
     const { hostname: host, port } = new URL(gateway.url());
     const ask = async (localAddress: string): Promise<number> => {
       const client = await RawClient.connect(t, { host, port: Number(port), localAddress });
@@ -40,25 +41,26 @@ describe('gatewright bans', () => {
         ['', undefined, undefined],
       ],
     );
-    assert.match((await bans('list', '127.0.0.10')).stdout, /\n127\.0\.0\.8\/29 /);
+    const one = await Command.run(t, ['bans', 'list', '127.0.0.10', '--admin', gateway.admin], { env });
+    assert.match(one.stdout, /\n127\.0\.0\.8\/29 /);
     assert.equal((await bans('remove', '127.0.0.8/29')).stdout, '127.0.0.8/29 is not banned any more\n');
     assert.equal((await bans('remove', '127.0.0.2')).exitCode, 0);
     assert.equal(await ask('127.0.0.9'), 401);
     assert.equal(await ask('127.0.0.2'), 401);
     assert.equal(await ask('127.0.0.2'), 403, 'the ban is over, what was counted is not: one more was too much');
     await gateway.logged('a ban was changed');
-    const shown = await Command.run(t, ['status', '--admin', gateway.admin], { env });
+    const shown = await runHere(['status', '--admin', gateway.admin], { env });
     assert.match(shown.stdout, /\nbans: \d by policies; 0 requests and \d connections refused\n/);
   });
 
   it('says in one line what is wrong', async (t) => {
     const gateway = await Command.serve(t, config, { env });
-    const bans = (...args: string[]) => Command.run(t, ['bans', ...args, '--admin', gateway.admin], { env });
-    const outcome = ({ exitCode, stderr }: Command): unknown[] => [exitCode, stderr];
+    const bans = (...args: string[]) => runHere(['bans', ...args, '--admin', gateway.admin], { env });
+    const outcome = ({ exitCode, stderr }: CommandOutcome): unknown[] => [exitCode, stderr];
     assert.deepEqual(outcome(await bans('add', 'nobody', '--for', '1h')), [1, 'address: write an IP address\n']);
     assert.match((await bans('add', '192.0.2.1', '--for', 'ever')).stderr, /^for: .*duration.*\n$/);
     assert.match((await bans('remove', '192.0.2.1')).stderr, /^Exactly 192\.0\.2\.1 is not banned; .*\n$/);
     assert.equal((await bans('add', '192.0.2.1')).exitCode, 2);
-    assert.equal((await Command.run(t, ['bans', 'list', '--admin', 'http://127.0.0.1:1'], { env })).exitCode, 3);
+    assert.equal((await runHere(['bans', 'list', '--admin', 'http://127.0.0.1:1'], { env })).exitCode, 3);
   });
 });

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { isApiKey } from '../../src/consumers/new-api-key.ts';
 import { eventually } from '../support/changes.ts';
 import { Command, folderWith } from '../support/command.ts';
+import { runHere } from '../support/run-here.ts';
 
 const token = 'a-token-of-the-operator';
 const env = { GATEWRIGHT_ADMIN_TOKEN: token };
@@ -23,8 +24,8 @@ interface NewKey {
   readonly hash: string;
 }
 
-async function newKey(t: TestContext, args: readonly string[]): Promise<NewKey> {
-  const made = await Command.run(t, ['keys', 'new', ...args, '--format', 'json'], { env });
+async function newKey(args: readonly string[]): Promise<NewKey> {
+  const made = await runHere(['keys', 'new', ...args, '--format', 'json'], { env });
   assert.equal(made.exitCode, 0, made.stderr);
   return JSON.parse(made.stdout) as NewKey;
 }
@@ -32,7 +33,11 @@ async function newKey(t: TestContext, args: readonly string[]): Promise<NewKey> 
 async function api(gateway: Command, method: string, path: string, body?: object) {
   const response = await fetch(`${gateway.admin}/api/v1/consumers${path}`, {
     method,
-    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${token}`,
+      connection: 'close',
+      ...(body && { 'content-type': 'application/json' }),
+    },
     ...(body && { body: JSON.stringify(body) }),
   });
   return { status: response.status, json: (await response.json()) as Record<string, never> };
@@ -52,7 +57,7 @@ async function statuses(gateway: Command, key: string): Promise<number[]> {
 
 describe('a new key', () => {
   it('is shown once, with the hash for the configuration', async (t) => {
-    const { key, hash } = await newKey(t, ['mobile-app']);
+    const { key, hash } = await newKey(['mobile-app']);
     assert.ok(isApiKey(key), key);
     assert.equal(hash, `sha256:${createHash('sha256').update(key).digest('hex')}`);
     const text = await Command.run(t, [
@@ -69,12 +74,12 @@ describe('a new key', () => {
     const folder = await folderWith(t);
     const yaml = text.stderr.slice(text.stderr.indexOf('consumers:'));
     writeFileSync(join(folder, 'gateway.yaml'), `routes: {r: {respond: {}}}\n${yaml}`);
-    const checked = await Command.run(t, ['check'], { cwd: folder });
+    const checked = await runHere(['check'], { cwd: folder });
     assert.equal(checked.exitCode, 0, 'what it says can be pasted');
     assert.ok(yaml.includes(shownHash) && !yaml.includes(shownKey));
   });
 
-  it('is refused for names, days and labels that cannot be, and for a day that is over', async (t) => {
+  it('is refused for names, days and labels that cannot be, and for a day that is over', async () => {
     for (const args of [
       ['a b'],
       ['a', '--expires', '2027-02-30'],
@@ -83,7 +88,7 @@ describe('a new key', () => {
       [],
       ['a', 'b'],
     ]) {
-      const { exitCode, stdout, stderr } = await Command.run(t, ['keys', 'new', ...args]);
+      const { exitCode, stdout, stderr } = await runHere(['keys', 'new', ...args]);
       assert.deepEqual([exitCode, stdout], [2, ''], args.join(' '));
       assert.match(stderr, /^[^\n]+\n$/);
     }
@@ -94,12 +99,12 @@ describe('consumers of a gateway that runs', () => {
   it('come and go by the admin API, for all threads at once and beyond a restart', async (t) => {
     const folder = await folderWith(t, { 'consumers.yaml': '' });
     const gateway = await Command.serve(t, config, { env, cwd: folder });
-    const unknown = await Command.run(t, ['keys', 'new', 'shop', '--admin', gateway.admin], { env });
+    const unknown = await runHere(['keys', 'new', 'shop', '--admin', gateway.admin], { env });
     assert.deepEqual([unknown.exitCode, unknown.stdout], [1, '']);
     assert.match(unknown.stderr, /does not keep a key of shop: There is no consumer of this name\.\n$/);
 
     assert.equal((await api(gateway, 'PUT', '/shop', { groups: ['gold'] })).status, 200);
-    const first = await newKey(t, ['shop', '--label', 'one', '--admin', gateway.admin]);
+    const first = await newKey(['shop', '--label', 'one', '--admin', gateway.admin]);
     assert.deepEqual(await statuses(gateway, first.key), [200]);
     const second = (await api(gateway, 'POST', '/shop/keys', { label: 'two' })).json as unknown as NewKey & {
       id: string;
@@ -139,7 +144,7 @@ describe('consumers of a gateway that runs', () => {
   });
 
   it('are followed in their files, which the admin API leaves alone', async (t) => {
-    const { key, hash } = await newKey(t, ['partner']);
+    const { key, hash } = await newKey(['partner']);
     const folder = await folderWith(t, { 'consumers.yaml': '' });
     const gateway = await Command.serve(t, config, { env, cwd: folder });
     assert.deepEqual(await statuses(gateway, key), [401]);
@@ -165,7 +170,8 @@ describe('consumers of a gateway that runs', () => {
     const { problem } = await gateway.logged('the configuration has a problem');
     assert.match(String(problem), /the consumer other is in the database \S+consumers\.db as well/);
     writeFileSync(join(folder, 'consumers.yaml'), '');
-    await eventually(async () => (await statuses(gateway, key))[0] === 401, 'the key is not accepted any more');
+    // Not 401 for ever: who fails again and again is refused otherwise.
+    await eventually(async () => !(await statuses(gateway, key)).includes(200), 'the key to be accepted no more');
   });
 
   it('keep a gateway from starting whose database cannot be used', async (t) => {

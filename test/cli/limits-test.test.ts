@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, describe, it } from 'node:test';
 import type { LimitMeasurement } from '../../src/testing/index.ts';
 import { Command } from '../support/command.ts';
+import { runHere } from '../support/run-here.ts';
 import { freePort } from '../support/free-port.ts';
 import { limitingServer } from '../support/limiting-server.ts';
 
@@ -28,7 +29,7 @@ describe('gatewright limits-test', () => {
     assert.match(stdout, /^waiting +got in 1 of 1 times after waiting as told, for up to 1 s; of \d+ that were/m);
     assert.match(stdout, /^verdict +HOLDS: never more than 39 within 1s, /m);
 
-    const keyed = await Command.run(t, [...args, '--waits', '0', '--by-header', 'x-key', '--keys', '20', '--json']);
+    const keyed = await runHere([...args, '--waits', '0', '--by-header', 'x-key', '--keys', '20', '--json']);
     const measured = JSON.parse(keyed.stdout) as LimitMeasurement;
     assert.deepEqual([keyed.exitCode, measured.verdict, measured.keys], [0, 'holds', 20], keyed.stdout);
     assert.ok(measured.admitted > 300);
@@ -41,7 +42,7 @@ describe('gatewright limits-test', () => {
     assert.equal(exitCode, 1, stdout);
     assert.match(stdout, /^broken +within 1s at least \d+ were admitted, and 39 may be$/m);
     assert.match(stdout, /^verdict +BROKEN/m);
-    const table = await Command.run(t, [...args, '-H', 'x-key: another', '--format', 'markdown']);
+    const table = await runHere([...args, '-H', 'x-key: another', '--format', 'markdown']);
     assert.match(
       table.stdout,
       /^\| {2}\| limit \|[^\n]+\n\| --- \|[^\n]+\n\| http:\S+ \| 20\/1s, burst 19 \(gcra\) \| 1 \|/,
@@ -52,15 +53,15 @@ describe('gatewright limits-test', () => {
   it('ends with 1 when it cannot tell', async (t) => {
     const { url } = await limitingServer(t, { limit: 20, windowMs: 1000, capacity: 20 });
     const low = ['limits-test', url, '--rate', '20/1s', ...quick, '--load', '0.5x', '--waits', '0'];
-    const doubtful = await Command.run(t, low);
+    const doubtful = await runHere(low);
     assert.equal(doubtful.exitCode, 1, doubtful.stdout);
     assert.match(doubtful.stdout, /^doubt +only 0\.\d times the limit could be sent\nverdict +IN DOUBT/m);
   });
 
-  it('ends with 3 and one line when nothing is there', async (t) => {
+  it('ends with 3 and one line when nothing is there', async () => {
     const port = await freePort();
     const args = ['limits-test', `http://127.0.0.1:${port}/`, '--rate', '20/1s'];
-    const { exitCode, stdout, stderr } = await Command.run(t, args);
+    const { exitCode, stdout, stderr } = await runHere(args);
     assert.deepEqual([exitCode, stdout], [3, '']);
     assert.equal(stderr, `127.0.0.1:${port}: ECONNREFUSED: start the gateway first\n`);
   });
@@ -82,8 +83,8 @@ describe('gatewright limits-test', () => {
     ],
     ['a header twice', ['http://127.0.0.1:1/', '--rate', '1/1s', '-H', 'a: 1', '-H', 'A: 2'], /"a" is there twice/],
   ] as const) {
-    it(`answers ${mistake} with 2`, async (t) => {
-      const { exitCode, stdout, stderr } = await Command.run(t, ['limits-test', ...args]);
+    it(`answers ${mistake} with 2`, async () => {
+      const { exitCode, stdout, stderr } = await runHere(['limits-test', ...args]);
       assert.deepEqual([exitCode, stdout], [2, '']);
       assert.match(stderr, expected);
     });

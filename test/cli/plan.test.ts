@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, describe, it } from 'node:test';
 import { loadText } from '../config/load-text.ts';
 import { Command, folderWith } from '../support/command.ts';
+import { runHere } from '../support/run-here.ts';
 import { makeCertificate } from '../support/certificates.ts';
 
 const OLD = `admin: {token: "\${env:TOKEN:-sesame-open}"}
@@ -20,7 +21,7 @@ routes:
 `;
 
 const plan = async (t: TestContext, files: Readonly<Record<string, string>>, ...args: string[]) =>
-  Command.run(t, ['plan', ...args], { cwd: await folderWith(t, files) });
+  runHere(['plan', ...args], { cwd: await folderWith(t, files) });
 
 const both = { 'old.yaml': OLD, 'new.yaml': NEW };
 
@@ -53,7 +54,8 @@ async function snapshotOf(text: string): Promise<string> {
 
 describe('gatewright plan', () => {
   it('tells what changes, the most important first, and ends with 0', async (t) => {
-    const { exitCode, stdout, stderr } = await plan(t, both, 'new.yaml', '--against', 'old.yaml');
+    const cwd = await folderWith(t, both);
+    const { exitCode, stdout, stderr } = await Command.run(t, ['plan', 'new.yaml', '--against', 'old.yaml'], { cwd });
     assert.deepEqual([exitCode, stderr], [0, '']);
     assert.equal(
       stdout,
@@ -74,7 +76,8 @@ new.yaml against old.yaml: 3 changes (1 security, 1 traffic, 1 other)
   });
 
   it('ends with 1 for changes that must not be, and says which', async (t) => {
-    const failed = await plan(t, both, 'new.yaml', '--against', 'old.yaml', '--fail-on', 'auth-removed, route-removed');
+    const args = ['new.yaml', '--against', 'old.yaml', '--fail-on', 'auth-removed, route-removed'];
+    const failed = await Command.run(t, ['plan', ...args], { cwd: await folderWith(t, both) });
     assert.equal(failed.exitCode, 1);
     assert.deepEqual(
       failed.stdout.trimEnd().split('\n').at(-1),
@@ -207,7 +210,7 @@ describe('gatewright plan --admin', () => {
       admin.requests.map(({ method, url, headers }) => [method, url, headers.authorization]),
       [['GET', '/api/v1/snapshot', 'Bearer letmein']],
     );
-    const same = await Command.run(t, ['plan', 'old.yaml', '--admin', `${admin.url}/`], { cwd, env });
+    const same = await runHere(['plan', 'old.yaml', '--admin', `${admin.url}/`], { cwd, env });
     assert.match(same.stdout, /: no changes$/m);
   });
 
@@ -238,10 +241,10 @@ describe('gatewright plan --admin', () => {
       'same.json': JSON.stringify({ listeners, ...config }),
       'other.json': JSON.stringify({ listeners, ...config, routes: fewer }),
     });
-    const same = await Command.run(t, ['plan', 'same.json', '--admin', url], { cwd, env: secrets });
+    const same = await runHere(['plan', 'same.json', '--admin', url], { cwd, env: secrets });
     assert.deepEqual([same.exitCode, same.stderr], [0, '']);
     assert.match(same.stdout, /: no changes\nNot compared, .*admin\.token/);
-    const other = await Command.run(t, ['plan', 'other.json', '--admin', url], { cwd, env: secrets });
+    const other = await runHere(['plan', 'other.json', '--admin', url], { cwd, env: secrets });
     assert.match(
       other.stdout,
       /^Traffic\n {2}route b: removed: \/b → redirect 308 to \/a\n\n[^\n]* 1 change \(1 traffic\)$/m,
@@ -269,7 +272,7 @@ describe('gatewright plan --admin', () => {
     const elsewhere = await adminWith(t, 200, await snapshotOf(OLD));
     const admin = await adminWith(t, 307, '', { location: `${elsewhere.url}/api/v1/snapshot` });
     const cwd = await folderWith(t, both);
-    const { exitCode, stderr } = await Command.run(t, ['plan', 'new.yaml', '--admin', admin.url], { cwd, env });
+    const { exitCode, stderr } = await runHere(['plan', 'new.yaml', '--admin', admin.url], { cwd, env });
     assert.equal(exitCode, 3);
     assert.match(stderr, /is not the admin API/);
     assert.deepEqual(elsewhere.requests, []);

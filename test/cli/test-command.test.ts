@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Command, folderWith } from '../support/command.ts';
+import { type CommandOutcome, runHere } from '../support/run-here.ts';
 
 const config = 'routes: {a: {match: {path: /a}, respond: {status: 200, body: hello}}}\n';
 const good = 'tests:\n  - {name: a is there, request: GET http://x/a, expect: {route: a, status: 200}}\n';
@@ -24,23 +25,32 @@ const code = (assertion: string): string => `
   });
 `;
 
-async function test(
-  t: TestContext,
-  files: Readonly<Record<string, string>>,
-  args: readonly string[] = [],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Command> {
+async function write(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
   const cwd = await folderWith(t);
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(cwd, name)), { recursive: true });
     await writeFile(join(cwd, name), text);
   }
-  return Command.run(t, ['test', ...args], { cwd, env });
+  return cwd;
+}
+
+async function test(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CommandOutcome> {
+  return runHere(['test', ...args], { cwd: await write(t, files), env });
+}
+
+/** The same in a process of its own. */
+async function start(...[t, files, args = [], env = {}]: Parameters<typeof test>): Promise<Command> {
+  return Command.run(t, ['test', ...args], { cwd: await write(t, files), env });
 }
 
 describe('gatewright test', () => {
   it('runs what it finds in the working folder and below, and exits with 0 when all pass', async (t) => {
-    const { stdout, stderr, exitCode } = await test(t, {
+    const { stdout, stderr, exitCode } = await start(t, {
       'gateway.yaml': config,
       'gateway.test.yaml': good,
       'more/gateway.yaml': config,
@@ -67,7 +77,7 @@ describe('gatewright test', () => {
       'gateway.test.yaml': 'not even this',
       'below/bad.test.yaml': bad.replace('tests:', 'config: ../gateway.yaml\ntests:'),
     };
-    const { stdout, exitCode } = await test(t, files, ['good.yaml', 'below']);
+    const { stdout, exitCode } = await start(t, files, ['good.yaml', 'below']);
     assert.deepEqual(stdout.split('\n'), [
       'good.yaml:2:5  ok  a is there',
       'below/bad.test.yaml:3:5  FAILED  a says bye',
@@ -152,7 +162,7 @@ describe('gatewright test', () => {
   it('runs tests in code, those of a gateway also unasked, even from within a test', async (t) => {
     const files = { 'gateway.yaml': config, 'gateway.test.ts': code("assert.equal(body, 'hello');") };
     const context = process.env['NODE_TEST_CONTEXT'] ?? 'child-v8';
-    const { stdout, stderr, exitCode } = await test(t, files, [], { NODE_TEST_CONTEXT: context });
+    const { stdout, stderr, exitCode } = await start(t, files, [], { NODE_TEST_CONTEXT: context });
     assert.match(stdout, /^gateway\.test\.ts:8:5 {2}ok {2}says hello\n1 passed, 0 failed\n$/);
     assert.match(stderr, /printed by the tests/);
     assert.equal(exitCode, 0);
@@ -165,7 +175,7 @@ describe('gatewright test', () => {
       'broken.test.ts': 'import "./not-there.ts";',
       'empty.test.ts': '',
     };
-    const { stdout, exitCode } = await test(t, files, ['fails.test.ts', 'broken.test.ts', 'empty.test.ts']);
+    const { stdout, exitCode } = await start(t, files, ['fails.test.ts', 'broken.test.ts', 'empty.test.ts']);
     assert.match(stdout, /^fails\.test\.ts:8:5 {2}FAILED {2}says hello$/m);
     assert.match(stdout, /^ {6}.*'hello'/m);
     assert.match(stdout, /^broken\.test\.ts:1:1 {2}FAILED/m);

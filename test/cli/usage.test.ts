@@ -6,6 +6,7 @@ import { type TestContext, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { Command, folderWith } from '../support/command.ts';
+import { runHere } from '../support/run-here.ts';
 
 const GOOD = 'upstreams: {u: {targets: ["http://127.0.0.1:1"]}}\nroutes: {a: {match: {path: /a}, upstream: u}}\n';
 
@@ -26,7 +27,7 @@ describe('gatewright', () => {
     assert.equal(nothing.stderr, asked.stdout);
   });
 
-  it('shows for every command what it does and takes', async (t) => {
+  it('shows for every command what it does and takes', async () => {
     for (const [command, expected] of [
       ['run', /\[file\][\s\S]*by default gateway\.yaml/],
       ['check', /--format <format>[\s\S]*"text", "json"/],
@@ -36,7 +37,7 @@ describe('gatewright', () => {
       ['init', /gateway\.yaml/],
       ['status', /--admin <url>[\s\S]*127\.0\.0\.1:9901[\s\S]*--format <format>/],
     ] as const) {
-      const { exitCode, stdout, stderr } = await Command.run(t, [command, '--help']);
+      const { exitCode, stdout, stderr } = await runHere([command, '--help']);
       assert.deepEqual([exitCode, stderr], [0, '']);
       assert.match(stdout, new RegExp(`^Usage: gatewright ${command} `));
       assert.match(stdout, expected);
@@ -58,22 +59,29 @@ describe('gatewright', () => {
     ['a format that there is not', ['check', '--format', 'xml'], /'xml' is invalid\. Allowed choices are text, json/],
     ['two files', ['check', 'a.yaml', 'b.yaml'], /too many arguments for 'check'/],
   ] as const) {
-    it(`answers ${mistake} with 2 and one line that helps`, async (t) => {
-      const { exitCode, stdout, stderr } = await Command.run(t, args);
+    it(`answers ${mistake} with 2 and one line that helps`, async () => {
+      const { exitCode, stdout, stderr } = await runHere(args);
       assert.deepEqual([exitCode, stdout], [2, '']);
       assert.ok(isOneLine(stderr), stderr);
       assert.match(stderr, expected);
       assert.match(stderr, /Try: gatewright --help$/m);
     });
   }
+
+  it('does so in a process of its own', async (t) => {
+    const { exitCode, stdout, stderr } = await Command.run(t, ['check', 'a.yaml', 'b.yaml']);
+    assert.deepEqual([exitCode, stdout], [2, '']);
+    assert.ok(isOneLine(stderr), stderr);
+  });
 });
 
 describe('gatewright check', () => {
   const check = async (t: TestContext, files: Readonly<Record<string, string>>, ...args: string[]) =>
-    Command.run(t, ['check', ...args], { cwd: await folderWith(t, files) });
+    runHere(['check', ...args], { cwd: await folderWith(t, files) });
 
   it('ends with 0 for a configuration that can be served', async (t) => {
-    const { exitCode, stdout, stderr } = await check(t, { 'gateway.yaml': GOOD });
+    const cwd = await folderWith(t, { 'gateway.yaml': GOOD });
+    const { exitCode, stdout, stderr } = await Command.run(t, ['check'], { cwd });
     assert.deepEqual([exitCode, stderr], [0, '']);
     assert.equal(stdout, 'gateway.yaml can be served: 1 route, 1 upstream, 1 listener\n');
   });
@@ -95,7 +103,8 @@ routes:
   bad: {match: {path: {regex: "^/(?=a)"}}, upstream: u}
 thread: 1
 `;
-    const { exitCode, stdout } = await check(t, { 'other.yaml': wrong }, 'other.yaml');
+    const cwd = await folderWith(t, { 'other.yaml': wrong });
+    const { exitCode, stdout } = await Command.run(t, ['check', 'other.yaml'], { cwd });
     assert.equal(exitCode, 1);
     const lines = stdout.trimEnd().split('\n');
     assert.match(
@@ -143,11 +152,11 @@ describe('gatewright init and schema', () => {
     const first = await Command.run(t, ['init'], { cwd });
     assert.deepEqual([first.exitCode, first.stderr], [0, '']);
     assert.match(first.stdout, /^Wrote gateway\.yaml\./);
-    const checked = await Command.run(t, ['check'], { cwd });
+    const checked = await runHere(['check'], { cwd });
     assert.deepEqual([checked.exitCode, checked.stderr], [0, '']);
     assert.ok(isOneLine(checked.stdout), checked.stdout);
 
-    const second = await Command.run(t, ['init'], { cwd });
+    const second = await runHere(['init'], { cwd });
     assert.deepEqual([second.exitCode, second.stdout], [1, '']);
     assert.equal(second.stderr, 'There is gateway.yaml already; it was left as it is.\n');
 

@@ -95,9 +95,11 @@ describeExample('routing', (example) => {
   });
 
   it('splits the canary over both services', async () => {
-    const line = `curl ${url}/canary/x`;
     const services: string[] = [];
-    for (let i = 0; i < 60; i++) services.push((await echoOf(example(), line)).service);
+    for (let i = 0; i < 60; i++) {
+      const answer = await fetch(example().url(`${url}/canary/x`));
+      services.push(((await answer.json()) as Echo).service);
+    }
     assert.deepEqual([...new Set(services)].toSorted(), ['echo-3001', 'echo-3002']);
     assert.ok(services.filter((service) => service === 'echo-3001').length > 30);
   });

@@ -13,10 +13,10 @@ import { makeTlsFiles } from '../support/tls-files.ts';
 const request = (fields = '', target = '/'): string => `GET ${target} HTTP/1.1\r\nhost: x\r\n${fields}\r\n`;
 
 /** Everything is answered 401. */
-const guarded = (options: object, listener: object = {}): ConfigInput =>
+const guarded = (options: object, listener: object = {}, more: readonly { use: string }[] = []): ConfigInput =>
   toldConfig({
     listeners: { web: { host: '127.0.0.1', port: 0, ...listener } },
-    routes: { all: { policies: [{ use: './told.ts' }, { ban: options }, { apiKey: {} }], respond: { body: 'hello' } } },
+    routes: { all: { policies: [...more, { ban: options }, { apiKey: {} }], respond: { body: 'hello' } } },
   });
 
 /** One request on a connection of its own from this address. */
@@ -25,6 +25,9 @@ async function ask(t: TestContext, threads: Pick<TestThreads, 'address'>, localA
   client.write(request(`connection: close\r\n${fields}`));
   return client.response();
 }
+
+/** Everything is answered. */
+const answering = { all: { respond: { body: 'hello' } } };
 
 const order = (threads: TestThreads, network: string, forMs = 60_000) =>
   threads.gateway.shared.bans.order({ network: parseNetwork(network)!, forMs, by: 'admin API', reason: 'test' });
@@ -56,9 +59,10 @@ suite('a client that has come to too many 401', () => {
   });
 
   test('stays so through a reload and the loss of a thread', async (t) => {
-    const threads = await TestThreads.start(t, guarded({ after: 2 }));
+    const told = [{ use: './told.mjs' }];
+    const threads = await TestThreads.start(t, guarded({ after: 2 }, {}, told));
     for (let n = 0; n < 2; n++) await ask(t, threads, '127.0.0.2');
-    await threads.apply(guarded({ after: 1000 }));
+    await threads.apply(guarded({ after: 1000 }, {}, told));
     assert.equal((await ask(t, threads, '127.0.0.2')).status, 403);
     const dying = await RawClient.connect(t, { ...threads.address(), localAddress: '127.0.0.3' });
     dying.write(request('x-do: exit\r\n'));
@@ -92,7 +96,7 @@ suite('a client that has come to too many 401', () => {
 
 suite('a ban by an operator', () => {
   test('holds for all threads from the moment it is made until it is lifted', async (t) => {
-    const threads = await TestThreads.start(t, toldConfig());
+    const threads = await TestThreads.start(t, toldConfig({ routes: answering }));
     assert.equal((await ask(t, threads, '127.0.0.2')).status, 200);
     order(threads, '127.0.0.0/30');
     const banned = await Promise.all(Array.from({ length: 12 }, () => ask(t, threads, '127.0.0.2')));
@@ -106,7 +110,7 @@ suite('a ban by an operator', () => {
   test('closes connections for TLS before the handshake', async (t) => {
     const { cert, key, certPem: ca } = makeTlsFiles(t);
     const web = { host: '127.0.0.1', port: 0, tls: { certificates: [{ cert, key }] } };
-    const threads = await TestThreads.start(t, toldConfig({ listeners: { web } }));
+    const threads = await TestThreads.start(t, toldConfig({ listeners: { web }, routes: answering }));
     const address = { ...threads.address(), localAddress: '127.0.0.2', ca, servername: 'localhost' };
     const open = await RawClient.connect(t, address);
     order(threads, '127.0.0.2');
@@ -117,7 +121,7 @@ suite('a ban by an operator', () => {
 
   test('is of the address that the PROXY protocol tells', async (t) => {
     const web = { host: '127.0.0.1', port: 0, proxyProtocol: true };
-    const threads = await TestThreads.start(t, toldConfig({ listeners: { web } }));
+    const threads = await TestThreads.start(t, toldConfig({ listeners: { web }, routes: answering }));
     order(threads, '192.0.2.1');
     order(threads, '127.0.0.2');
     const by = async (client: string) => {

@@ -1,6 +1,7 @@
 /** How many connections a client may have, and how fast it may open them, over all threads. */
 import assert from 'node:assert/strict';
 import { type TestContext, suite, test } from 'node:test';
+import type { ConfigInput } from '../../src/config/schema.ts';
 import { eventually } from '../support/changes.ts';
 import { fieldValues } from '../support/message-parser.ts';
 import { RawClient } from '../support/raw-client.ts';
@@ -9,9 +10,16 @@ import { makeTlsFiles } from '../support/tls-files.ts';
 
 const request = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 
+/** Of its own accord: code to be loaded would make each start longer. */
+const answering = (web: object): ConfigInput =>
+  toldConfig({
+    listeners: { web: { host: '127.0.0.1', port: 0, ...web } },
+    routes: { all: { respond: { body: 'hello' } } },
+  });
+
 async function start(t: TestContext, limits: object, listener: object = {}): Promise<TestThreads> {
   const web = { host: '127.0.0.1', port: 0, limits, ...listener };
-  return TestThreads.start(t, toldConfig({ listeners: { web } }));
+  return TestThreads.start(t, answering(web));
 }
 
 /** A connection that stays open, from this address; behind a PROXY header if there is a greeting. */
@@ -61,7 +69,8 @@ suite('a client', () => {
   });
 
   test('gets back what a thread had that has died', async (t) => {
-    const threads = await start(t, { connectionsPerAddress: 4 });
+    const web = { host: '127.0.0.1', port: 0, limits: { connectionsPerAddress: 4 } };
+    const threads = await TestThreads.start(t, toldConfig({ listeners: { web } }));
     assert.equal(served(await visits(t, threads, 4, '127.0.0.2')).length, 4);
     const killer = await open(t, threads, '127.0.0.3');
     killer.write('GET / HTTP/1.1\r\nhost: x\r\nx-do: exit\r\n\r\n');
@@ -76,6 +85,8 @@ suite('a client', () => {
     assert.equal(served(await visits(t, threads, 2, '127.0.0.2')).length, 2);
     // They do not leave when they are told to.
     const stubborn = await Promise.all(Array.from({ length: 20 }, () => open(t, threads, '127.0.0.2')));
+    const refused = async (): Promise<number> => (await threads.gateway.status()).protection.connectionsRefused;
+    await eventually(async () => (await refused()) === 20, 'all of them to be told');
     assert.equal(served(await visits(t, threads, 2, '127.0.0.3')).length, 2);
     for (const client of stubborn) assert.equal((await client.response()).status, 503);
   });
@@ -144,10 +155,10 @@ suite('a client', () => {
     const { port } = threads.address() as { port: number };
     assert.equal(served(await visits(t, threads, 5, '127.0.0.2')).length, 3);
     const web = { host: '127.0.0.1', port: 0, limits: { connectionsPerAddress: 4 } };
-    await threads.apply(toldConfig({ listeners: { web } }));
+    await threads.apply(answering(web));
     assert.equal((threads.address() as { port: number }).port, port);
     assert.equal(served(await visits(t, threads, 5, '127.0.0.2')).length, 1);
-    await threads.apply(toldConfig({ listeners: { web: { ...web, limits: {} } } }));
+    await threads.apply(answering({ ...web, limits: {} }));
     assert.equal(served(await visits(t, threads, 5, '127.0.0.2')).length, 5);
   });
 });

@@ -23,7 +23,7 @@ const consumers = {
 
 describe('guessing of keys', () => {
   it('is slowed down and refused on all threads, while the right key is let in', async (t) => {
-    const policies = [{ use: './told.ts' }, { apiKey: {} }];
+    const policies = [{ use: './told.mjs' }, { apiKey: {} }];
     const config = toldConfig({ consumers, routes: { all: { policies, respond: { body: 'hello' } } } });
     const threads = await TestThreads.start(t, config);
     const guess = (n: number) => ask(threads.address(), `x-api-key: guess-${n}\r\n`);

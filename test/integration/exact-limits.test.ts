@@ -50,6 +50,7 @@ async function hammer(t: TestContext, { keys, threads: count, options }: Limited
     connections: 16 * count,
     pipelined: 4,
     forMs: seconds * 1000,
+    ...(longSeconds > 0 ? {} : { everyMs: 30 }),
     fields: (index) => `x-key: ${index % keys}\r\n`,
   });
   return { answers, admitted: admittedOf(answers), totals: (await threads.gateway.status()).limits };
@@ -133,12 +134,12 @@ suite('limits on threads that come and go', () => {
   });
 
   test('get back what a thread held that has died', { timeout: 60_000 }, async (t) => {
-    const limited = [{ concurrency: { limit: 3, by: 'global' } }, { use: './told.ts' }];
+    const limited = [{ concurrency: { limit: 3, by: 'global' } }, { use: './told.mjs' }];
     const config = toldConfig({
       threads: 1,
       routes: {
         limited: { match: { path: '/limited' }, policies: limited, respond: { body: 'hello' } },
-        free: { match: { path: '/free' }, policies: [{ use: './told.ts' }], respond: { body: 'hello' } },
+        free: { match: { path: '/free' }, policies: [{ use: './told.mjs' }], respond: { body: 'hello' } },
       },
     });
     const threads = await TestThreads.start(t, config);

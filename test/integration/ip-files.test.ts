@@ -5,7 +5,7 @@ import { eventually } from '../support/changes.ts';
 import { TestThreads, ask, toldConfig } from '../support/threaded.ts';
 
 test('a file of networks that changes is followed by every thread, without a reload, and a bad one is not', async (t) => {
-  const policies = [{ use: './told.ts' }, { ipFilter: { deny: [{ file: './blocked.txt' }] } }];
+  const policies = [{ use: './told.mjs' }, { ipFilter: { deny: [{ file: './blocked.txt' }] } }];
   const config = toldConfig({ routes: { all: { policies, respond: { body: 'hello' } } } });
   const threads = await TestThreads.start(t, config, { files: { 'blocked.txt': '# nobody yet\n' } });
 

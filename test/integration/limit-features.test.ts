@@ -42,7 +42,7 @@ async function metered(
       return `HTTP/1.1 ${used === undefined ? '503 Busy' : '200 OK'}\r\n${told}content-length: 2\r\n\r\nok`;
     },
   });
-  const config = proxyTo(upstream.url, { route: { policies: [...more, { rateLimit }, { use: './told.ts' }] } });
+  const config = proxyTo(upstream.url, { route: { policies: [...more, { rateLimit }, { use: './told.mjs' }] } });
   return TestThreads.start(t, { ...toldConfig(), ...config, threads: 2 });
 }
 
@@ -71,6 +71,7 @@ suite('a cost that the response tells', () => {
       connections: 16,
       pipelined: 2,
       forMs: 1500,
+      everyMs: 15,
       fields: (index) => `x-use: ${[0, 3, 10, 25][index % 4]}\r\n`,
     });
     const used = answers

@@ -10,7 +10,7 @@ import { type Address, request } from '../support/raw-client.ts';
 import { RawUpstream, ok } from '../support/raw-upstream.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
-const inputs = Number(process.env['GATEWRIGHT_FLOOD_INPUTS'] ?? 20_000);
+const inputs = Number(process.env['GATEWRIGHT_FLOOD_INPUTS'] ?? 10_000);
 const seed = Number(process.env['GATEWRIGHT_FUZZ_SEED'] ?? 1);
 const clients = 64;
 

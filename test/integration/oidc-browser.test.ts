@@ -96,7 +96,7 @@ suite('a browser', { skip: unlessInstalled('chromium') }, () => {
       consumers: { alice: { groups: ['staff'] } },
       upstreams: { shop: { targets: [await startUpstream(scope)] } },
       routes: {
-        shop: { policies: [{ use: './told.ts' }, { oidc }], upstream: 'shop' },
+        shop: { policies: [{ use: './told.mjs' }, { oidc }], upstream: 'shop' },
         goodbye: { match: { path: '/goodbye' }, respond: { body: 'goodbye' } },
       },
     };

@@ -1,6 +1,6 @@
 /** Sessions in a real store, of people who have logged in through a real provider, on several threads. */
 import assert from 'node:assert/strict';
-import { suite, test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { eventually } from '../support/changes.ts';
 import { freePort } from '../support/free-port.ts';
@@ -8,7 +8,7 @@ import { unlessInstalled } from '../support/needed-programs.ts';
 import { OidcProvider } from '../support/oidc-provider.ts';
 import { PlainBrowser } from '../support/plain-browser.ts';
 import { RedisServer } from '../support/redis-server.ts';
-import type { Scope } from '../support/scope.ts';
+import { type Scope, SuiteScope } from '../support/scope.ts';
 import { TestThreads } from '../support/threaded.ts';
 
 /** Far longer than a store may take, far shorter than anybody would wait. */
@@ -42,7 +42,7 @@ async function startShop(t: Scope, redis: RedisServer) {
     threads: 2,
     listeners: { web: { host: '127.0.0.1', port } },
     stores: { shared: { type: 'redis', url: redis.url, timeout: `${timeoutMs}ms`, prefix: 'test:' } },
-    routes: { shop: { policies: [{ use: './told.ts' }, { oidc }], respond: { body: 'the shop' } } },
+    routes: { shop: { policies: [{ use: './told.mjs' }, { oidc }], respond: { body: 'the shop' } } },
   };
   const threads = await TestThreads.start(t, config);
   return { origin, provider, threads, config };
@@ -59,9 +59,17 @@ async function askBothThreads(browser: PlainBrowser, url: string): Promise<numbe
 }
 
 suite('sessions in redis', { skip: unlessInstalled('redis-server') }, () => {
-  test('are known to all threads, and ended for all', async (t) => {
-    const redis = await RedisServer.start(t);
-    const { origin } = await startShop(t, redis);
+  const scope = new SuiteScope();
+  let redis: RedisServer;
+  let shop: Awaited<ReturnType<typeof startShop>>;
+  before(async () => {
+    redis = await RedisServer.start(scope);
+    shop = await startShop(scope, redis);
+  });
+  after(() => scope.end());
+
+  test('are known to all threads, and ended for all', async () => {
+    const { origin } = shop;
     const browser = new PlainBrowser();
     const page = await browser.logIn(`${origin}/orders`, 'alice');
     assert.equal(page.body, 'the shop');
@@ -79,19 +87,8 @@ suite('sessions in redis', { skip: unlessInstalled('redis-server') }, () => {
     assert.deepEqual(await askBothThreads(browser, origin), [401, 401]);
   });
 
-  test('outlive the gateway', async (t) => {
-    const redis = await RedisServer.start(t);
-    const { origin, threads, config } = await startShop(t, redis);
-    const browser = new PlainBrowser();
-    await browser.logIn(origin, 'alice');
-    await threads.gateway.stop(0);
-    await TestThreads.start(t, config);
-    assert.deepEqual(await askBothThreads(browser, origin), [200, 200]);
-  });
-
-  test('are refused in time while the server hangs or is gone, and there again when it is back', async (t) => {
-    const redis = await RedisServer.start(t);
-    const { origin } = await startShop(t, redis);
+  test('are refused in time while the server hangs or is gone, and there again when it is back', async () => {
+    const { origin } = shop;
     const browser = new PlainBrowser();
     await browser.logIn(origin, 'alice');
     const statusOf = async (): Promise<number> => {
@@ -116,24 +113,34 @@ suite('sessions in redis', { skip: unlessInstalled('redis-server') }, () => {
     assert.equal((await browser.logIn(origin, 'alice')).body, 'the shop');
   });
 
-  test('have one connection for each thread, which a change of the configuration leaves alone', async (t) => {
-    const redis = await RedisServer.start(t);
-    const { threads, config } = await startShop(t, redis);
+  test('have one connection for each thread, which a change of the configuration leaves alone', async () => {
+    const { threads, config } = shop;
     const connections = async (): Promise<string[]> => {
       const list = await redis.ask('CLIENT', 'LIST', 'TYPE', 'normal');
       return Array.from(list.matchAll(/\bid=(\d+) .*cmd=(?!client)/g), ([, id]) => id);
     };
     await eventually(async () => (await connections()).length === 2, 'a connection of each thread');
-    const before = await connections();
+    const open = await connections();
     for (let i = 0; i < 3; i++) {
       await threads.apply({
         ...config,
         routes: { ...config.routes, [`more-${i}`]: { match: { path: `/${i}` }, respond: {} } },
       });
     }
-    assert.deepEqual(await connections(), before);
+    assert.deepEqual(await connections(), open);
     const { stores: _, routes: _routes, ...without } = config;
     await threads.apply({ ...without, routes: { all: { respond: {} } } });
     await eventually(async () => (await connections()).length === 0, 'the connections to be closed');
+    await threads.apply(config);
+  });
+
+  // The last one: it ends the gateway of the others.
+  test('outlive the gateway', async (t) => {
+    const { origin, threads, config } = shop;
+    const browser = new PlainBrowser();
+    await browser.logIn(origin, 'alice');
+    await threads.gateway.stop(0);
+    await TestThreads.start(t, config);
+    assert.deepEqual(await askBothThreads(browser, origin), [200, 200]);
   });
 });

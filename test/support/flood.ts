@@ -1,4 +1,4 @@
-/** Clients that ask again as soon as they are answered, on connections that stay open; for a bounded time. */
+/** Clients that ask again and again, on connections that stay open; for a bounded time. */
 import { connect } from 'node:net';
 import type { Address } from './raw-client.ts';
 
@@ -13,6 +13,11 @@ export interface FloodPlan {
   /** Requests that one connection has on their way. */
   readonly pipelined: number;
   readonly forMs: number;
+  /**
+   * How long between the moments at which all connections ask at once. So as many requests as without it race each other,
+   * and the machine is not kept busy by those that only come to be refused. As soon as they are answered when left out.
+   */
+  readonly everyMs?: number;
   /** Lines of the request head, each with its CRLF, that differ from one request to the next. */
   readonly fields?: (index: number) => string;
 }
@@ -23,6 +28,8 @@ export async function flood(address: () => Address, plan: FloodPlan): Promise<Fl
   const endAt = performance.now() + plan.forMs;
   let index = 0;
   const request = (): string => `GET / HTTP/1.1\r\nhost: x\r\n${plan.fields?.(index++) ?? ''}\r\n`;
+  const asking = new Set<() => void>();
+  const beat = plan.everyMs === undefined ? undefined : setInterval(() => asking.forEach((ask) => ask()), plan.everyMs);
   const one = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const socket = connect({ ...address(), noDelay: true });
@@ -31,7 +38,6 @@ export async function flood(address: () => Address, plan: FloodPlan): Promise<Fl
         awaited += count;
         socket.write(Array.from({ length: count }, request).join(''));
       };
-      socket.on('connect', () => ask(plan.pipelined));
       socket.on('data', (bytes: Buffer) => {
         text += bytes.toString('latin1');
         let done = 0;
@@ -40,13 +46,25 @@ export async function flood(address: () => Address, plan: FloodPlan): Promise<Fl
           text = text.slice(end);
         }
         awaited -= done;
-        if (done > 0 && performance.now() < endAt) ask(done);
+        if (performance.now() >= endAt) {
+          if (awaited === 0) socket.destroy();
+        } else if (beat === undefined && done > 0) ask(done);
+      });
+      const askAll = (): void => {
+        if (performance.now() < endAt) ask(plan.pipelined - awaited);
         else if (awaited === 0) socket.destroy();
+      };
+      socket.on('connect', () => {
+        askAll();
+        asking.add(askAll);
       });
       socket.on('error', reject);
-      socket.on('close', () => resolve());
+      socket.on('close', () => {
+        asking.delete(askAll);
+        resolve();
+      });
     });
-  await Promise.all(Array.from({ length: plan.connections }, one));
+  await Promise.all(Array.from({ length: plan.connections }, one)).finally(() => clearInterval(beat));
   return answers;
 }
 

@@ -1,4 +1,5 @@
 /** The other end of `GatewayProcess`: a gateway in a process of its own, told what to do through its IPC channel. */
+import { flushCompileCache } from 'node:module';
 import { TestGateway } from './gateway.ts';
 import { stampPolicy } from './stamp-policy.ts';
 import type { GatewayAnswer, GatewayOrder } from './gateway-process.ts';
@@ -9,6 +10,8 @@ async function obey(order: GatewayOrder): Promise<GatewayAnswer> {
   switch (order.kind) {
     case 'start':
       gateway = await TestGateway.open(order.config, { modules: { './stamp.ts': stampPolicy } });
+      // It is killed in the end, and would leave no compiled code to the next one.
+      flushCompileCache();
       return { kind: 'started', url: gateway.url() };
     case 'measure':
       globalThis.gc?.();

@@ -19,8 +19,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 process.env['NODE_COMPILE_CACHE'] ??= join(root, 'node_modules/.cache/compiled');
 
 /**
- * The source of a policy `./told.ts` that says in `x-thread` who answers, in `x-version` which version it is, and does
- * harm when the header `x-do` asks for it. Where it is not only tried but to be served, `serves` is true in it.
+ * The source of a policy `./told.mjs` that says in `x-thread` who answers, in `x-version` which version it is, and does
+ * harm when the header `x-do` asks for it. Where it is not only tried but to be served, `serves` is true in it. It is no
+ * TypeScript: to take types away takes a new thread longer than all the rest that it does with it.
  */
 export function toldPolicy(version = '1', { atTopLevel = '', inCreate = '' } = {}): string {
   return `import { threadId, workerData } from 'node:worker_threads';
@@ -56,7 +57,7 @@ export function toldConfig(changes: ConfigInput = {}): ConfigInput {
     telemetry: { accessLog: false },
     threads: 2,
     listeners: { web: { host: '127.0.0.1', port: 0 } },
-    routes: { all: { policies: [{ use: './told.ts' }], respond: { body: 'hello' } } },
+    routes: { all: { policies: [{ use: './told.mjs' }], respond: { body: 'hello' } } },
     ...changes,
   };
 }
@@ -89,7 +90,7 @@ export class TestThreads {
     env: Partial<ThreadedGatewayEnv> & { readonly files?: Readonly<Record<string, string>> } = {},
   ): Promise<TestThreads> {
     const { files = {}, ...rest } = env;
-    const folder = await folderWith(t, { 'told.ts': toldPolicy(), ...files });
+    const folder = await folderWith(t, { 'told.mjs': toldPolicy(), ...files });
     const threads = new TestThreads(folder, await publish(folder, config), rest);
     t.after(() => threads.gateway.stop(0));
     return threads;

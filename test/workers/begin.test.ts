@@ -23,7 +23,7 @@ describe('a gateway that begins', () => {
   it('serves on its first thread while the others are not ready, and is complete when they are', async (t) => {
     const port = await freePort();
     const config = toldConfig({ threads: 2, listeners: { web: { host: '127.0.0.1', port } } });
-    const files = { 'told.ts': toldPolicy('1', { inCreate: patient }) };
+    const files = { 'told.mjs': toldPolicy('1', { inCreate: patient }) };
     const threads = await TestThreads.create(t, config, { files });
     let hasStarted = false;
     const started = threads.gateway.start().then(() => (hasStarted = true));
@@ -43,7 +43,7 @@ describe('a gateway that begins', () => {
     const port = await freePort();
     const config = toldConfig({ threads: 2, listeners: { web: { host: '127.0.0.1', port } } });
     const failing = patient.replace(/while .*/, "throw new Error('not twice');");
-    const files = { 'told.ts': toldPolicy('1', { inCreate: failing }) };
+    const files = { 'told.mjs': toldPolicy('1', { inCreate: failing }) };
     const threads = await TestThreads.create(t, config, { files });
     await assert.rejects(threads.gateway.start(), /not twice/);
     await threads.gateway.stop(0);

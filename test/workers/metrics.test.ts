@@ -66,7 +66,7 @@ describe('the metrics of several threads', () => {
     await askMany(threads, 10);
     await counted(threads, 10);
     for (let version = 2; version <= 4; version++) {
-      await threads.write('told.ts', toldPolicy(String(version)));
+      await threads.write('told.mjs', toldPolicy(String(version)));
       await threads.apply(toldConfig());
       const answers = await askMany(threads, 10);
       assert.deepEqual(new Set(answers.map((answer) => answer.version)), new Set([String(version)]));

@@ -7,7 +7,7 @@ import { ask, TestThreads, toldConfig, toldPolicy } from '../support/threaded.ts
 describe('a gateway that is stopped', () => {
   it('ends while a change is being made, and the change is refused', async (t) => {
     const threads = await TestThreads.start(t, toldConfig());
-    await threads.write('told.ts', toldPolicy('2'));
+    await threads.write('told.mjs', toldPolicy('2'));
     const change = threads.apply(toldConfig());
     change.catch(() => {});
     await Promise.all([threads.gateway.stop(1_000), change.catch(() => {})]);

@@ -100,10 +100,10 @@ describe('a gateway on several threads', () => {
 
   it('refuses, on all threads, what one of them cannot make', async (t) => {
     const threads = await TestThreads.start(t, toldConfig());
-    const broken = toldConfig({ routes: { all: { policies: [{ use: './told.ts' }], respond: { body: 'new' } } } });
+    const broken = toldConfig({ routes: { all: { policies: [{ use: './told.mjs' }], respond: { body: 'new' } } } });
     // It can be made where it is tried, and on one thread.
     await threads.write(
-      'told.ts',
+      'told.mjs',
       toldPolicy('2', {
         atTopLevel: "import { existsSync, writeFileSync } from 'node:fs';",
         inCreate: `const made = ${JSON.stringify(join(threads.folder, 'made'))};
@@ -217,7 +217,7 @@ describe('a thread that dies', () => {
     const threads = await TestThreads.start(t, toldConfig({ threads: 2 }));
     await ask(threads.address(), 'x-do: exit\r\n');
     await threads.apply(
-      toldConfig({ routes: { all: { policies: [{ use: './told.ts' }], respond: { body: 'new' } } } }),
+      toldConfig({ routes: { all: { policies: [{ use: './told.mjs' }], respond: { body: 'new' } } } }),
     );
     await eventually(() => threads.gateway.isComplete, 'both threads to serve');
     const answers = await Promise.all(Array.from({ length: 30 }, () => ask(threads.address())));
@@ -242,10 +242,10 @@ describe('a thread that dies', () => {
       prepareLimitMs: 1_000,
       hangLimitMs: 60_000,
     });
-    await threads.write('told.ts', toldPolicy('2', { inCreate: 'if (serves) for (;;);' }));
+    await threads.write('told.mjs', toldPolicy('2', { inCreate: 'if (serves) for (;;);' }));
     await assert.rejects(threads.apply(toldConfig()), /has not answered within 1 s/);
     assert.equal((await ask(threads.address())).version, '1');
-    await threads.write('told.ts', toldPolicy('3'));
+    await threads.write('told.mjs', toldPolicy('3'));
     await threads.apply(toldConfig());
     assert.equal((await ask(threads.address())).version, '3');
   });
@@ -334,7 +334,7 @@ describe('where threads cannot share an address', () => {
   it('a configuration that is refused leaves no socket behind', async (t) => {
     const threads = await TestThreads.start(t, toldConfig(), notShared);
     const port = await freePort();
-    await threads.write('told.ts', toldPolicy('2', { inCreate: "if (serves) throw new Error('no');" }));
+    await threads.write('told.mjs', toldPolicy('2', { inCreate: "if (serves) throw new Error('no');" }));
     const listeners = { web: { host: '127.0.0.1', port: 0 }, more: { host: '127.0.0.1', port } };
     await assert.rejects(threads.apply(toldConfig({ listeners })), /no/);
     assert.equal(listeningSockets(port), 0);

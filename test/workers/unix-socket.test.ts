@@ -25,7 +25,7 @@ describe('a Unix socket of several threads', () => {
     const kept = await RawClient.connect(t, { path });
     assert.equal((await kept.write(get).response()).status, 200);
 
-    await threads.write('told.ts', toldPolicy('2'));
+    await threads.write('told.mjs', toldPolicy('2'));
     await threads.apply(config);
     assert.equal((await ask({ path })).version, '2');
     assert.equal((await kept.write(get).response()).status, 200, 'the old thread finishes what was open');
@@ -44,7 +44,7 @@ describe('a Unix socket of several threads', () => {
   it('stays where it is when the threads that were to take over are refused', async (t) => {
     const { threads, config } = await start(t);
     await threads.write(
-      'told.ts',
+      'told.mjs',
       toldPolicy('2', {
         atTopLevel: "import { existsSync, writeFileSync } from 'node:fs';",
         // The thread that gets there first is made, the other is not.
