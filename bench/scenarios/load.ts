@@ -61,8 +61,10 @@ export async function runLoad(bench: Bench, entries: readonly Entry[]): Promise<
   for (let round = 1; round <= bench.rounds; round++) {
     const contestants: Contestant[] = [];
     try {
-      for (const [index, entry] of entries.entries()) {
-        const row = rows[index];
+      // Each round begins with another one, in case it matters who is first.
+      for (let i = 0; i < entries.length; i++) {
+        const index = (i + round) % entries.length;
+        const [entry, row] = [entries[index], rows[index]];
         if (row.failure !== undefined) continue;
         await unlessItFails(bench, row, async () => {
           const contestant = await enter(bench, entry, row);
