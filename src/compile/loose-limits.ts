@@ -6,22 +6,12 @@ import type { GatewayConfig, PolicyUse, RouteConfig } from '../config/schema.ts'
 import { threadCount } from '../config/thread-count.ts';
 import { limitFacts } from '../policies/limit-facts.ts';
 import { mostInHand } from '../stores/lease-size.ts';
+import type { ExplainedLease } from './explain/explanation.ts';
 
 /** What a machine may have in hand of a leased limit. */
-export interface LimitLease {
+export interface LimitLease extends ExplainedLease {
   readonly identity: string;
   readonly name: string;
-  readonly store: string;
-  readonly threads: number;
-  readonly rules: readonly {
-    /** A consumer, a group, or `default`: everybody else. */
-    readonly for: string;
-    readonly limit: number;
-    /** How many permits of a key at most. All machines together let pass as many more than the limit. */
-    readonly inHand: number;
-  }[];
-  /** False where requests may cost more than that; then it is what they cost for each thread. */
-  readonly isWhole: boolean;
 }
 
 /** Null when the policy is no limit, or one whose requests are decided one by one. */

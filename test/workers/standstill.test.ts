@@ -67,6 +67,14 @@ async function untilSilent(threads: TestThreads, work: Work): Promise<void> {
   assert.fail('the thread was not seen to stand still');
 }
 
+/** Whoever comes now is answered before the work is done, which is waited for. */
+async function assertServedBefore(work: Work, threads: TestThreads): Promise<void> {
+  const answers = await Promise.all(Array.from({ length: 32 }, () => ask(threads.address())));
+  assert.equal(work.isDone, false);
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  await work.answer;
+}
+
 /** Long enough to be seen, and shorter than a thread may hang. */
 const longMs = 2_500;
 
@@ -90,10 +98,7 @@ describe('a thread that stands still', () => {
     const threads = await start(t, { mayShare: false });
     const work = new Work(threads, longMs);
     await untilSilent(threads, work);
-    const answers = await Promise.all(Array.from({ length: 32 }, () => ask(threads.address())));
-    assert.equal(work.isDone, false);
-    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
-    await work.answer;
+    await assertServedBefore(work, threads);
   });
 
   it('gets its sockets back when none has stood still for a while, and none is lost on the way', async (t) => {
@@ -119,10 +124,7 @@ describe('a thread that stands still', () => {
     await threads.logged('a serving thread was replaced');
     const work = new Work(threads, longMs);
     await untilSilent(threads, work);
-    const answers = await Promise.all(Array.from({ length: 32 }, () => ask(threads.address())));
-    assert.equal(work.isDone, false);
-    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
-    await work.answer;
+    await assertServedBefore(work, threads);
   });
 
   it('keeps what it accepts with where it is alone, and while the configuration changes', async (t) => {
