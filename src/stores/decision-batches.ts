@@ -85,11 +85,16 @@ export class DecisionBatches {
     if (batch.size >= most || batch.operations.size >= mostOperations) this.sendOpen();
   }
 
-  /** Sends what was asked for, and resolves when all of it was answered or has failed, which takes no longer than the time-out. */
-  settle(): Promise<void> {
-    this.sendOpen();
-    if (this.pending === 0) return Promise.resolve();
-    return new Promise((resolve) => this.settling.push(resolve));
+  /**
+   * Sends what was asked for, and resolves when all of it was answered or has failed, and so was what those who were answered
+   * have asked for then: each takes no longer than the time-out.
+   */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 2; i++) {
+      this.sendOpen();
+      if (this.pending === 0) return;
+      await new Promise<void>((resolve) => this.settling.push(resolve));
+    }
   }
 
   close(): void {

@@ -119,6 +119,8 @@ class Holding {
   /** How many there are when the next ones are asked for. */
   low = 0;
   isAsking = false;
+  /** What was in hand has been given back, and what is still asked for goes the same way. */
+  isGivenBack = false;
   /** Since the last look for idle ones. */
   isUsed = true;
   waiting: Waiting[] = [];
@@ -295,6 +297,7 @@ class LeasedLimiter implements Limiter {
     holding.low = Math.floor(holding.permits / 2);
     holding.emptyUntilMs = granted < wanted ? holding.lastAtMs + Math.max(verdict.moreMs, paceMs) : -Infinity;
     this.serve(key, holding);
+    if (holding.isGivenBack) this.giveBack(key, holding);
   }
 
   /** Those who wait, in their order. Who is refused has asked for more than there is. */
@@ -357,7 +360,8 @@ class LeasedLimiter implements Limiter {
 
   private giveBack(key: string, holding: Holding): void {
     const { batches, rule, keys } = this.parts;
-    this.holdings.delete(key);
+    if (!holding.isGivenBack) this.holdings.delete(key);
+    holding.isGivenBack = true;
     const { permits, last } = holding;
     holding.permits = 0;
     if (permits <= 0 || last === null || !batches.isWell) return;

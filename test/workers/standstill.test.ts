@@ -26,7 +26,7 @@ export default {
 const config = (threads = 2): ConfigInput =>
   toldConfig({
     threads,
-    routes: { all: { policies: [{ use: './told.ts' }, { use: './busy.ts' }], respond: { body: 'hello' } } },
+    routes: { all: { policies: [{ use: './told.mjs' }, { use: './busy.ts' }], respond: { body: 'hello' } } },
   });
 
 const start = (t: Scope, env: Partial<ThreadedGatewayEnv> = {}, threads = 2): Promise<TestThreads> =>
