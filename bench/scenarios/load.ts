@@ -1,4 +1,4 @@
-/** The scenarios in which wrk puts load on the gateways, in rounds that go from arm to arm. */
+/** The scenarios in which wrk puts load on the gateways, in rounds in which the arms take turns. */
 import type { Arm } from '../arms/arm.ts';
 import { checkEqualWork, startGateway, type RunningGateway } from '../gateway.ts';
 import { coresBusyMicros, processTree, residentBytes, sleep, treeCpuMicros, type Sample } from '../measure.ts';
