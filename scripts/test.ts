@@ -15,11 +15,11 @@ const root = join(import.meta.dirname, '..');
 /** Where tests take longest: they come first, so that none of them is left for the end, where it would run alone. */
 const longest = ['examples', 'workers', 'cli', 'scripts', 'integration'];
 
-/** Where tests neither start processes nor change their own. */
-const gentle = ['policies', 'config', 'router', 'proxy', 'http', 'admin', 'gateway', 'telemetry', 'wire'];
+/** Where tests neither start processes nor gateways, whose memory a process keeps for a while, nor change their own. */
+const gentle = ['config', 'router', 'http', 'telemetry', 'wire'];
 
 /** So few that none of them waits long for the others, so many that most need not be loaded again. */
-const filesInGroup = 14;
+const filesInGroup = 8;
 
 const folderOf = (file: string): string => relative(root, file).split(sep)[1];
 
