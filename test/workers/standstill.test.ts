@@ -103,7 +103,7 @@ describe('a thread that stands still', { timeout: 90_000 }, () => {
 
   it('gets its sockets back when none has stood still for a while, and none is lost on the way', async (t) => {
     const threads = await start(t, { calmMs: 500 });
-    const clients = new Clients(2, () => threads.address());
+    const clients = new Clients(16, () => threads.address());
     for (let round = 1; round <= 2; round++) {
       await (
         await workUntilAccepting(threads, round)
